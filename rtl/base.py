@@ -20,9 +20,12 @@ from numpy.typing import NDArray
 from hwsim.errors import Fault, HwsimError, Where
 from rtl.beat import Beat
 
-__all__ = ["Core", "Ints", "Parameters", "Unit", "ports_of", "require"]
+__all__ = ["Core", "Ints", "Parameters", "Unit", "Wire", "ports_of", "require"]
+
 
 Ints = NDArray[np.int64]
+Wire = Any
+"""An Amaranth value, view or interface (Amaranth ships no types)."""
 
 
 def require(unit: str, *rules: tuple[bool, str, str]) -> None:
@@ -143,7 +146,7 @@ class Core:
         outputs: the output streams; their registers are driven inside ``m``.
     """
 
-    def __init__(self, top: Module, *outputs: Any, name: str = "core") -> None:
+    def __init__(self, top: Module, *outputs: Wire, name: str = "core") -> None:
         self.m = Module()
         self.en = Signal(name="en")
         setattr(top.submodules, name, EnableInserter(self.en)(self.m))
@@ -153,14 +156,14 @@ class Core:
             moves = free if index == 0 else moves & free
         top.d.comb += self.en.eq(moves)
 
-    def reg(self, value: Any, name: str = "r", init: int = 0) -> Any:
+    def reg(self, value: Wire, name: str = "r", init: int = 0) -> Wire:
         """``value`` one cycle later."""
         view = Value.cast(value)
         out = Signal(view.shape(), name=name, init=init)
         self.m.d.sync += out.eq(view)
         return out
 
-    def delay(self, value: Any, cycles: int, name: str = "d") -> Any:
+    def delay(self, value: Wire, cycles: int, name: str = "d") -> Wire:
         """``value`` some cycles later."""
         for step in range(cycles):
             value = self.reg(value, f"{name}_{step + 1}")

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from amaranth.hdl import Module, Mux, Signal, Value, signed
@@ -27,7 +27,7 @@ from amaranth.lib.memory import Memory
 from hwsim.golden.fixed import linear_grouped
 from hwsim.golden.fixed import requantise as golden_requantise
 from hwsim.timing import linear as timing
-from rtl.base import Core, Ints, Parameters, Unit, require
+from rtl.base import Core, Ints, Parameters, Unit, Wire, require
 from rtl.beat import Beat, s, u
 from rtl.fixed_formats import integer, requantise
 
@@ -210,11 +210,11 @@ class Linear(Parameters):
 class LinearUnit(Unit):
     """The tensor core; see the module's docstring for its stages."""
 
-    i_act: Any
-    i_weight: Any
-    o: Any
+    i_act: Wire
+    i_weight: Wire
+    o: Wire
 
-    def elaborate(self, platform: Any) -> Module:
+    def elaborate(self, platform: Wire) -> Module:
         """Wire sequencer, buffers, multipliers, adder trees and accumulators."""
         m = Module()
         core = Core(m, self.o)
@@ -258,7 +258,7 @@ class LinearUnit(Unit):
             "from_weight": need_weight,
         }
 
-    def _replay(self, core: Core, stream: Any, take: Value, fire: Value, address: Value, depth: int, name: str) -> Any:
+    def _replay(self, core: Core, stream: Wire, take: Value, fire: Value, address: Value, depth: int, name: str) -> Wire:
         """The stream's beat, or the one kept at ``address`` when the stream is not taken; one cycle later."""
         layout = stream.payload.shape()
         fresh = core.reg(stream.payload, f"{name}_fresh")
@@ -278,7 +278,7 @@ class LinearUnit(Unit):
         core.m.d.comb += chosen.eq(Mux(core.reg(take, f"{name}_taken"), fresh, read.data))
         return layout(chosen)
 
-    def _operands(self, m: Module, core: Core, flags: dict[str, Value]) -> tuple[Any, Any]:
+    def _operands(self, m: Module, core: Core, flags: dict[str, Value]) -> tuple[Wire, Wire]:
         """S1: activations and weights, from their streams or from their buffers."""
         p: Linear = self.parameters  # type: ignore[assignment]
         act = self._replay(
@@ -301,7 +301,7 @@ class LinearUnit(Unit):
         )
         return act, weight
 
-    def _multiply(self, core: Core, act: Any, weight: Any) -> list[list[Value]]:
+    def _multiply(self, core: Core, act: Wire, weight: Wire) -> list[list[Value]]:
         """S2 products, S3 sums over CIP with their scales."""
         p: Linear = self.parameters  # type: ignore[assignment]
         sums = []

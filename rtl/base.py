@@ -143,18 +143,15 @@ class Core:
 
     Args:
         top: the unit's outer module.
-        outputs: the output streams; their registers are driven inside ``m``.
+        output: the output stream, its registers driven inside ``m``; with none, the unit drives ``en`` itself.
     """
 
-    def __init__(self, top: Module, *outputs: Wire, name: str = "core") -> None:
+    def __init__(self, top: Module, output: Wire = None, name: str = "core") -> None:
         self.m = Module()
-        self.en = Signal(name="en")
+        self.en = Signal(name=f"{name}_en")
         setattr(top.submodules, name, EnableInserter(self.en)(self.m))
-        moves: Value = Signal(init=1, name="always")
-        for index, port in enumerate(outputs):
-            free = ~port.valid | port.ready
-            moves = free if index == 0 else moves & free
-        top.d.comb += self.en.eq(moves)
+        if output is not None:
+            top.d.comb += self.en.eq(~output.valid | output.ready)
 
     def reg(self, value: Wire, name: str = "r", init: int = 0) -> Wire:
         """``value`` one cycle later."""

@@ -147,7 +147,7 @@ class Core:
     """
 
     def __init__(self, top: Module, output: Wire = None, name: str = "core") -> None:
-        self.m = Module()
+        self.outer, self.m = top, Module()
         self.en = Signal(name=f"{name}_en")
         setattr(top.submodules, name, EnableInserter(self.en)(self.m))
         if output is not None:

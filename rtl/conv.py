@@ -125,9 +125,7 @@ class Conv(Parameters):
         """A beat for each beat in."""
         return {"o": self.ports_out()["o"].pack_all(self.compute(inputs))}
 
-    def draw(
-        self, rng: np.random.Generator, corner: str = "", jobs: dict[str, Ints] | None = None
-    ) -> dict[str, Ints]:
+    def draw(self, rng: np.random.Generator, corner: str = "", jobs: dict[str, Ints] | None = None) -> dict[str, Ints]:
         """Random inputs for the given windows (default: a chain that fills the slots, from no history)."""
         if jobs is None:
             jobs = window_jobs(range(-1, self.slots - 1), self.tiles, (-1, -1, -1), 0)

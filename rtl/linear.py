@@ -258,7 +258,9 @@ class LinearUnit(Unit):
             "from_weight": need_weight,
         }
 
-    def _replay(self, core: Core, stream: Wire, take: Value, fire: Value, address: Value, depth: int, name: str) -> Wire:
+    def _replay(
+        self, core: Core, stream: Wire, take: Value, fire: Value, address: Value, depth: int, name: str
+    ) -> Wire:
         """The stream's beat, or the one kept at ``address`` when the stream is not taken; one cycle later."""
         layout = stream.payload.shape()
         fresh = core.reg(stream.payload, f"{name}_fresh")

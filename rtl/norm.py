@@ -166,7 +166,9 @@ class NormUnit(Unit):
         squares = [core.reg(x * x, f"square_{k}") for k, x in enumerate(self.i.payload.x)]
         total = core.reg(reduce(add, squares).as_unsigned(), "square_sum")
         bits = fixed.rms_bits(p.channels)
-        flags = [core.delay(flag, 2, name) for flag, name in ((self.fill, "squared"), (step == 0, "first"), (end, "end"))]
+        flags = [
+            core.delay(flag, 2, name) for flag, name in ((self.fill, "squared"), (step == 0, "first"), (end, "end"))
+        ]
         acc = Signal(bits, name="sum_of_squares")
         with core.m.If(flags[0]):
             core.m.d.sync += acc.eq(Mux(flags[1], fixed.rms_epsilon(p.channels), acc) + total)

@@ -203,9 +203,7 @@ class Ssm(Parameters):
         """A beat for each job."""
         return {"o": self.ports_out()["o"].pack_all(self.compute(inputs))}
 
-    def draw(
-        self, rng: np.random.Generator, corner: str = "", jobs: dict[str, Ints] | None = None
-    ) -> dict[str, Ints]:
+    def draw(self, rng: np.random.Generator, corner: str = "", jobs: dict[str, Ints] | None = None) -> dict[str, Ints]:
         """Mamba-like tokens for the given jobs (default: a chain from zero, then a replay of it, then fresh tokens).
 
         Corners: ``saturate`` drives state and y to the ends; ``still`` has dt = 0; ``vanish`` has decay 0.

@@ -87,9 +87,7 @@ def test_tree_order_is_checked():
 def test_total_reduces_to_the_steady_state():
     """From 4 rows on, jobs cost exactly what the machine's steady-state rule says."""
     for ports in (1, 2):
-        assert scan_job_interval(128, ports) * 640 == scan_cycles(
-            5120, 128, 1, tile_channels=8, lanes=8, ports=ports
-        )
+        assert scan_job_interval(128, ports) * 640 == scan_cycles(5120, 128, 1, tile_channels=8, lanes=8, ports=ports)
         assert scan_total_cycles(641, 128, ports=ports) - scan_total_cycles(1, 128, ports=ports) == (
             640 * scan_job_interval(128, ports)
         )

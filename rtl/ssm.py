@@ -4,7 +4,7 @@ A job is one token (or tree node) on one tile of channels: ``d_state / rows`` st
 through the lanes each cycle. B and C of a token are taken from their stream by its first job and replayed for the
 other tiles. dt, rate and x become decay and drive in a short pipeline ahead of the lanes:
 
-    job ─► decay, dt*x, D*x (5 registers) ─► head ─► state row ─► products ─► new state ─► products ─► sum ─► y
+    job ─► decay, dt*x, D*x (5 registers) ─► queue ─► state row ─► products ─► new state ─► products ─► sum ─► y
                                                         ▲                        │ (write-back)
                                                     state memory, FIFO of parents ◄┘
 
@@ -27,6 +27,7 @@ from typing import ClassVar
 import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 
 from hwsim.golden import fixed
@@ -262,39 +263,56 @@ class SsmUnit(Unit):
         core = Core(m, self.o)
         prepare = Core(m, name="prepare")
         self._prepare(m, prepare, p)
-        self._sequence(m, core, prepare, p)
+        self._sequence(m, core, p)
         self._fifo(core, p)
         operands = self._operands(core, p)
         self._lanes(core, p, operands)
         return m
 
     def _prepare(self, m: Module, prepare: Core, p: Ssm) -> None:
-        """Decay, drive and skip*x of each job, 5 registers ahead of the lanes; the head waits there."""
-        job = self.i_job.payload
-        cycles = timing.PREPARE_CYCLES
-        self.valid = prepare.delay(self.i_job.valid, cycles, "job_valid")
-        self.decay = functions.decay(prepare, job.dt, job.rate)
+        """Decay, drive and skip*x of each job, 5 registers and a queue ahead of the lanes.
+
+        The registers never stop: a job is taken only while the queue has room for all that are on their way.
+        """
+        job, registers = self.i_job.payload, timing.PREPARE_CYCLES - 1
+        taken, flight = Signal(), Signal(range(timing.QUEUE_JOBS + 1), name="jobs_in_flight")
+        m.d.comb += [prepare.en.eq(1), self.i_job.ready.eq(flight != timing.QUEUE_JOBS)]
+        m.d.comb += taken.eq(self.i_job.valid & self.i_job.ready)
+        self.end = Signal()
+        m.d.sync += flight.eq(flight + taken - self.end)
+        parts = [functions.decay(prepare, job.dt, job.rate)]
         shift = FIXED["dt"].frac + FIXED["value"].frac - FIXED["drive"].frac
-        self.drive, self.skip = [], []
         for c in range(p.channels):
             drive = prepare.reg(job.dt * job.x[c], f"drive_product_{c}")
             drive = prepare.reg(requantise(drive, shift, "drive"), f"drive_{c}")
-            self.drive.append(prepare.delay(drive, cycles - 2, f"drive_{c}"))
+            parts.append(prepare.delay(drive, registers - 2, f"drive_{c}"))
             skip = prepare.reg(job.skip * job.x[c], f"skip_product_{c}")
-            self.skip.append(prepare.delay(skip, cycles - 1, f"skip_{c}"))
-        self.job = {name: prepare.delay(getattr(job, name), cycles, name) for name in _FLAGS}
+            parts.append(prepare.delay(skip, registers - 1, f"skip_{c}"))
+        parts += [prepare.delay(getattr(job, name), registers, name) for name in _FLAGS]
+        m.submodules.queue = queue = SyncFIFO(width=sum(len(Value.cast(x)) for x in parts), depth=timing.QUEUE_JOBS)
+        m.d.comb += [
+            queue.w_data.eq(Cat(parts)),
+            queue.w_en.eq(prepare.delay(taken, registers, "job_valid")),
+            queue.r_en.eq(self.end),
+        ]
+        self.valid, words, offset = queue.r_rdy, [], 0
+        for part in parts:
+            shape = Value.cast(part).shape()
+            word = queue.r_data[offset : offset + shape.width]
+            words.append(word.as_signed() if shape.signed else word)
+            offset += shape.width
+        self.decay, self.drive, self.skip = words[0], words[1 : 2 * p.channels : 2], words[2 : 2 * p.channels + 1 : 2]
+        self.job = dict(zip(_FLAGS, words[2 * p.channels + 1 :], strict=True))
 
-    def _sequence(self, m: Module, core: Core, prepare: Core, p: Ssm) -> None:
+    def _sequence(self, m: Module, core: Core, p: Ssm) -> None:
         """Issue the head's rows; then hold for the write pass (one port) or the first row's write-back."""
         rest = timing.scan_job_interval(p.steps, p.ports) - p.steps
         self.step, self.pause = Signal(range(p.steps)), Signal(range(rest + 1))
-        self.fire, self.end = Signal(), Signal()
+        self.fire = Signal()
         m.d.comb += [
             self.fire.eq(core.en & self.valid & (self.pause == 0) & (self.i_bc.valid | ~self.job["fresh"])),
             self.end.eq(self.fire & (self.step == p.steps - 1)),
             self.i_bc.ready.eq(self.fire & self.job["fresh"]),
-            prepare.en.eq(~self.valid | self.end),
-            self.i_job.ready.eq(prepare.en),
         ]
         with core.m.If(self.end):
             core.m.d.sync += self.step.eq(0)

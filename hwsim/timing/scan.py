@@ -20,8 +20,10 @@ __all__ = [
     "state_passes",
 ]
 
-PREPARE_CYCLES = 5
-"""Registers that turn dt, rate and x into decay and drive, ahead of the lanes."""
+PREPARE_CYCLES = 6
+"""Registers that turn dt, rate and x into decay and drive, and the queue ahead of the lanes."""
+QUEUE_JOBS = 8
+"""Jobs taken and not yet done."""
 LANE_CYCLES = 6
 """Registers from a state row's read to y: row, products, new state, products with C, sum, rounding."""
 WRITE_CYCLES = 4

@@ -30,30 +30,30 @@ __all__ = ["TAPS", "Conv", "window_jobs"]
 TAPS = 4
 
 
-def window_jobs(parents: Sequence[int], tiles: int, history: Sequence[int], first_slot: int) -> dict[str, Ints]:
+def window_jobs(parents: Sequence[int], tiles: int, history: Sequence[int], slots: Sequence[int]) -> dict[str, Ints]:
     """The control fields of a token tree's windows: tiles outermost, nodes in order inside.
 
     Args:
         parents: each node's parent, -1 for children of the last committed token.
         tiles: tiles of channels.
         history: slots of the last three committed inputs, the newest first; -1 where there is none (zeros).
-        first_slot: node i keeps its inputs in slot ``first_slot + i``.
+        slots: the slot of each node's inputs.
     """
     rows = []
     for node in range(len(parents)):
         path, at = [], parents[node]
         while at >= 0:
-            path.append(first_slot + at)
+            path.append(slots[at])
             at = parents[at]
         rows.append((path + list(history))[: TAPS - 1])
     ancestors = np.array(rows * tiles, dtype=np.int64)
-    nodes = np.tile(np.arange(len(parents)), tiles)
+    first = np.tile(np.arange(len(parents)) == 0, tiles)
     return {
         "tile": np.repeat(np.arange(tiles), len(parents)),
-        "slot": nodes + first_slot,
+        "slot": np.tile(np.array(slots[: len(parents)], dtype=np.int64), tiles),
         "ancestor": np.maximum(ancestors, 0),
         "blank": (ancestors < 0).astype(np.int64),
-        "fresh": (nodes == 0).astype(np.int64),
+        "fresh": first.astype(np.int64),
     }
 
 
@@ -128,7 +128,7 @@ class Conv(Parameters):
     def draw(self, rng: np.random.Generator, corner: str = "", jobs: dict[str, Ints] | None = None) -> dict[str, Ints]:
         """Random inputs for the given windows (default: a chain that fills the slots, from no history)."""
         if jobs is None:
-            jobs = window_jobs(range(-1, self.slots - 1), self.tiles, (-1, -1, -1), 0)
+            jobs = window_jobs(range(-1, self.slots - 1), self.tiles, (-1, -1, -1), range(self.slots))
         count, fresh = len(jobs["tile"]), int(jobs["fresh"].sum())
         value, tap = FIXED["value"], FIXED["tap"]
 

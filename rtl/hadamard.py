@@ -107,4 +107,6 @@ class HadamardUnit(Unit):
     @staticmethod
     def _stage(values: list[Value], span: int) -> list[Value]:
         """Sums and differences of points ``span`` apart."""
-        return [values[k] + values[k ^ span] if not k & span else values[k ^ span] - values[k] for k in range(len(values))]
+        return [
+            values[k] + values[k ^ span] if not k & span else values[k ^ span] - values[k] for k in range(len(values))
+        ]

@@ -323,7 +323,9 @@ class LinearUnit(Unit):
         for t in range(p.tp):
             row = []
             for c in range(p.cop):
-                products = [core.reg(self.product(act.a[t][i], weight.w[c][i]), f"product_{t}_{c}_{i}") for i in range(p.cip)]
+                products = [
+                    core.reg(self.product(act.a[t][i], weight.w[c][i]), f"product_{t}_{c}_{i}") for i in range(p.cip)
+                ]
                 total = reduce(add, products)
                 if p.scaled:
                     shift = core.reg(act.shift[t] + weight.shift[c], f"shift_{t}_{c}")

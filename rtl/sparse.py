@@ -93,7 +93,9 @@ class Decompressor(Parameters):
         keep = rng.random((beats, self.lanes)) < rng.random((beats, 1))
         if corner:
             rows = np.arange(beats)[:, None]
-            keep = {"empty": rows < 0, "full": rows >= 0, "late": rows >= beats // 2, "alternate": rows % 2 == 1}[corner]
+            keep = {"empty": rows < 0, "full": rows >= 0, "late": rows >= beats // 2, "alternate": rows % 2 == 1}[
+                corner
+            ]
         return self.from_dense(np.where(keep, values, 0))
 
     def phases(self, inputs: Mapping[str, Ints] | None = None) -> dict[str, int]:

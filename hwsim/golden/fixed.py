@@ -262,9 +262,7 @@ def ssm_inputs_fixed(x: Ints, dt: Ints, rate: Ints) -> tuple[Ints, Ints]:
     return decay_fixed(dt, rate), requantise(dt[..., None] * x, shift, FIXED["drive"])
 
 
-def ssm_step_fixed(
-    h: Ints, decay: Ints, drive: Ints, b: Ints, c: Ints, skip: Ints, x: Ints
-) -> tuple[Ints, Ints]:
+def ssm_step_fixed(h: Ints, decay: Ints, drive: Ints, b: Ints, c: Ints, skip: Ints, x: Ints) -> tuple[Ints, Ints]:
     """One token of the recurrence h = decay*h + drive*b, y = c.h + skip*x.
 
     Args:

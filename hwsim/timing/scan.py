@@ -30,7 +30,6 @@ WRITE_CYCLES = 4
 """Cycles after which a state row that was read can be read anew."""
 
 
-
 def state_passes(ports: int) -> int:
     """Passes over the state per token: 2 for a single-port memory, 1 for a dual-port one."""
     return 2 if ports == 1 else 1

@@ -27,7 +27,6 @@ NORM_SCALE_CYCLES = 5
 """Registers of the scaling pass: channel, product, normal, product with the gain, output."""
 
 
-
 def pass_cycles(channels: int, tokens: int, *, lanes: int) -> int:
     """Cycles of one streaming pass over ``channels`` channels of each of ``tokens`` tokens."""
     return -(-channels // lanes) * tokens

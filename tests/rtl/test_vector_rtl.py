@@ -30,7 +30,7 @@ def test_conv_follows_ancestors():
     """A tree behind a committed chain: every node convolves its own ancestors' inputs."""
     tree = (-1, 0, 0, 1, 2, 3)
     shape = Conv(lanes=2, tiles=2, slots=9)
-    parts = [window_jobs((-1, 0, 1), 2, (-1, -1, -1), 0), window_jobs(tree, 2, (2, 1, 0), 3)]
+    parts = [window_jobs((-1, 0, 1), 2, (-1, -1, -1), range(3)), window_jobs(tree, 2, (2, 1, 0), range(3, 9))]
     jobs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     verify(shape, jobs=jobs, stalls=("none", "random"))
     inputs = shape.draw(np.random.default_rng(1), jobs=jobs)

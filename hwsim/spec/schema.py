@@ -1,0 +1,101 @@
+"""A positioned tree to frozen dataclasses: every fault at once, each at its place.
+
+pydantic judges (strictly, through its JSON mode: ``true`` is no 1, ``"1"`` is no number, a list is a tuple);
+the faults are worded here. It is imported with the first file, not with this module.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from hwsim.errors import Fault, HwsimError
+from hwsim.spec.build import MAX_FAULTS
+from hwsim.spec.faults import Problem, faults_of
+from hwsim.spec.nodes import Document, Node, plain, scalars
+from hwsim.spec.scalars import MAX_DIGITS
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+__all__ = ["load", "schema_json"]
+
+_T = TypeVar("_T")
+_INT64: Final = 1 << 63
+
+
+def load(document: Document, schema: type[_T]) -> _T:
+    """Check a document against a dataclass and build it.
+
+    Args:
+        document: what :func:`hwsim.spec.read` or :func:`hwsim.spec.parse` gave.
+        schema: a frozen stdlib dataclass; its fields may be ``int float bool str``, ``Literal``, ``Enum``,
+            ``Quantity``, ``X | None``, ``tuple[X, ...]``, ``dict[str, X]``, dataclasses, and unions of
+            dataclasses marked :class:`hwsim.spec.Tagged`; marks stand in ``Annotated``.
+
+    Raises:
+        HwsimError: all that is wrong with the document, in the order of the file.
+    """
+    faults = list(_bad_numbers(document.root))
+    value: Any = None
+    try:
+        value = _adapter(cast("type", schema)).validate_json(json.dumps([plain(document.root)]))
+    except ValueError as error:  # pydantic.ValidationError is one
+        problems = [Problem(tuple(each["loc"])[1:], each) for each in _errors(error)]
+        faults += faults_of(problems, document.root, schema)
+    if faults:
+        raise HwsimError(*_in_order(faults))
+    return cast("_T", value[0])
+
+
+def schema_json(schema: type) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of what :func:`load` takes for a dataclass."""
+    whole = _adapter(schema).json_schema()
+    (item,) = whole["prefixItems"]
+    out = {"$schema": "https://json-schema.org/draft/2020-12/schema", **item}
+    if "$defs" in whole:
+        out["$defs"] = whole["$defs"]
+    return out
+
+
+@cache
+def _adapter(schema: type) -> TypeAdapter[Any]:
+    """The validator of a schema; a 1-tuple around it carries the settings that a stdlib dataclass cannot."""
+    from pydantic import ConfigDict, TypeAdapter  # noqa: PLC0415 - loaded with the first file
+
+    return TypeAdapter(tuple[schema], config=ConfigDict(extra="forbid", strict=True))  # type: ignore[valid-type]
+
+
+def _errors(error: ValueError) -> list[Any]:
+    """The error records of a pydantic ValidationError; any other ValueError is our own bug and goes on."""
+    from pydantic import ValidationError  # noqa: PLC0415 - already loaded by now
+
+    if not isinstance(error, ValidationError):
+        raise error
+    return error.errors(include_url=False)
+
+
+def _bad_numbers(root: Node) -> list[Fault]:
+    """Numbers that no field takes: ``.nan``, and whole numbers that 64 bits cannot hold."""
+    faults = []
+    for path, node in scalars(root):
+        value = node.value
+        if isinstance(value, float) and math.isnan(value):
+            faults.append(Fault(node.where, f"found .nan for {path}", "a number"))
+        elif type(value) is int and not -_INT64 <= value < _INT64:
+            shown = node.text if len(node.text) <= MAX_DIGITS else "a longer number"
+            faults.append(Fault(node.where, f"found {shown} for {path}", "a whole number of at most 64 bits"))
+    return faults
+
+
+def _in_order(faults: list[Fault]) -> list[Fault]:
+    """Faults file by file (as first met), then by line and column; cut after the first hundred."""
+    sources = {source: rank for rank, source in enumerate(dict.fromkeys(fault.where.source for fault in faults))}
+    unique = list(dict.fromkeys(faults))
+    unique.sort(key=lambda fault: (sources[fault.where.source], fault.where.line or 0, fault.where.column or 0))
+    if len(unique) > MAX_FAULTS:
+        left = len(unique) - MAX_FAULTS
+        unique[MAX_FAULTS:] = [Fault(unique[MAX_FAULTS].where, f"{left} more faults from here on", "a valid file")]
+    return unique

@@ -60,10 +60,13 @@ class TreeBuilder:
         Raises:
             HwsimError: a bound is passed, or the text uses what hwsim refuses.
         """
-        for event in events:
-            self._take(event)
-            if len(self._faults) >= MAX_FAULTS:
-                break
+        try:
+            for event in events:
+                self._take(event)
+                if len(self._faults) >= MAX_FAULTS:
+                    break
+        except HwsimError as error:
+            raise HwsimError(*self._faults, *error.faults) from None
         if self._faults:
             raise HwsimError(*self._faults)
         return self._root

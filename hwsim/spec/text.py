@@ -27,7 +27,7 @@ _LOADER: Final[Any] = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLo
 _REWORDED: Final = (
     ("mapping values are not allowed", "a second ':' in a plain value", "one 'key: value' per line, or quotes"),
     ("could not find expected ':'", "a line without ':'", "'key: value'"),
-    ("did not find expected key", "text that does not line up with the keys above", "'key: value' at their column"),
+    ("did not find expected key", "text where a key should stand", "'key: value' in the column of the other keys"),
     ("did not find expected '-' indicator", "text inside a list that starts no item", "'- item'"),
     ("found unexpected end of stream", "a quote that is never closed", "the closing quote"),
     ("found undefined alias", "an alias without an anchor", "an anchor ('&name') before the alias"),

@@ -1,0 +1,1 @@
+"""Workloads: ops and their exact counts, graphs, model builders, and how tokens are produced."""

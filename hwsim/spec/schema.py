@@ -24,6 +24,7 @@ __all__ = ["load", "schema_json"]
 
 _T = TypeVar("_T")
 _INT64: Final = 1 << 63
+_MAX_RECORDS: Final = 5 * MAX_FAULTS
 
 
 def load(document: Document, schema: type[_T]) -> _T:
@@ -40,13 +41,16 @@ def load(document: Document, schema: type[_T]) -> _T:
     """
     faults = list(_bad_numbers(document.root))
     value: Any = None
+    left = 0
     try:
         value = _adapter(cast("type", schema)).validate_json(json.dumps([plain(document.root)]))
     except ValueError as error:  # pydantic.ValidationError is one
-        problems = [Problem(tuple(each["loc"])[1:], each) for each in _errors(error)]
+        records = _errors(error)
+        problems = [Problem(tuple(each["loc"])[1:], each) for each in records[:_MAX_RECORDS]]
         faults += faults_of(problems, document.root, schema)
+        left = len(records) - len(problems)
     if faults:
-        raise HwsimError(*_in_order(faults))
+        raise HwsimError(*_in_order(faults, left))
     return cast("_T", value[0])
 
 
@@ -74,7 +78,7 @@ def _errors(error: ValueError) -> list[Any]:
 
     if not isinstance(error, ValidationError):
         raise error
-    return error.errors(include_url=False)
+    return error.errors(include_url=False, include_input=False)
 
 
 def _bad_numbers(root: Node) -> list[Fault]:
@@ -90,12 +94,18 @@ def _bad_numbers(root: Node) -> list[Fault]:
     return faults
 
 
-def _in_order(faults: list[Fault]) -> list[Fault]:
-    """Faults file by file (as first met), then by line and column; cut after the first hundred."""
+def _in_order(faults: list[Fault], left: int) -> list[Fault]:
+    """Faults file by file (as first met), then by line and column; after the first hundred a count.
+
+    Args:
+        faults: the faults that were worded.
+        left: how many more there are.
+    """
     sources = {source: rank for rank, source in enumerate(dict.fromkeys(fault.where.source for fault in faults))}
     unique = list(dict.fromkeys(faults))
     unique.sort(key=lambda fault: (sources[fault.where.source], fault.where.line or 0, fault.where.column or 0))
-    if len(unique) > MAX_FAULTS:
-        left = len(unique) - MAX_FAULTS
-        unique[MAX_FAULTS:] = [Fault(unique[MAX_FAULTS].where, f"{left} more faults from here on", "a valid file")]
+    left += max(0, len(unique) - MAX_FAULTS)
+    if left:
+        last = unique[: MAX_FAULTS + 1][-1]
+        unique[MAX_FAULTS:] = [Fault(last.where, f"{left} more faults from here on", "a valid file")]
     return unique

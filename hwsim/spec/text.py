@@ -53,7 +53,7 @@ def parse(text: str | bytes, source: str = "<text>", positions: bool = True) -> 
     def place(line: int, column: int) -> Where:
         return Where(source, line + 1, column + 1) if positions else Where(source)
 
-    decoded = _decode(data, place)
+    decoded = _decode(data, place) if isinstance(text, bytes) else text.removeprefix("\ufeff")
     _refuse_control_characters(decoded, place)
     root = TreeBuilder(place).build(_events(decoded, place))
     if root is None:

@@ -49,7 +49,7 @@ def run(arguments: Namespace) -> int:
     device = device_of(one_device(arguments.device, "simulate", DEFAULT_DEVICE), overrides)
     workload = workload_of(arguments.workload, overrides)
     question = question_of(arguments)
-    console.note_compilation()
+    console.announce_compilation()
     answer = simulate(workload, device, question)
     if isinstance(answer, Infeasible):
         return _cannot(console, workload, device, answer)

@@ -104,7 +104,9 @@ def decoding_words(result: Result) -> str:
 def format_words(result: Result) -> str:
     """The formats in which a machine departs from what was asked, one phrase a role."""
     asked, used = result.formats.get("asked", {}), result.formats.get("used", {})
-    return "; ".join(f"{role}: {asked[role]} -> {used[role]}" for role in used if asked.get(role, used[role]) != used[role])
+    return "; ".join(
+        f"{role}: {asked[role]} -> {used[role]}" for role in used if asked.get(role, used[role]) != used[role]
+    )
 
 
 # --- the sentences on top --------------------------------------------------------------------------------------------
@@ -152,8 +154,8 @@ def _step_sentence(result: Result) -> str:
         return f"A step is one run of the whole model, which yields one token for {sequences}."
     nodes = int(result.speculative["nodes"])
     return (
-        f"A step drafts {nodes - 1} tokens with a small model, checks them and the last accepted one in a single run of "
-        f"the large model, and yields {number(result.tokens_per_step)} tokens on average for {sequences}."
+        f"A step drafts {nodes - 1} tokens with a small model, checks them and the last accepted one in a single "
+        f"run of the large model, and yields {number(result.tokens_per_step)} tokens on average for {sequences}."
     )
 
 
@@ -189,7 +191,9 @@ def _operator_blocks(result: Result) -> list[Block]:
     rows = [_operator_row(row) for row in operators.top]
     if operators.others:
         share = per_cent(operators.others_share)
-        rows.append((f"{operators.others} others", "", "", format_seconds(operators.others_time_s), share, "", "", "", ""))
+        rows.append(
+            (f"{operators.others} others", "", "", format_seconds(operators.others_time_s), share, "", "", "", "")
+        )
     return [Heading("Where a step's time goes"), Table(columns, tuple(rows))]
 
 

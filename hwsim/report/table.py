@@ -150,8 +150,10 @@ def _table_lines(table: Table, width: int) -> list[str]:
 def _widths(table: Table, width: int) -> list[int]:
     """Width of each column: as wide as its widest cell, the widest left-aligned ones shortened until all fit."""
     widths = [max(len(cell) for cell in (column.head, *cells)) for column, cells in _by_column(table)]
-    floors = [max(map(len, column.head.split())) if column.align == "left" else widths[i]
-              for i, column in enumerate(table.columns)]
+    floors = [
+        max(map(len, column.head.split())) if column.align == "left" else widths[i]
+        for i, column in enumerate(table.columns)
+    ]
     floors = [min(widths[i], max(floor, 12)) for i, floor in enumerate(floors)]
     while sum(widths) + len(_GAP) * (len(widths) - 1) > width:
         slack = [have - least for have, least in zip(widths, floors, strict=True)]
@@ -183,6 +185,4 @@ def _row_lines(cells: Sequence[str], table: Table, widths: Sequence[int]) -> lis
 
 def _wrap(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
     """``text`` in lines of at most ``width`` columns; a word longer than that is broken."""
-    return textwrap.wrap(
-        text, max(width, 8), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
-    )
+    return textwrap.wrap(text, max(width, 8), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)

@@ -13,7 +13,7 @@ from hwsim.spec.fields import Unit
 from hwsim.spec.nodes import Document, Entry, MappingNode, Node, ScalarNode, SequenceNode, join
 from hwsim.spec.quantity import SOURCE_OF_SET, Quantity
 from hwsim.spec.shape import Hint, alternatives, below, known_keys, mark_of, paths
-from hwsim.spec.shorthand import is_quantity, quantity_node, split_number, text_node, with_value
+from hwsim.spec.shorthand import is_quantity, split_number, text_node, with_value
 from hwsim.spec.text import parse
 from hwsim.spec.words import listed, quoted
 
@@ -147,15 +147,11 @@ def _near_keys(wanted: str, path: str, keys: tuple[str, ...]) -> Iterator[str]:
 def _completed(value: MappingNode, old: Node | None, unit: Unit | None) -> Node:
     """A quantity written as a mapping, with what it leaves out: the old unit, and ``set`` as its kind."""
     kept = old.get("unit") if isinstance(old, MappingNode) else None
-    default = quantity_node(
-        value, kept or text_node(unit.name if unit else "", value.where), SOURCE_OF_SET, value.where
-    )
-    entries = dict(value.entries)
-    if kept or unit:
-        entries.setdefault("unit", default.entries["unit"])
-    if not {"kind", "source"} & entries.keys():
-        entries |= {name: default.entries[name] for name in ("kind", "source")}
-    return replace(value, entries=entries)
+    defaults = {"unit": kept or (text_node(unit.name, value.where) if unit else None)}
+    if not {"kind", "source"} & value.entries.keys():
+        defaults |= {"kind": text_node("set", value.where), "source": text_node(SOURCE_OF_SET, value.where)}
+    added = {key: Entry(value.where, node) for key, node in defaults.items() if node and key not in value.entries}
+    return replace(value, entries={**value.entries, **added})
 
 
 def _below(hints: tuple[Hint, ...], key: str | int) -> tuple[Hint, ...]:

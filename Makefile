@@ -25,13 +25,13 @@ simulate: $(if $(filter test check bench wheel,$(MAKECMDGOALS)),$(DEV),$(RUN)) #
 	@$(VENV)/bin/hwsim simulate "$(WORKLOAD)" --device "$(DEVICE)" --out "reports/$(NAME)" $(ARGS)
 
 test: $(DEV) ## run the tests on all cores, some minutes (ARGS='-k engine')
-	@$(VENV)/bin/python -m pytest -n auto $(ARGS)
+	@$(VENV)/bin/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 check: $(DEV) ## lint, format, types, and the direction of imports
 	@$(VENV)/bin/python -m ruff check .
 	@$(VENV)/bin/python -m ruff format --check .
 	@$(VENV)/bin/python -m mypy --strict
-	@PYTHONPATH=. $(VENV)/bin/lint-imports
+	@PYTHONPATH=. $(VENV)/bin/lint-imports --no-logo
 
 bench: $(DEV) ## time the engine and the commands, a table for each file in bench/ (ARGS='engine')
 	@$(VENV)/bin/python bench/run.py $(ARGS)

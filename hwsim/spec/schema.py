@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from hwsim.errors import Fault, HwsimError
 from hwsim.spec.build import MAX_FAULTS
 from hwsim.spec.faults import Problem, faults_of
-from hwsim.spec.nodes import Document, Node, plain, scalars
+from hwsim.spec.nodes import Document, MappingNode, Node, ScalarNode, SequenceNode, scalars
 from hwsim.spec.scalars import MAX_DIGITS
+from hwsim.spec.shorthand import is_quantity
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -39,13 +40,15 @@ def load(document: Document, schema: type[_T]) -> _T:
     Raises:
         HwsimError: all that is wrong with the document, in the order of the file.
     """
+    from pydantic import ValidationError  # noqa: PLC0415 - loaded with the first file
+
     faults = list(_bad_numbers(document.root))
     value: Any = None
     left = 0
     try:
-        value = _adapter(cast("type", schema)).validate_json(json.dumps([plain(document.root)]))
-    except ValueError as error:  # pydantic.ValidationError is one
-        records = _errors(error)
+        value = _adapter(cast("type", schema)).validate_json(json.dumps([_for_fields(document.root)]))
+    except ValidationError as error:
+        records = error.errors(include_url=False, include_input=False)
         problems = [Problem(tuple(each["loc"])[1:], each) for each in records[:_MAX_RECORDS]]
         faults += faults_of(problems, document.root, schema)
         left = len(records) - len(problems)
@@ -64,21 +67,29 @@ def schema_json(schema: type) -> dict[str, Any]:
     return out
 
 
+def _for_fields(node: Node) -> Any:
+    """The tree as plain values; the unit of a pure number, ``unit: 1``, as the text that it stands for."""
+    if isinstance(node, ScalarNode):
+        return node.value
+    if isinstance(node, SequenceNode):
+        return [_for_fields(item) for item in node.items]
+    values = {key: _for_fields(entry.node) for key, entry in node.entries.items()}
+    if is_quantity(node) and _is_one(node):
+        values["unit"] = "1"
+    return values
+
+
+def _is_one(quantity: MappingNode) -> bool:
+    unit = quantity.get("unit")
+    return isinstance(unit, ScalarNode) and unit.text == "1"
+
+
 @cache
 def _adapter(schema: type) -> TypeAdapter[Any]:
     """The validator of a schema; a 1-tuple around it carries the settings that a stdlib dataclass cannot."""
     from pydantic import ConfigDict, TypeAdapter  # noqa: PLC0415 - loaded with the first file
 
     return TypeAdapter(tuple[schema], config=ConfigDict(extra="forbid", strict=True))  # type: ignore[valid-type]
-
-
-def _errors(error: ValueError) -> list[Any]:
-    """The error records of a pydantic ValidationError; any other ValueError is our own bug and goes on."""
-    from pydantic import ValidationError  # noqa: PLC0415 - already loaded by now
-
-    if not isinstance(error, ValidationError):
-        raise error
-    return error.errors(include_url=False, include_input=False)
 
 
 def _bad_numbers(root: Node) -> list[Fault]:

@@ -202,6 +202,11 @@ def test_without_a_schema_only_paths_of_the_document_exist() -> None:
         ),
         (
             "memory.bandwidth",
+            "1e999 GB/s",
+            "found '1e999 GB/s' for memory.bandwidth; expected a number, or one with its unit (1.5 bytes/s)",
+        ),
+        (
+            "memory.bandwidth",
             "5 Hz",
             "found 'Hz' for memory.bandwidth.unit; expected a unit of bytes/s (or kB/s, MB/s, GB/s, TB/s)",
         ),

@@ -285,6 +285,58 @@ def test_a_fraction_lies_above_zero_and_up_to_one() -> None:
     assert message.endswith("found 101 for memory.efficiency.value; expected a number above 0 and of at most 1")
 
 
+def test_the_unit_of_a_pure_number_needs_no_quotes() -> None:
+    """``unit: 1`` is the unit 1, although YAML reads a whole number there; other numbers are no units."""
+    good = GOOD["memory"]["bandwidth"]  # type: ignore[index]
+    share = quantity(value=0.5, unit=1)
+    assert loaded(memory={"bandwidth": good, "efficiency": share}).memory.efficiency.unit == "1"  # type: ignore[union-attr]
+    (message,) = faults(document(memory={"bandwidth": good, "efficiency": quantity(unit=2)}))
+    assert message.endswith("found 2 for memory.efficiency.unit; expected text")
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """Forms that the shipped schemas use rarely."""
+
+    part: Tree | Decoder | None = None
+    parts: dict[str, Tree] = field(default_factory=dict)
+    limit: Annotated[Quantity, Unit("1")] | Literal["auto"] = "auto"
+    pairs: tuple[tuple[str, int], ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "part: 3",
+            "1:7: found 3 for part;"
+            " expected a mapping with parents, policy or a mapping with family, heads, decoder or null",
+        ),
+        (
+            "part: {heads: x}",
+            "1:7: found a mapping for part;"
+            " expected a mapping with parents, policy or a mapping with family, heads, decoder or null",
+        ),
+        ("parts: {a: {parents: [x]}}", "1:23: found 'x' for parts.a.parents[0]; expected a whole number"),
+        ("limit: {value: x, unit: 1, kind: set, source: y}", "1:16: found 'x' for limit.value; expected a number"),
+        (
+            "limit: {value: 1, unit: Hz, kind: set, source: y}",
+            "1:25: found 'Hz' for limit.unit; expected a pure number (unit: 1)",
+        ),
+        ("limit: 3", "1:8: found 3 for limit; expected {value: …, unit: 1, kind: …, source: …} or auto"),
+        ("pairs: [[a, 1], [b]]", "1:17: found a list of 1 for pairs[1]; expected a list of 2: text, a whole number"),
+        ("pairs: [[a, b]]", "1:13: found 'b' for pairs[0][1]; expected a whole number"),
+        (
+            "pairs: {}",
+            "1:8: found an empty mapping for pairs; expected a list, each item a list of 2: text, a whole number",
+        ),
+    ],
+)
+def test_faults_in_nested_forms(text: str, message: str) -> None:
+    """Unions without a tag, mappings of dataclasses, lists of lists: the place is still the innermost one."""
+    assert faults(text, Odd) == [f"d.yaml:{message}"]
+
+
 def test_every_fault_at_once_in_the_order_of_the_file() -> None:
     """One run names them all."""
     text = """name: 3

@@ -37,7 +37,7 @@ install() {
 }
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
-    fail "hwsim needs Python 3.11 or later, but $python is $("$python" --version 2>&1 || true)." \
+    fail "hwsim needs Python 3.11 or later, but $python is $("$python" --version 2>/dev/null || echo "not there")." \
         "Name another one: make PYTHON=python3.12 ..."
 
 if usable; then

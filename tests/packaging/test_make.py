@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 KEY = "3.99-cafe"
+MAKE_VARIABLES = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "WORKLOAD", "DEVICE", "ARGS", "VENV", "PYTHON"}
 
 # Stands for a Python: tells its version, refuses or accepts the version check, and notes what it is asked to run.
 # As `-m venv DIR` it puts itself there; as `-m pip` it does nothing, or fails when FAIL_PIP is set.
@@ -126,10 +128,27 @@ def test_set_up_refuses_an_old_python(set_up: SetUp) -> None:
     assert not set_up.venv.exists()
 
 
+def test_set_up_refuses_a_python_that_is_not_there(set_up: SetUp) -> None:
+    """A PYTHON that does not exist is refused in one line."""
+    set_up.python.unlink()
+    run = set_up.run()
+    assert run.returncode == 1
+    assert "is not there" in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+def make(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run make in the repository, as from a shell: without what a make around the tests hands down."""
+    environment = {key: value for key, value in os.environ.items() if key not in MAKE_VARIABLES}
+    return subprocess.run(
+        ["make", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
 @TOOLS
 def test_make_alone_lists_every_target() -> None:
     """`make` prints one line for each phony target, with what it does."""
-    run = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    run = make()
     assert run.returncode == 0
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     (phony,) = re.findall(r"^\.PHONY: (.+)$", text, re.MULTILINE)
@@ -148,7 +167,11 @@ def test_make_alone_lists_every_target() -> None:
 )
 def test_make_simulate_delegates(words: list[str], command: str) -> None:
     """`make simulate` hands its variables to the command line; a folder of reports is named as the workload."""
-    run = subprocess.run(
-        ["make", "--dry-run", "simulate", *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
-    )
-    assert command in run.stdout
+    assert command in make("--dry-run", "simulate", *words).stdout
+
+
+@TOOLS
+def test_make_needs_no_environment_to_help() -> None:
+    """`make` alone prints its list where the Python that was named does not exist."""
+    assert make("PYTHON=no-such-python").stdout == make().stdout
+    assert "make simulate" in make().stdout

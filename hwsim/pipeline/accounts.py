@@ -1,0 +1,34 @@
+"""Open accounts: which fitted, assumed and user-set constants an answer leans on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hwsim.result import Constant
+from hwsim.spec import quantities
+
+if TYPE_CHECKING:
+    from hwsim.devices.base import Device
+    from hwsim.workload.model import Workload
+
+__all__ = ["constants_of"]
+
+
+def constants_of(
+    device: Device, workload: Workload | None
+) -> tuple[tuple[Constant, ...], tuple[Constant, ...], tuple[Constant, ...]]:
+    """(fitted, assumed, set) constants of a machine and a workload, in the order of their files.
+
+    Constants below a machine's ``energy`` enter energies but no time, and are marked so.
+    """
+    found: dict[str, list[Constant]] = {"fitted": [], "assumed": [], "set": []}
+    roots = [("device", device.parameters)]
+    if workload is not None:
+        roots.append(("workload", workload))
+    for root, value in roots:
+        for path, quantity in quantities(value, root):
+            if quantity.kind in found:
+                energy_only = path.startswith("device.energy.")
+                row = Constant(path, quantity.value, quantity.unit, quantity.kind, quantity.source, energy_only)
+                found[quantity.kind].append(row)
+    return tuple(found["fitted"]), tuple(found["assumed"]), tuple(found["set"])

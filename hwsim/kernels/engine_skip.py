@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Final
 
 from hwsim.kernels import engine_layout as at
-from hwsim.kernels.engine_layout import Number, State, Tables
+from hwsim.kernels.engine_layout import Array, Number
 from hwsim.kernels.jit import jit_part
 
 __all__ = ["choose_anchor", "detect"]
@@ -32,332 +32,280 @@ PATIENCE: Final = 1 << 20
 
 
 @jit_part
-def choose_anchor(state: State) -> None:
+def choose_anchor(m: Array) -> None:
     """Make the stage that is furthest behind the anchor."""
-    best = state.run[at.ANCHOR]
-    for s in range(state.stages.shape[0]):
-        if state.stages[s, at.REP] < state.stages[best, at.REP]:
-            best = s
-    state.run[at.ANCHOR] = best
+    for s in range(m[at.STAGES], m[at.STAGES_END], at.STAGE_WORDS):
+        if m[s + at.REP] < m[m[at.ANCHOR] + at.REP]:
+            m[at.ANCHOR] = s
 
 
 @jit_part
-def _copy(state: State, snapshot: State) -> None:
-    snapshot.stages[:] = state.stages
-    snapshot.edges[:] = state.edges
-    snapshot.resources[:] = state.resources
-    snapshot.run[:] = state.run
-
-
-@jit_part
-def _fold(state: State) -> None:
-    """Let the outer detector know of the slacks seen since the inner snapshot."""
-    for e in range(state.edges.shape[0]):
-        state.edges[e, at.LOW_OUTER] = min(state.edges[e, at.LOW_OUTER], state.edges[e, at.LOW])
-
-
-@jit_part
-def _alike_resources(state: State, snapshot: State) -> bool:
+def _alike_resources(m: Array, old: Number) -> bool:
     """Whether each resource serves the same stage at the same place of its order, with as much time to go."""
-    shift = state.run[at.NOW] - snapshot.run[at.NOW]
-    for r in range(state.resources.shape[0]):
-        finish = state.resources[r, at.FINISH]
+    shift = m[at.NOW] - m[old + at.NOW]
+    for r in range(m[at.RESOURCES], m[at.RESOURCES_END], at.RESOURCE_WORDS):
+        finish = m[r + at.FINISH]
         if finish != at.BIG:
             finish -= shift
-            if state.resources[r, at.STAGE] != snapshot.resources[r, at.STAGE]:
+            if m[r + at.STAGE] != m[old + r + at.STAGE]:
                 return False
-        if finish != snapshot.resources[r, at.FINISH]:
+        if finish != m[old + r + at.FINISH]:
             return False
-        for column in (at.BLOCK, at.SEGMENT_NOW, at.HEAD):
-            if state.resources[r, column] != snapshot.resources[r, column]:
+        if m[r + at.SEGMENT_NOW] != m[old + r + at.SEGMENT_NOW] or m[r + at.HEAD] != m[old + r + at.HEAD]:
+            return False
+    return True
+
+
+@jit_part
+def _alike_stages(m: Array, old: Number) -> bool:
+    """Whether each stage is in the same run, and short of as many edges.
+
+    A tile that is ready and waits must have waited as long; or, in a static order, be the same tile still.
+    """
+    shift = m[at.NOW] - m[old + at.NOW]
+    for s in range(m[at.STAGES], m[at.STAGES_END], at.STAGE_WORDS):
+        if m[s + at.PENDING] != m[old + s + at.PENDING] or m[s + at.RUN_NOW] != m[old + s + at.RUN_NOW]:
+            return False
+        if m[s + at.PENDING] == 0 and m[s + at.RUNNING] == 0 and m[s + at.READY] - m[old + s + at.READY] != shift:
+            same_tile = m[s + at.POS] == m[old + s + at.POS] and m[s + at.REP] == m[old + s + at.REP]
+            if m[m[s + at.RES] + at.ARBITRATED] or not same_tile or m[s + at.READY] != m[old + s + at.READY]:
                 return False
     return True
 
 
 @jit_part
-def _alike_readiness(tables: Tables, state: State, snapshot: State, s: Number) -> bool:
-    """Whether a tile that is ready and waits has waited as long; or, in a static order, is the same tile still."""
-    if state.stages[s, at.PENDING] != 0 or state.stages[s, at.RUNNING] != 0:
-        return True
-    shift = state.run[at.NOW] - snapshot.run[at.NOW]
-    moved = state.stages[s, at.READY] - snapshot.stages[s, at.READY]
-    if moved == shift:
-        return True
-    untouched = (
-        state.stages[s, at.POS] == snapshot.stages[s, at.POS] and state.stages[s, at.REP] == snapshot.stages[s, at.REP]
-    )
-    return moved == 0 and untouched and tables.resources[tables.stages[s, at.RES], at.ARBITRATED] == 0
-
-
-@jit_part
-def _alike(tables: Tables, state: State, snapshot: State) -> bool:
-    """Whether the settled state differs from the snapshot in counters only."""
-    if not _alike_resources(state, snapshot):
-        return False
-    for s in range(state.stages.shape[0]):
-        if state.stages[s, at.PENDING] != snapshot.stages[s, at.PENDING]:
-            return False
-        if state.stages[s, at.RUN_NOW] != snapshot.stages[s, at.RUN_NOW]:
-            return False
-        if not _alike_readiness(tables, state, snapshot, s):
-            return False
-    for e in range(state.edges.shape[0]):
-        need, before = state.edges[e, at.NEED], snapshot.edges[e, at.NEED]
+def _alike_edges(m: Array, old: Number) -> bool:
+    """Whether each edge is as it was: binding or not, met or short, with the same remainder."""
+    for e in range(m[at.EDGES], m[at.EDGES_END], at.EDGE_WORDS):
+        need, before = m[e + at.NEED], m[old + e + at.NEED]
         if (need == at.NEVER) != (before == at.NEVER):
             return False
-        if need != at.NEVER and state.edges[e, at.REM] != snapshot.edges[e, at.REM]:
+        if need != at.NEVER and m[e + at.REM] != m[old + e + at.REM]:
             return False
-        u = tables.edges[e, at.PRODUCER]
-        if (state.stages[u, at.DONE] >= need) != (snapshot.stages[u, at.DONE] >= before):
+        done = m[e + at.PRODUCER] + at.DONE
+        if (m[done] >= need) != (m[old + done] >= before):
             return False
     return True
 
 
 @jit_part
-def _moved(tables: Tables, state: State, snapshot: State, s: Number) -> Number:
+def _moved(m: Array, old: Number, s: Number) -> Number:
     """Tiles of stage ``s`` started in the period."""
-    reps = state.stages[s, at.REP] - snapshot.stages[s, at.REP]
-    return reps * tables.stages[s, at.TILES] + state.stages[s, at.POS] - snapshot.stages[s, at.POS]
+    return (m[s + at.REP] - m[old + s + at.REP]) * m[s + at.TILES] + m[s + at.POS] - m[old + s + at.POS]
 
 
 @jit_part
-def _order_limit(tables: Tables, state: State, snapshot: State, r: Number) -> Number:
-    """Periods for which resource ``r`` stays in the block, or in the segment, that it serves."""
-    served = snapshot.resources[r, at.SEGMENT_LEFT] - state.resources[r, at.SEGMENT_LEFT]
-    turns = snapshot.resources[r, at.TIMES_LEFT] - state.resources[r, at.TIMES_LEFT]
+def _order_limit(m: Array, old: Number, r: Number) -> Number:
+    """Periods for which resource ``r`` stays in the segment, or in the turns of the block, that it serves."""
+    served = m[old + r + at.SEGMENT_LEFT] - m[r + at.SEGMENT_LEFT]
+    turns = m[old + r + at.TIMES_LEFT] - m[r + at.TIMES_LEFT]
     if served == 0 and turns == 0:
         return at.BIG
     if served < 0 or turns < 0 or (served > 0 and turns > 0):
         return 0
-    for i in range(tables.resources[r, at.MEMBER], tables.resources[r, at.MEMBER_END]):
-        if state.stages[tables.members[i], at.REP] != snapshot.stages[tables.members[i], at.REP]:
+    for i in range(m[r + at.MEMBER], m[r + at.MEMBER_END]):
+        if m[m[i] + at.REP] != m[old + m[i] + at.REP]:
             return 0
     if served > 0:
-        return (state.resources[r, at.SEGMENT_LEFT] - 1) // served
-    return (state.resources[r, at.TIMES_LEFT] - 1) // turns
+        return (m[r + at.SEGMENT_LEFT] - 1) // served
+    return (m[r + at.TIMES_LEFT] - 1) // turns
 
 
 @jit_part
-def _mask_limit(tables: Tables, state: State, snapshot: State, s: Number, moved: Number) -> Number:
+def _mask_limit(m: Array, old: Number, s: Number, moved: Number) -> Number:
     """Periods for which stage ``s``, moving inside a repetition, crosses no mask of its edges."""
     limit = at.BIG
-    pos = state.stages[s, at.POS]
-    for e in range(tables.stages[s, at.IN], tables.stages[s, at.IN_END]):
-        if tables.edges[e, at.LO] >= tables.edges[e, at.HI]:
+    pos = m[s + at.POS]
+    for e in range(m[s + at.IN], m[s + at.IN_END], at.EDGE_WORDS):
+        if m[e + at.LO] >= m[e + at.HI]:
             continue
-        if state.edges[e, at.NEED] != at.NEVER:
-            limit = min(limit, (tables.edges[e, at.HI] - 1 - pos) // moved)
-        elif pos < tables.edges[e, at.LO]:
-            limit = min(limit, (tables.edges[e, at.LO] - 1 - pos) // moved)
-        elif snapshot.stages[s, at.POS] < tables.edges[e, at.HI]:
+        if m[e + at.NEED] != at.NEVER:
+            limit = min(limit, (m[e + at.HI] - 1 - pos) // moved)
+        elif pos < m[e + at.LO]:
+            limit = min(limit, (m[e + at.LO] - 1 - pos) // moved)
+        elif m[old + s + at.POS] < m[e + at.HI]:
             return 0
     return limit
 
 
 @jit_part
-def _stage_limit(tables: Tables, state: State, snapshot: State, s: Number) -> Number:
+def _stage_limit(m: Array, old: Number, s: Number) -> Number:
     """Periods that stage ``s`` can repeat: inside a run and a repetition, or by whole repetitions."""
-    moved = _moved(tables, state, snapshot, s)
-    rep = state.stages[s, at.REP]
+    moved = _moved(m, old, s)
+    rep = m[s + at.REP]
     if moved == 0:
         return at.BIG
-    if rep == state.run[at.REPS]:
+    if rep == m[at.REPS]:
         return 0
-    reps = rep - snapshot.stages[s, at.REP]
-    lo, hi = state.run[at.WINDOW_LO], state.run[at.WINDOW_HI]
-    windowed = state.run[at.MODE] == at.BY_REPS and rep < hi
+    reps = rep - m[old + s + at.REP]
+    windowed = m[at.MODE] == at.BY_REPS and rep < m[at.WINDOW_HI]
     if reps == 0:
-        if windowed and rep >= lo:
+        if windowed and rep >= m[at.WINDOW_LO]:
             return 0
-        limit = (state.stages[s, at.RUN_LEFT] - 1) // moved
-        return min(limit, _mask_limit(tables, state, snapshot, s, moved))
-    if state.stages[s, at.POS] != snapshot.stages[s, at.POS]:
+        return min((m[s + at.RUN_LEFT] - 1) // moved, _mask_limit(m, old, s, moved))
+    if m[s + at.POS] != m[old + s + at.POS]:
         return 0
-    last = lo - 1 if windowed else state.run[at.REPS] - 1
-    return max(0, (last - rep) // reps)
+    last = m[at.WINDOW_LO] if windowed else m[at.REPS]
+    return max(0, (last - 1 - rep) // reps)
 
 
 @jit_part
-def _need_shift(tables: Tables, state: State, snapshot: State, e: Number) -> Number:
+def _need_shift(m: Array, old: Number, e: Number) -> Number:
     """How far the need of edge ``e`` moves in a period."""
-    v = tables.edges[e, at.CONSUMER]
-    reps = state.stages[v, at.REP] - snapshot.stages[v, at.REP]
+    v = m[e + at.CONSUMER]
+    reps = m[v + at.REP] - m[old + v + at.REP]
     if reps != 0:
-        return reps * tables.edges[e, at.N_U]
-    return state.edges[e, at.NEED] - snapshot.edges[e, at.NEED]
+        return reps * m[e + at.N_U]
+    return m[e + at.NEED] - m[old + e + at.NEED]
 
 
 @jit_part
-def _drift(tables: Tables, state: State, snapshot: State, e: Number) -> Number:
+def _drift(m: Array, old: Number, e: Number) -> Number:
     """How far the slack of edge ``e`` moves in a period."""
-    u = tables.edges[e, at.PRODUCER]
-    done = state.stages[u, at.DONE] - snapshot.stages[u, at.DONE]
-    return done - _need_shift(tables, state, snapshot, e)
+    done = m[e + at.PRODUCER] + at.DONE
+    return m[done] - m[old + done] - _need_shift(m, old, e)
 
 
 @jit_part
-def _slack_limit(tables: Tables, state: State, snapshot: State, low_column: Number, e: Number) -> Number:
+def _slack_limit(m: Array, old: Number, low: Number, e: Number) -> Number:
     """Periods for which edge ``e`` is met and short at the same tiles as in the last one."""
-    drift = _drift(tables, state, snapshot, e)
+    drift = _drift(m, old, e)
     if drift == 0:
         return at.BIG
-    u = tables.edges[e, at.PRODUCER]
-    low = min(state.edges[e, low_column], snapshot.stages[u, at.DONE] - snapshot.edges[e, at.NEED])
+    done = m[e + at.PRODUCER] + at.DONE
+    least = min(m[e + low], m[old + done] - m[old + e + at.NEED])
     if drift < 0:
-        return 0 if low < 0 else low // -drift
-    if low >= 0:
+        return 0 if least < 0 else least // -drift
+    if least >= 0:
         return at.BIG
-    slack = state.stages[u, at.DONE] - state.edges[e, at.NEED]
-    if slack < 0 and _moved(tables, state, snapshot, tables.edges[e, at.CONSUMER]) == 0:
+    slack = m[done] - m[e + at.NEED]
+    if slack < 0 and _moved(m, old, m[e + at.CONSUMER]) == 0:
         return (-1 - slack) // drift
     return 0
 
 
 @jit_part
-def _limit(tables: Tables, state: State, snapshot: State, low_column: Number) -> Number:
+def _limit(m: Array, old: Number, low: Number) -> Number:
     """Periods that repeat the last one in every test that counters enter."""
     limit = at.BIG
-    if state.run[at.MODE] == at.BY_CYCLES:
-        room = state.run[at.WINDOW_LO] - state.run[at.MARGIN] - state.run[at.NOW]
-        limit = max(0, room // (state.run[at.NOW] - snapshot.run[at.NOW]))
-    for r in range(state.resources.shape[0]):
-        limit = min(limit, _order_limit(tables, state, snapshot, r))
-    for s in range(state.stages.shape[0]):
-        limit = min(limit, _stage_limit(tables, state, snapshot, s))
-    for e in range(state.edges.shape[0]):
-        if limit == 0:
-            break
-        limit = min(limit, _slack_limit(tables, state, snapshot, low_column, e))
+    if m[at.MODE] == at.BY_CYCLES:
+        limit = max(0, (m[at.WINDOW_LO] - m[at.MARGIN] - m[at.NOW]) // (m[at.NOW] - m[old + at.NOW]))
+    for r in range(m[at.RESOURCES], m[at.RESOURCES_END], at.RESOURCE_WORDS):
+        limit = min(limit, _order_limit(m, old, r))
+    for s in range(m[at.STAGES], m[at.STAGES_END], at.STAGE_WORDS):
+        limit = min(limit, _stage_limit(m, old, s))
+    for e in range(m[at.EDGES], m[at.EDGES_END], at.EDGE_WORDS):
+        limit = min(limit, _slack_limit(m, old, low, e))
     return limit
 
 
 @jit_part
-def _jump_edge(tables: Tables, state: State, snapshot: State, low_column: Number, e: Number, periods: Number) -> None:
-    drift = _drift(tables, state, snapshot, e)
-    if drift < 0:
-        u = tables.edges[e, at.PRODUCER]
-        low = min(state.edges[e, low_column], snapshot.stages[u, at.DONE] - snapshot.edges[e, at.NEED])
-        state.edges[e, at.LOW] = min(state.edges[e, at.LOW], low + periods * drift)
-    if state.edges[e, at.NEED] != at.NEVER:
-        state.edges[e, at.NEED] += periods * _need_shift(tables, state, snapshot, e)
-
-
-@jit_part
-def _jump_stage(state: State, snapshot: State, s: Number, periods: Number) -> None:
-    if state.stages[s, at.PENDING] == 0 and state.stages[s, at.READY] != snapshot.stages[s, at.READY]:
-        state.stages[s, at.READY] += periods * (state.run[at.NOW] - snapshot.run[at.NOW])
-    for column in (at.POS, at.REP, at.DONE, at.WAIT):
-        state.stages[s, column] += periods * (state.stages[s, column] - snapshot.stages[s, column])
-    if state.stages[s, at.REP] == snapshot.stages[s, at.REP]:
-        state.stages[s, at.RUN_LEFT] += periods * (state.stages[s, at.RUN_LEFT] - snapshot.stages[s, at.RUN_LEFT])
-
-
-@jit_part
-def _jump(tables: Tables, state: State, snapshot: State, low_column: Number, periods: Number) -> Number:
+def _jump(m: Array, old: Number, low: Number, periods: Number) -> Number:
     """Shift the state by ``periods`` periods; returns the cycles jumped."""
-    cycles = periods * (state.run[at.NOW] - snapshot.run[at.NOW])
-    for e in range(state.edges.shape[0]):
-        _jump_edge(tables, state, snapshot, low_column, e, periods)
-    for s in range(state.stages.shape[0]):
-        _jump_stage(state, snapshot, s, periods)
-    for r in range(state.resources.shape[0]):
-        if state.resources[r, at.FINISH] != at.BIG:
-            state.resources[r, at.FINISH] += cycles
+    cycles = periods * (m[at.NOW] - m[old + at.NOW])
+    for e in range(m[at.EDGES], m[at.EDGES_END], at.EDGE_WORDS):
+        drift = _drift(m, old, e)
+        if drift < 0:
+            least = min(m[e + low], m[old + m[e + at.PRODUCER] + at.DONE] - m[old + e + at.NEED])
+            m[e + at.LOW] = min(m[e + at.LOW], least + periods * drift)
+        if m[e + at.NEED] != at.NEVER:
+            m[e + at.NEED] += periods * _need_shift(m, old, e)
+    for s in range(m[at.STAGES], m[at.STAGES_END], at.STAGE_WORDS):
+        if m[s + at.PENDING] == 0 and m[s + at.READY] != m[old + s + at.READY]:
+            m[s + at.READY] += cycles
+        if m[s + at.REP] == m[old + s + at.REP]:
+            m[s + at.RUN_LEFT] -= periods * (m[s + at.POS] - m[old + s + at.POS])
+        for column in (at.POS, at.REP, at.DONE, at.WAIT):
+            m[s + column] += periods * (m[s + column] - m[old + s + column])
+    for r in range(m[at.RESOURCES], m[at.RESOURCES_END], at.RESOURCE_WORDS):
+        if m[r + at.FINISH] != at.BIG:
+            m[r + at.FINISH] += cycles
         for column in (at.TIMES_LEFT, at.SEGMENT_LEFT):
-            state.resources[r, column] += periods * (state.resources[r, column] - snapshot.resources[r, column])
-    state.run[at.NOW] += cycles
-    state.run[at.JUMPS] += 1
+            m[r + column] += periods * (m[r + column] - m[old + r + column])
+    m[at.NOW] += cycles
+    m[at.JUMPS] += 1
     return cycles
 
 
 @jit_part
-def _try_jump(tables: Tables, state: State, snapshot: State, low_column: Number) -> Number:
-    """Jump if the state recurs and enough tiles are saved; returns the cycles jumped, 0 if none."""
-    if not _alike(tables, state, snapshot):
+def _try_jump(m: Array, old: Number, low: Number) -> Number:
+    """Jump if the state recurs and enough tiles are saved; returns the cycles jumped, 0 if none.
+
+    Args:
+        m: the memory, in a settled state.
+        old: distance to its snapshot.
+        low: column of the least slacks since the snapshot.
+    """
+    if not (_alike_resources(m, old) and _alike_stages(m, old) and _alike_edges(m, old)):
         return 0
-    periods = _limit(tables, state, snapshot, low_column)
+    periods = _limit(m, old, low)
     saved = 0
-    for s in range(state.stages.shape[0]):
-        saved += _moved(tables, state, snapshot, s)
-    if periods == 0 or periods * saved < LEAST_SAVING:
+    for s in range(m[at.STAGES], m[at.STAGES_END], at.STAGE_WORDS):
+        saved += _moved(m, old, s)
+    if periods * saved < LEAST_SAVING:
         return 0
-    state.run[at.SKIPPED] += periods * saved
-    return _jump(tables, state, snapshot, low_column, periods)
+    return _jump(m, old, low, periods)
 
 
 @jit_part
-def _restart_inner(state: State) -> None:
-    """Forget the inner snapshot and let a new one be due soon."""
-    state.run[at.INNER_SPAN] = 0
-    state.run[at.INNER_AT] = max(state.run[at.STEPS] + WARM_UP, state.run[at.INNER_AWAKE])
+def _restart_inner(m: Array) -> None:
+    """Forget the inner snapshot; a new one is due soon, or when the detector wakes."""
+    m[at.INNER + at.SPAN] = 0
+    m[at.INNER + at.DUE] = max(m[at.STEPS] + WARM_UP, m[at.INNER + at.AWAKE])
 
 
 @jit_part
-def _sleep(state: State, cost: Number, awake: Number) -> bool:
-    """Count a fruitless comparison; after too many, send the detector to sleep."""
-    state.run[cost] += 1
-    if state.run[cost] < PATIENCE:
-        return False
-    state.run[cost] = 0
-    state.run[awake] = state.run[at.STEPS] + 4 * PATIENCE
-    return True
+def _take_snapshot(m: Array, d: Number, tick: Number) -> None:
+    """Keep the state as the snapshot of detector ``d``, for twice as long as the last one."""
+    m[d + at.SPAN] = max(WARM_UP if d == at.INNER else 1, 2 * m[d + at.SPAN])
+    m[d + at.DUE] = tick + m[d + at.SPAN]
+    for e in range(m[at.EDGES], m[at.EDGES_END], at.EDGE_WORDS):
+        m[e + at.LOW_OUTER] = at.BIG if d == at.OUTER else min(m[e + at.LOW_OUTER], m[e + at.LOW])
+        m[e + at.LOW] = at.BIG
+    if d == at.OUTER:
+        _restart_inner(m)
+    for word in range(m[at.STATE_END]):
+        m[m[d + at.SNAPSHOT] + word] = m[word]
 
 
 @jit_part
-def _detect_inner(tables: Tables, state: State, inner: State) -> Number:
-    if state.run[at.INNER_SPAN] > 0:
-        cycles = _try_jump(tables, state, inner, at.LOW)
-        if cycles > 0:
-            state.run[at.INNER_COST] = 0
-            _restart_inner(state)
-            return cycles
-        if _sleep(state, at.INNER_COST, at.INNER_AWAKE):
-            _restart_inner(state)
-    if state.run[at.STEPS] >= state.run[at.INNER_AT]:
-        state.run[at.INNER_SPAN] = max(WARM_UP, 2 * state.run[at.INNER_SPAN])
-        state.run[at.INNER_AT] = state.run[at.STEPS] + state.run[at.INNER_SPAN]
-        _fold(state)
-        state.edges[:, at.LOW] = at.BIG
-        _copy(state, inner)
-    return 0
-
-
-@jit_part
-def _detect_outer(tables: Tables, state: State, outer: State) -> Number:
-    """Look whether whole repetitions recur; called where the anchor ends one."""
+def _look(m: Array, d: Number, tick: Number) -> Number:
+    """Compare the state with the snapshot of detector ``d``, and retake that when it is due; returns cycles jumped."""
     cycles = 0
-    if state.run[at.OUTER_SPAN] > 0:
-        _fold(state)
-        cycles = _try_jump(tables, state, outer, at.LOW_OUTER)
-        state.run[at.OUTER_LEFT] -= 1
+    if m[d + at.SPAN] > 0:
+        if d == at.OUTER:
+            for e in range(m[at.EDGES], m[at.EDGES_END], at.EDGE_WORDS):
+                m[e + at.LOW_OUTER] = min(m[e + at.LOW_OUTER], m[e + at.LOW])
+        cycles = _try_jump(m, m[d + at.SNAPSHOT], at.LOW_OUTER if d == at.OUTER else at.LOW)
+        m[d + at.COST] += 1
         if cycles > 0:
-            state.run[at.OUTER_COST] = 0
-            state.run[at.OUTER_SPAN] = 0
-        elif _sleep(state, at.OUTER_COST, at.OUTER_AWAKE):
-            state.run[at.OUTER_SPAN] = 0
+            m[d + at.COST] = 0
+            m[d + at.SPAN] = 0
+            m[d + at.DUE] = tick
+        elif m[d + at.COST] == PATIENCE:
+            m[d + at.COST] = 0
+            m[d + at.SPAN] = 0
+            m[d + at.AWAKE] = m[at.STEPS] + 4 * PATIENCE
             return 0
-    if state.run[at.OUTER_LEFT] <= 0 or state.run[at.OUTER_SPAN] == 0:
-        state.run[at.OUTER_SPAN] = max(1, 2 * state.run[at.OUTER_SPAN])
-        state.run[at.OUTER_LEFT] = state.run[at.OUTER_SPAN]
-        state.edges[:, at.LOW] = at.BIG
-        state.edges[:, at.LOW_OUTER] = at.BIG
-        _restart_inner(state)
-        _copy(state, outer)
+    if tick >= m[d + at.DUE]:
+        _take_snapshot(m, d, tick)
     return cycles
 
 
 @jit_part
-def detect(tables: Tables, state: State, inner: State, outer: State) -> Number:
-    """Jump if the settled state allows it; returns the cycles jumped, by which every coming finish has moved."""
-    cycles = 0
-    if state.run[at.BOUNDARY]:
-        state.run[at.BOUNDARY] = 0
-        if state.run[at.STEPS] >= state.run[at.INNER_AWAKE]:
-            _restart_inner(state)
-    if state.run[at.WRAPPED]:
-        state.run[at.WRAPPED] = 0
-        if state.run[at.STEPS] >= state.run[at.OUTER_AWAKE]:
-            cycles = _detect_outer(tables, state, outer)
-    if cycles == 0 and (state.run[at.INNER_SPAN] > 0 or state.run[at.STEPS] >= state.run[at.INNER_AT]):
-        cycles = _detect_inner(tables, state, inner)
-    return cycles
+def detect(m: Array) -> Number:
+    """Jump if the settled state in ``m`` allows it; returns the cycles jumped, by which every finish has moved.
+
+    An instant belongs to one detector: the end of a repetition, being a boundary, leaves the inner one nothing to do.
+    """
+    if m[at.BOUNDARY]:
+        m[at.BOUNDARY] = 0
+        _restart_inner(m)
+    d, tick = at.INNER, m[at.STEPS]
+    if m[at.WRAPPED]:
+        m[at.WRAPPED] = 0
+        m[at.WRAPS] += 1
+        d, tick = at.OUTER, m[at.WRAPS]
+    if m[at.STEPS] < m[d + at.AWAKE] or (m[d + at.SPAN] == 0 and tick < m[d + at.DUE]):
+        return 0
+    return _look(m, d, tick)

@@ -91,12 +91,13 @@ def jit(function: Kernel) -> Kernel:
     if _FOLDER is None:
         return cast("Kernel", numba.njit(function))
     with _numba_cache(_FOLDER):
-        return cast("Kernel", numba.njit(cache=True)(function))
+        return cast("Kernel", numba.njit(cache=True, error_model="numpy")(function))
 
 
 def jit_part(function: Kernel) -> Kernel:
     """Compile ``function`` as a part of the kernels that call it; it has no cache entry of its own."""
-    return cast("Kernel", numba.njit(function))
+    options = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast("Kernel", numba.njit(**options)(function))
 
 
 def is_cold(kernel: Callable[..., Any]) -> bool:

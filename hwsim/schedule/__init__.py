@@ -1,5 +1,6 @@
 """What runs when: a `Program` of tiles, edges and resources, and the `Schedule` that it takes."""
 
+from hwsim.schedule.critical import critical_cycles
 from hwsim.schedule.engine import Blocked, Deadlock, ResourceUse, Schedule, Slices, StageTimes, run
 from hwsim.schedule.program import Block, Edge, Order, Program, Stage, after, barrier, fifo, previous_rep, ratio
 
@@ -17,6 +18,7 @@ __all__ = [
     "StageTimes",
     "after",
     "barrier",
+    "critical_cycles",
     "fifo",
     "previous_rep",
     "ratio",

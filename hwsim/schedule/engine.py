@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from hwsim.errors import HwsimError
 from hwsim.schedule.program import Edge, Program
-
-if TYPE_CHECKING:
-    from hwsim.schedule.tables import Compiled
 
 __all__ = ["Blocked", "Deadlock", "ResourceUse", "Schedule", "Slices", "StageTimes", "run"]
 
@@ -169,13 +166,13 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """Where the kernel stopped: the stage, edge and resource state, its row of numbers, the slices it recorded."""
+    """Where the kernel stopped: the header of its memory, and the stage, edge, resource and slice rows."""
 
-    compiled: Compiled
-    stages: npt.NDArray[np.int64]
-    edges: npt.NDArray[np.int64]
-    resources: npt.NDArray[np.int64]
-    numbers: list[int]
+    edges_by_row: tuple[Edge, ...]
+    header: list[int]
+    stages: list[list[int]]
+    edges: list[list[int]]
+    resources: list[list[int]]
     slices: npt.NDArray[np.int64]
 
 
@@ -188,20 +185,27 @@ def _call(program: Program, skip: bool, mode: str = "none", lo: int = 0, hi: int
 
     warn_if_cold(simulate)
     compiled = compile_program(program)
-    numbers = np.zeros(at.RUN_COLUMNS, np.int64)
-    numbers[at.REPS] = program.reps
-    numbers[at.SKIP] = skip
-    numbers[at.MODE] = {"none": at.NO_WINDOW, "reps": at.BY_REPS, "cycles": at.BY_CYCLES}[mode]
-    numbers[at.WINDOW_LO] = lo
-    numbers[at.WINDOW_HI] = hi
-    numbers[at.MARGIN] = compiled.longest_cycles
-    numbers[at.ANCHOR] = len(program.stages) - 1
-    stages = np.empty((len(program.stages), at.STATE_STAGE_COLUMNS), np.int64)
-    edges = np.empty((len(compiled.edges), at.STATE_EDGE_COLUMNS), np.int64)
-    resources = np.empty((len(program.resources), at.STATE_RESOURCE_COLUMNS), np.int64)
-    slices = np.empty((rows, at.SLICE_COLUMNS), np.int64)
-    simulate(*compiled.tables, stages, edges, resources, numbers, slices)
-    return _Ended(compiled, stages, edges, resources, numbers.tolist(), slices)
+    words = len(compiled.memory)
+    memory = np.empty(words + rows * at.SLICE_WORDS, np.int64)
+    memory[:words] = compiled.memory
+    memory[at.SLICES_END] = len(memory)
+    memory[at.SLICE] = words
+    memory[at.SKIP] = skip
+    memory[at.MODE] = {"none": at.NO_WINDOW, "reps": at.BY_REPS, "cycles": at.BY_CYCLES}[mode]
+    memory[at.WINDOW_LO] = lo
+    memory[at.WINDOW_HI] = hi
+    memory[at.MARGIN] = max(cycles for stage in program.stages for _, cycles in stage.durations)
+    memory[at.ANCHOR] = memory[at.STAGES_END] - at.STAGE_WORDS
+    simulate(memory)
+    header = memory[: at.HEADER_WORDS].tolist()
+    return _Ended(
+        compiled.edges,
+        header,
+        memory[header[at.STAGES] : header[at.STAGES_END]].reshape(-1, at.STAGE_WORDS).tolist(),
+        memory[header[at.EDGES] : header[at.EDGES_END]].reshape(-1, at.EDGE_WORDS).tolist(),
+        memory[header[at.RESOURCES] : header[at.RESOURCES_END]].reshape(-1, at.RESOURCE_WORDS).tolist(),
+        memory[words : header[at.SLICE]].reshape(-1, at.SLICE_WORDS),
+    )
 
 
 def run(program: Program, skip: bool = True) -> Schedule | Deadlock:
@@ -214,41 +218,41 @@ def run(program: Program, skip: bool = True) -> Schedule | Deadlock:
     from hwsim.kernels import engine_layout as at
 
     ended = _call(program, skip)
-    if (ended.stages[:, at.REP] < program.reps).any():
-        return Deadlock(ended.numbers[at.NOW], tuple(_blocked(program, ended)))
+    if any(row[at.REP] < program.reps for row in ended.stages):
+        return Deadlock(ended.header[at.NOW], tuple(_blocked(program, ended)))
     stages = {
         stage.name: StageTimes(row[at.FIRST], row[at.LAST], program.reps * stage.cycles_per_rep, row[at.WAIT])
-        for stage, row in zip(program.stages, ended.stages.tolist(), strict=True)
+        for stage, row in zip(program.stages, ended.stages, strict=True)
     }
     makespan = max(times.last_finish for times in stages.values())
     busy = dict.fromkeys(program.resources, 0)
     for stage in program.stages:
         busy[stage.resource] += stages[stage.name].busy_cycles
     resources = {name: ResourceUse(cycles, cycles / makespan) for name, cycles in busy.items()}
-    return Schedule(program, makespan, stages, resources, ended.numbers[at.STEPS], ended.numbers[at.JUMPS])
+    return Schedule(program, makespan, stages, resources, ended.header[at.STEPS], ended.header[at.JUMPS])
 
 
 def _blocked(program: Program, ended: _Ended) -> Iterator[Blocked]:
     """The stages that unfinished resources stand at: the next in order, or every unfinished one where arbitrated."""
     from hwsim.kernels import engine_layout as at
 
-    for resource, row in zip(program.resources, ended.resources.tolist(), strict=True):
-        for s, stage in enumerate(program.stages):
-            here = stage.resource == resource and ended.stages[s, at.REP] < program.reps
-            if here and (resource in program.arbitrated or row[at.HEAD] == s):
-                yield _why(program, ended, s)
+    heads = {row[at.HEAD] for row in ended.resources}
+    for s, (stage, row) in enumerate(zip(program.stages, ended.stages, strict=True)):
+        next_in_order = stage.resource in program.arbitrated or ended.header[at.STAGES] + s * at.STAGE_WORDS in heads
+        if next_in_order and row[at.REP] < program.reps:
+            yield _why(program, ended, s)
 
 
 def _why(program: Program, ended: _Ended, s: int) -> Blocked:
+    """The first short edge of the stage in row ``s``."""
     from hwsim.kernels import engine_layout as at
 
-    index = {stage.name: i for i, stage in enumerate(program.stages)}
-    stage = program.stages[s]
-    tile = int(ended.stages[s, at.REP]) * stage.tiles + int(ended.stages[s, at.POS])
-    for e, edge in enumerate(ended.compiled.edges):
-        have, need = int(ended.stages[index[edge.producer], at.DONE]), int(ended.edges[e, at.NEED])
-        if edge.consumer == stage.name and have < need:
-            return Blocked(stage.name, tile, edge, have, need)
+    stage, row = program.stages[s], ended.stages[s]
+    done = {stage.name: row[at.DONE] for stage, row in zip(program.stages, ended.stages, strict=True)}
+    for edge, state in zip(ended.edges_by_row, ended.edges, strict=True):
+        if edge.consumer == stage.name and done[edge.producer] < state[at.NEED]:
+            tile = row[at.REP] * stage.tiles + row[at.POS]
+            return Blocked(stage.name, tile, edge, done[edge.producer], state[at.NEED])
     raise RuntimeError(f"stage {stage.name!r} stands still, but none of its edges is short")
 
 
@@ -260,8 +264,8 @@ def _slices(program: Program, mode: str, lo: int, hi: int, limit: int) -> Slices
         raise HwsimError.at("window", f"limit = {limit}", "a limit of at least 1 slice")
     most = (hi - lo) * (program.tiles // program.reps) if mode == "reps" else program.tiles
     ended = _call(program, True, mode, lo, hi, min(limit + 1, most))
-    recorded = ended.numbers[at.RECORDED]
-    columns = np.ascontiguousarray(ended.slices[: min(recorded, limit)].T)
+    columns = np.ascontiguousarray(ended.slices[:limit].T)
+    columns[at.SLICE_STAGE] = (columns[at.SLICE_STAGE] - ended.header[at.STAGES]) // at.STAGE_WORDS
     columns.flags.writeable = False
     return Slices(
         tuple(stage.name for stage in program.stages),
@@ -270,5 +274,5 @@ def _slices(program: Program, mode: str, lo: int, hi: int, limit: int) -> Slices
         columns[at.SLICE_TILE],
         columns[at.SLICE_START],
         columns[at.SLICE_END],
-        recorded > limit,
+        len(ended.slices) > limit,
     )

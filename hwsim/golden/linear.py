@@ -21,6 +21,8 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.golden.ssm import F64
+
 __all__ = [
     "I64",
     "TWO_SHIFT_LEVELS",
@@ -41,7 +43,6 @@ __all__ = [
     "unpack_int4",
 ]
 
-F64: TypeAlias = NDArray[np.float64]
 I64: TypeAlias = NDArray[np.int64]
 
 ACTIVATION_GROUP: Final = 8

@@ -185,6 +185,7 @@ def test_greedy_verify_by_hand() -> None:
     assert greedy_verify(parents, tokens, (5, 8, 0, 0, 3, 0)) == ((0, 1, 4), 3)
     assert greedy_verify(parents, tokens, (6, 0, 4, 0, 0, 2)) == ((0, 2, 5), 2)
     assert greedy_verify(parents, tokens, (1, 0, 0, 0, 0, 0)) == ((0,), 1)
+    assert greedy_verify((0, 0), (9, 5, 5), (5, 1, 2)) == ((0, 1), 1)
 
 
 @pytest.mark.parametrize("parents", [(0, 1, 2), FORKED, STREE])

@@ -178,12 +178,12 @@ def test_every_command_writes_json(installed: Installed, examples: dict[str, str
         assert installed.json(*shlex.split(line))
 
 
-@pytest.mark.parametrize("kind", ["workloads", "devices"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_shipped_files_are_found(installed: Installed, kind: str) -> None:
     """`hwsim list KIND` of the wheel names the files of the source tree, no more and no fewer."""
     rows = installed.json("list", kind)["results"]
     names = {row["name"] for row in rows}
-    assert names
+    assert names or kind == "mappings"  # this release ships none
     assert names == {path.stem for path in KINDS[kind].glob("*.yaml")}
 
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from hwsim.errors import HwsimError
-from hwsim.spec import Document, load, read
+from hwsim.spec import Document, load, override, read
 from hwsim.workload.model import Workload
 
-__all__ = ["Shelf", "document_of", "find_file", "find_workload", "shelf", "shipped_names", "workload_names"]
+__all__ = [
+    "Shelf",
+    "document_of",
+    "find_file",
+    "find_workload",
+    "inputs_of",
+    "shelf",
+    "shipped_names",
+    "workload_names",
+]
 
 Shelf: TypeAlias = Literal["workloads", "mappings"]
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
@@ -49,14 +59,27 @@ def workload_names() -> tuple[str, ...]:
 
 
 def document_of(name_or_file: str) -> Document:
-    """The text of a workload with what it extends, before it is checked (``--set`` is laid over this)."""
+    """The text of a workload with what it extends, before it is checked."""
     return read(find_file("workloads", name_or_file), lambda name: find_file("workloads", name))
 
 
-def find_workload(name_or_file: str) -> Workload:
+def find_workload(name_or_file: str, settings: Sequence[str] = ()) -> Workload:
     """The workload that a shipped name or a file means.
+
+    Args:
+        name_or_file: a name of :func:`workload_names`, or a path.
+        settings: ``PATH=VALUE`` texts laid over the file, as ``run.batch=4`` or ``decoding.tree.chain=5``.
 
     Raises:
         HwsimError: there is no such name or file, or all that is wrong in it.
     """
-    return load(document_of(name_or_file), Workload)
+    document = document_of(name_or_file)
+    for setting in settings:
+        path, _, value = setting.partition("=")
+        document = override(document, path, value, f"--set workload.{setting}", Workload)
+    return load(document, Workload)
+
+
+def inputs_of(document: Document) -> dict[str, str]:
+    """The files that a document was read from, itself first, with the sha256 of their bytes."""
+    return {document.source: document.sha256, **dict(document.parents)}

@@ -63,6 +63,8 @@ ELEMENTWISE: Final[dict[str, Elementwise]] = {
     "absmax_scale": Elementwise(("x",), 2, "absolute value and compare; the scale itself is one division per row"),
     "scale": Elementwise(("x",), 1, "x times one number"),
     "copy": Elementwise(("x",), 0, "a move"),
+    "topk": Elementwise(("x",), 0, "the largest of each row: a compare per element read and per element kept"),
+    "weighted_sum": Elementwise(("x",), 2, "rows of a token added up with weights: a multiply and an add per row"),
     "hadamard": Elementwise(("x",), 0, "fast Walsh-Hadamard transform along the width: log2(width) adds per element"),
 }
 """The elementwise ops known, by the name that a user types."""
@@ -191,11 +193,13 @@ def _softmax(dims: Dims, attributes: Attributes) -> tuple[int, int]:
 
 
 def _elementwise(dims: Dims, attributes: Attributes) -> tuple[int, int]:
-    elements = dims["tokens"] * dims["width"]
+    elements = dims.get("batch", 1) * dims["tokens"] * dims["width"]
     name = str(attributes["op"])
     if name == "hadamard":
         return 0, elements * (dims["width"] - 1).bit_length()
-    return 0, elements * int(attributes.get("ops_per_element", ELEMENTWISE[name].ops if name in ELEMENTWISE else 0))
+    if name == "topk":
+        return 0, elements * dims.get("read", 1)
+    return 0, elements * int(attributes.get("ops_per_element", ELEMENTWISE[name].ops))
 
 
 def _conv2d(dims: Dims, attributes: Attributes) -> tuple[int, int]:

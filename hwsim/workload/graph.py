@@ -275,7 +275,7 @@ def _check_shapes(graph: str, source: Op, target: Op, edge: Edge) -> None:
     if edge.operand not in names:
         found = f"{edge.producer} -> {edge.consumer}.{edge.operand}, an operand that {edge.consumer} does not read"
         raise HwsimError.at(graph, found, f"one of {', '.join(names)}", did_you_mean(edge.operand, names))
-    rows, width = source.output.matrix(source.dims)
+    rows, width = _matrix(source, source.output)
     lo, hi = edge.columns or (0, width)
     expected = _expected(target, target.operand(edge.operand))
     if not 0 <= lo < hi <= width or (rows, hi - lo) != expected:
@@ -291,5 +291,13 @@ def _expected(target: Op, operand: Operand) -> tuple[int, int]:
     """(rows, columns) that an operand takes: of a cache the new positions, of a gather all rows to choose from."""
     if operand.role == "cache":
         return operand.matrix(target.dims.replace(kv_len=target.dims["q_len"]))
-    rows, columns = operand.matrix(target.dims)
-    return (int(target.attributes["rows"]) if target.kind == "embedding" else rows), columns
+    rows, columns = _matrix(target, operand)
+    is_table = target.kind == "embedding" and operand.name == "table"
+    return (int(target.attributes["rows"]) if is_table else rows), columns
+
+
+def _matrix(op: Op, operand: Operand) -> tuple[int, int]:
+    """(rows, columns) of an operand; where an op takes each head for a row, a token's heads are put side by side."""
+    rows, columns = operand.matrix(op.dims)
+    heads = int(op.attributes.get("heads", 1)) if op.kind == "norm" else 1
+    return rows // heads, columns * heads

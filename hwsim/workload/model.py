@@ -386,22 +386,22 @@ class Formats:
     weight_structure: str = "none"
 
     @property
-    def conv_format(self) -> str:
+    def conv_format(self) -> FormatName:
         """Format of the convolution's taps and window."""
         return self.conv or self.vectors
 
     @property
-    def kv_format(self) -> str:
+    def kv_format(self) -> FormatName:
         """Format of keys and values."""
         return self.kv or self.activations
 
     @property
-    def embedding_format(self) -> str:
+    def embedding_format(self) -> FormatName:
         """Format of embedding tables."""
         return self.embedding or self.vectors
 
     @property
-    def head_format(self) -> str:
+    def head_format(self) -> FormatName:
         """Format of the head's weights."""
         return self.head or self.embedding_format
 
@@ -411,7 +411,7 @@ class Run:
     """What to run when the user does not say.
 
     Attributes:
-        phase: decode, prefill, or inference (ViT).
+        phase: decode, prefill, or inference (a whole request: prompt, then new tokens; or images).
         batch: sequences or images.
         context: tokens before the new ones (decode), or tokens of the prompt (prefill).
         new_tokens: tokens to decode.
@@ -448,9 +448,8 @@ class Workload:
     run: Run = field(default_factory=Run)
 
     def __post_init__(self) -> None:
-        is_vit = isinstance(self.model, VitModel)
-        if is_vit != (self.run.phase == "inference"):
-            raise Refused("", "inference for a ViT, else decode or prefill", at="run.phase")
+        if isinstance(self.model, VitModel) and self.run.phase != "inference":
+            raise Refused("", "inference for a vision transformer", at="run.phase")
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,7 +457,7 @@ class Pass:
     """One run of one model.
 
     Attributes:
-        phase: decode (a tree's verification is one with ``tokens`` nodes), prefill or inference.
+        phase: decode (a tree's verification is one with ``tokens`` nodes), prefill, or inference (images).
         batch: sequences or images.
         tokens: new tokens per sequence; 1 for inference.
         context: tokens before them.

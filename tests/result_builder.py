@@ -130,7 +130,7 @@ def speculative(**changes: Any) -> Result:
         "tokens_per_s_per_user": 24.0,
         "tokens_per_j": 6.0,
         "passes": passes,
-        "speculative": {"nodes": 4, "tokens_per_step": 3.0, "policy": {"draft": "cache", "target": "replay"}},
+        "speculative": {"nodes": 4, "parents": [0, 1, 2], "draft": "mamba2-130m", "tokens_per_step": 3.0, "policy": {"draft": "cache", "target": "replay"}},
         "formats": {"asked": {"weights": "int4", "state": "bf16"}, "used": {"weights": "int4", "state": "int8"}},
         "notes": ("The acceptance was measured on another model.",),
     }

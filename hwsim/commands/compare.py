@@ -31,12 +31,14 @@ def run(arguments: Namespace) -> int:
     overrides = split_overrides(arguments.overrides)
     workload = workload_of(arguments.workload, overrides)
     devices = [device_of(name, overrides) for name in arguments.device]
-    question = question_of(arguments)
     console.announce_compilation()
-    entries = tuple(Entry(device.name, simulate(workload, device, question)) for device in devices)
+    entries = tuple(
+        Entry(device.value.name, simulate(workload.value, device.value, question_of(arguments, workload, device)))
+        for device in devices
+    )
     if console.shows_text:
         from hwsim.report.comparison import comparison_blocks  # noqa: PLC0415
 
-        console.show(comparison_blocks(workload.name, entries))
+        console.show(comparison_blocks(workload.value.name, entries))
     console.write_json({"results": [entry_dict(entry) for entry in entries]})
     return 0 if feasible(entries) else EXIT_INFEASIBLE

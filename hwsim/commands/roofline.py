@@ -40,15 +40,14 @@ def run(arguments: Namespace) -> int:
     overrides = split_overrides(arguments.overrides)
     workload = workload_of(arguments.workload, overrides)
     devices = [device_of(name, overrides) for name in arguments.device]
-    question = question_of(arguments)
     console.announce_compilation()
     drawn: list[Roofline] = []
     forms = []
     for device in devices:
-        answer = simulate(workload, device, question)
+        answer = simulate(workload.value, device.value, question_of(arguments, workload, device))
         if isinstance(answer, Infeasible):
-            forms.append({"device": device.name, "infeasible": answer.to_dict()})
-            console.note(f"{device.name}: {answer}")
+            forms.append({"device": device.value.name, "infeasible": answer.to_dict()})
+            console.note(f"{device.value.name}: {answer}")
         else:
             drawn.append(roofline(answer))
             forms.append(drawn[-1].to_dict())

@@ -18,7 +18,7 @@ _COLUMNS = (
     Column("weights used"),
     Column("decoding"),
     Column("phase"),
-    Column("time per token", "right"),
+    Column("per token", "right"),
     Column("step", "right"),
     Column("tokens/s", "right"),
     Column("images/s", "right"),

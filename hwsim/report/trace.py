@@ -27,7 +27,7 @@ _PASS_ROW: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """One run of one program within the step."""
+    """One run of one program within the step; a program that a pass repeats is shown once."""
 
     program: Program
     schedule: Schedule
@@ -90,21 +90,29 @@ def trace_events(result: Result, limit: int = SLICE_LIMIT) -> list[dict[str, Any
 def _write(result: Result, limit: int) -> _Writer:
     """All slices of a step."""
     writer = _Writer(result.clock_hz)
-    runs = sum(each.count * len(each.programs) for each in result.passes)
+    passes = _of_a_step(result)
+    runs = sum(each.count * len(each.programs) for each in passes)
     share = max(limit // runs, 1) if runs else 0
     schedules: dict[int, Schedule] = {}
     at = 0
-    for each in result.passes:
+    for each in passes:
         for number in range(each.count):
+            words = f"{each.role} {number + 1} of {each.count}" if each.count > 1 else each.role
+            writer.slice(_PASS_ROW, words, "pass", at, at + each.cycles, model=each.model, tokens=each.tokens)
             begin = at
             for program in each.programs:
-                schedule = schedules.setdefault(id(program), _schedule(program))
-                _write_tiles(writer, _Span(program, schedule, at), each, share)
-                at += schedule.makespan_cycles
-            if at > begin:
-                words = f"{each.role} {number + 1} of {each.count}" if each.count > 1 else each.role
-                writer.slice(_PASS_ROW, words, "pass", begin, at, model=each.model, tokens=each.tokens)
+                schedule = schedules.get(id(program)) or _schedule(program)
+                schedules[id(program)] = schedule
+                _write_tiles(writer, _Span(program, schedule, begin), each, share)
+                begin += schedule.makespan_cycles
+            at += each.cycles
     return writer
+
+
+def _of_a_step(result: Result) -> list[PassRow]:
+    """The passes of a step: all, but the prompt's where tokens are decoded after it."""
+    decoding = [each for each in result.passes if each.role != "prefill"]
+    return decoding or list(result.passes)
 
 
 def _schedule(program: Program) -> Schedule:

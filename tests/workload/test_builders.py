@@ -68,7 +68,8 @@ TINY = {
     "moe": TransformerModel(64, 2, 4, 2, 96, 96, experts=4, experts_per_token=2),
     "hybrid": HybridModel(
         64, 4, 4, 2, 96, 96, pattern=("mamba1", "attention", "mamba2", "mamba2"),
-        mlp_pattern=("mlp", "moe", "none", "mlp"), experts=4, experts_per_token=1, ssm_norms=True, position="none", ssm_head_dim=16,
+        mlp_pattern=("mlp", "moe", "none", "mlp"), experts=4, experts_per_token=1, ssm_norms=True,
+        position="none", ssm_head_dim=16,
     ),
 }  # fmt: skip
 PASSES = (Pass("decode", 2, 1, 7), Pass("decode", 1, 5, 3), Pass("prefill", 2, 6), Pass("prefill", 1, 1))

@@ -144,19 +144,25 @@ class FpgaDevice:
         """The passes of one model with their state plans (see `backtracking`)."""
         return plan(self.parameters, _widest(graph), works, policy, accepted_tokens)
 
+    def fabric_demand(self, graph: Graph, work: PassWork) -> tuple[Mapping[str, Mapping[str, float]], ...]:
+        """Demand of LUT, DSP, BRAM and URAM by unit, for each load of a pass; empty for a model without layers."""
+        layer = _widest_or_none(graph)
+        if layer is None:
+            return ()
+        peak = work.tree.fifo_peak if work.tree and work.role == "verify" else 0
+        nodes = work.tokens if peak else 1
+        return tuple(
+            fabric_terms(self.parameters, layer, load, nodes, peak) for load in loads_of(self.parameters, work)
+        )
+
     def fits(self, passes: tuple[tuple[Graph, PassWork], ...]) -> Infeasible | None:
         """Fabric for every pass on its own, off-chip memory for all together."""
-        p = self.parameters
         for graph, work in passes:
-            layer = _widest_or_none(graph)
-            if layer is None:
-                continue
-            peak = work.tree.fifo_peak if work.tree and work.role == "verify" else 0
-            for load in loads_of(p, work):
-                bad = check_fabric(p, fabric_terms(p, layer, load, work.tokens if peak else 1, peak))
+            for terms in self.fabric_demand(graph, work):
+                bad = check_fabric(self.parameters, terms)
                 if bad:
                     return bad
-        return check_memory(p, self.footprint(passes))
+        return check_memory(self.parameters, self.footprint(passes))
 
     def footprint(self, passes: tuple[tuple[Graph, PassWork], ...]) -> dict[str, float]:
         """Off-chip bytes: weights of each model once, states and saved inputs of a whole step."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from hwsim.devices.base import Roofs
+    from hwsim.devices.base import Enters, Roofs
     from hwsim.schedule import Program
 
 __all__ = ["SCHEMA_VERSION", "Constant", "OpRow", "PassRow", "Result", "to_json"]
@@ -26,7 +26,7 @@ class Constant:
         unit: its unit.
         kind: ``fitted``, ``assumed`` or ``set``.
         source: why it has this value.
-        energy_only: it enters energies but no time.
+        enters: ``time``, ``energy``, or ``capacity`` (whether it fits at all).
 
     """
 
@@ -35,7 +35,7 @@ class Constant:
     unit: str
     kind: str
     source: str
-    energy_only: bool = False
+    enters: Enters = "time"
 
 
 @dataclass(frozen=True, slots=True)

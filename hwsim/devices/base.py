@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from hwsim.errors import Infeasible
 
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from hwsim.workload.model import Formats
     from hwsim.workload.op import Op
 
-__all__ = ["Device", "FormatChoice", "Lowered", "PassWork", "Resource", "Roofs", "StatePlan"]
+__all__ = ["Device", "Enters", "FormatChoice", "Lowered", "PassWork", "Resource", "Roofs", "StatePlan"]
 
-Role = Literal["decode", "draft", "verify", "prefill", "inference"]
+Role: TypeAlias = Literal["decode", "draft", "verify", "prefill", "inference"]
+Enters: TypeAlias = Literal["time", "energy", "capacity"]
+"""What a constant has a say in; ``capacity`` is whether things fit at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +207,9 @@ class Device(Protocol):
 
     def energy_pj(self, op: Op, moved_bytes: Mapping[str, float], work: PassWork) -> Mapping[str, float]:
         """Dynamic energy of one run of ``op`` by component, given the bytes that it moves by memory level."""
+
+    def enters(self, path: str) -> Enters:
+        """What the catalog constant at a dotted path has a say in."""
 
     def static_power_w(self) -> float:
         """Power drawn whether or not work is done."""

@@ -17,10 +17,7 @@ __all__ = ["constants_of"]
 def constants_of(
     device: Device, workload: Workload | None
 ) -> tuple[tuple[Constant, ...], tuple[Constant, ...], tuple[Constant, ...]]:
-    """(fitted, assumed, set) constants of a machine and a workload, in the order of their files.
-
-    Constants below a machine's ``energy`` enter energies but no time, and are marked so.
-    """
+    """(fitted, assumed, set) constants of a machine and a workload, in the order of their files."""
     found: dict[str, list[Constant]] = {"fitted": [], "assumed": [], "set": []}
     roots = [("device", device.parameters)]
     if workload is not None:
@@ -28,7 +25,7 @@ def constants_of(
     for root, value in roots:
         for path, quantity in quantities(value, root):
             if quantity.kind in found:
-                energy_only = path.startswith("device.energy.")
-                row = Constant(path, quantity.value, quantity.unit, quantity.kind, quantity.source, energy_only)
+                enters = device.enters(path.removeprefix("device.")) if root == "device" else "time"
+                row = Constant(path, quantity.value, quantity.unit, quantity.kind, quantity.source, enters)
                 found[quantity.kind].append(row)
     return tuple(found["fitted"]), tuple(found["assumed"]), tuple(found["set"])

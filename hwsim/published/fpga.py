@@ -58,9 +58,9 @@ def _answer(device: str, workload: Workload) -> Result:
 
 
 def _leans_on(energy: bool, *answers: Result) -> tuple[Constant, ...]:
-    """Fitted and assumed constants of the answers, each once; energy constants only where energy is asked."""
-    found = {(a.device, c.path): c for a in answers for c in (*a.fitted, *a.assumed) if energy or not c.energy_only}
-    return tuple({c.path: c for c in found.values()}.values())
+    """Fitted and assumed constants that enter the answers' time, and energy where that is asked, each path once."""
+    wanted = ("time", "energy") if energy else ("time",)
+    return tuple({c.path: c for a in answers for c in (*a.fitted, *a.assumed) if c.enters in wanted}.values())
 
 
 def field(arguments: Arguments) -> Prediction:

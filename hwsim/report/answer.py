@@ -114,12 +114,23 @@ def format_words(result: Result) -> str:
 
 def _headline(result: Result, rivals: Sequence[Result]) -> str:
     """Time, rate, limiter and reason in a sentence or two."""
-    text = f"{_rate_words(result)} {_bound_sentence(result)}"
+    text = f"{_rate_words(result)} {_bound_sentence(result)}{_request_sentence(result)}"
     for rival in rivals:
         gain = speed_up(result, rival)
         if gain is not None:
             text += f" That is {ratio(gain)} the speed of {rival.device} decoding one token at a time."
     return text
+
+
+def _request_sentence(result: Result) -> str:
+    """How long the whole request takes, where a prompt comes before the new tokens."""
+    first = result.time_to_first_token_s
+    if result.new_tokens == 0 or first is None:
+        return ""
+    return (
+        f" The whole request takes {format_seconds(result.time_s)}: {format_seconds(first)} for the prompt of "
+        f"{format_count(result.context)} tokens, then {format_count(result.new_tokens)} new tokens."
+    )
 
 
 def _rate_words(result: Result) -> str:
@@ -270,8 +281,7 @@ def constant_blocks(result: Result) -> list[Block]:
 
 
 def _constant_row(each: Constant) -> tuple[str, ...]:
-    enters = "energy" if each.energy_only else "time"
-    return (each.path, _amount(each.value, each.unit), enters, _short(each.source))
+    return (each.path, _amount(each.value, each.unit), each.enters, _short(each.source))
 
 
 def _note_blocks(result: Result) -> list[Block]:

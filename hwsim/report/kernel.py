@@ -31,7 +31,7 @@ def kernel_blocks(answer: KernelResult, words: str) -> list[Block]:
     ]
     blocks: list[Block] = [Heading(f"{answer.kind} on {answer.device}"), Paragraph(words)]
     blocks.append(Table((Column("what"), Column("how much", "right")), tuple(rows)))
-    leaning = [(c.path, c.kind) for c in (*answer.fitted, *answer.assumed) if not c.energy_only]
+    leaning = [(c.path, c.kind) for c in (*answer.fitted, *answer.assumed) if c.enters == "time"]
     if leaning:
         names = ", ".join(path for path, _ in leaning)
         blocks.append(Paragraph(f"Leans on constants that no datasheet vouches for: {names}."))

@@ -58,10 +58,11 @@ def _why(each: PaperResult) -> str:
 
 
 def _leaning(each: PaperResult) -> str:
-    """The row with its fitted and assumed constants that enter times; those of energies are named where they matter."""
+    """The row with its fitted and assumed constants that enter times; those of energies where energy is claimed."""
     energy = each.row.unit.endswith("/J") or "energy" in each.row.claim.lower()
+    enters = ("time", "energy") if energy else ("time",)
     kinds = {
-        kind: [c.path for c in each.prediction.constants if c.kind == kind and (energy or not c.energy_only)]
+        kind: [c.path for c in each.prediction.constants if c.kind == kind and c.enters in enters]
         for kind in ("fitted", "assumed")
     }
     parts = [f"{kind} {', '.join(paths)}" for kind, paths in kinds.items() if paths]

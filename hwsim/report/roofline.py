@@ -47,6 +47,7 @@ STYLE: Final[Any] = {
     "svg.hashsalt": "hwsim",
     "svg.fonttype": "path",
     "path.simplify": False,
+    "text.parse_math": False,
     "figure.dpi": 100,
     "savefig.dpi": 150,
 }

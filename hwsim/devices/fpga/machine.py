@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, cast
 
-from hwsim.devices.base import FormatChoice, Lowered, PassWork, Resource, Roofs
+from hwsim.devices.base import Enters, FormatChoice, Lowered, PassWork, Resource, Roofs
 from hwsim.devices.fpga.backtracking import plan
 from hwsim.devices.fpga.capacity import check_fabric, check_memory, fabric_terms
 from hwsim.devices.fpga.layer import MambaLayer, layer_of
@@ -229,6 +229,13 @@ class FpgaDevice:
             again = 1 + work.state.rerun_tokens / work.tokens if op.layer is not None else 1.0
             out["linear"] = op.macs * again * energy.mac.value
         return out
+
+    def enters(self, path: str) -> Enters:
+        """Energies under ``energy``; part, fabric and per-unit demands decide only whether the design fits."""
+        if path.startswith("energy."):
+            return "energy"
+        fits_only = path.startswith(("part.", "fabric.")) or path.endswith(("_per_mac", "_per_lane", ".capacity"))
+        return "capacity" if fits_only else "time"
 
     def static_power_w(self) -> float:
         """Clock tree, leakage and idle units."""

@@ -1,0 +1,171 @@
+"""`Result`: what a simulation answers. Every field carries its unit in the name; `to_dict` is the JSON contract."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from hwsim.devices.base import Enters, Roofs
+    from hwsim.schedule import Program
+
+__all__ = ["SCHEMA_VERSION", "Constant", "OpRow", "PassRow", "Result", "to_json"]
+
+SCHEMA_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A fitted or assumed constant that an answer leans on.
+
+    Attributes:
+        path: where it stands (``device.memory.bandwidth``).
+        value: its value in ``unit``.
+        unit: its unit.
+        kind: ``fitted``, ``assumed`` or ``set``.
+        source: why it has this value.
+        enters: ``time``, ``energy``, or ``capacity`` (whether it fits at all).
+
+    """
+
+    path: str
+    value: float
+    unit: str
+    kind: str
+    source: str
+    enters: Enters = "time"
+
+
+@dataclass(frozen=True, slots=True)
+class OpRow:
+    """One operator of a step, summed over its layers.
+
+    Attributes:
+        name: operator (``in_proj``; ``draft.in_proj`` for the draft model's).
+        kind: op kind (``gemm``, ``scan``, ...).
+        block: layer kind it belongs to.
+        count: how many times it runs in a step.
+        time_s: how long it stands on the critical path (the operators' times add up to the step).
+        cycles: the same in clock cycles.
+        busy_s: how long it holds ``resource``, hidden behind other work or not.
+        resource: the resource that holds it up; when all is hidden, the one that it needs longest.
+        bytes: bytes it moves to and from memory in a step.
+        macs: multiply-accumulates in a step.
+        bound: ``memory``, ``compute``, or ``hidden`` when none of it is on the critical path.
+        share: ``time_s`` over the step's time.
+
+    """
+
+    name: str
+    kind: str
+    block: str
+    count: int
+    time_s: float
+    cycles: float
+    busy_s: float
+    resource: str
+    bytes: float
+    macs: float
+    bound: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class PassRow:
+    """One pass of a step: a draft level, the verification, a prefill."""
+
+    role: str
+    model: str
+    tokens: int
+    batch: int
+    count: int
+    cycles: int
+    time_s: float
+    policy: str
+    programs: tuple[Program, ...] = field(default=(), repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What `simulate` answers.
+
+    A *step* is the smallest round of work that repeats: one token of every sequence (autoregressive decode),
+    one draft-and-verify round (speculative), or the whole prompt or image batch (prefill, inference).
+    """
+
+    workload: str
+    device: str
+    family: str
+    mapping: str
+    phase: str
+    batch: int
+    context: int
+    new_tokens: int
+    clock_hz: float
+    cycles: int
+    time_s: float
+    step_s: float
+    step_cycles: int
+    tokens_per_step: float
+    time_per_token_s: float | None
+    tokens_per_s: float | None
+    tokens_per_s_per_user: float | None
+    images_per_s: float | None
+    time_to_first_token_s: float | None
+    energy_j: float
+    energy_j_by: Mapping[str, float]
+    tokens_per_j: float | None
+    images_per_j: float | None
+    bound: str
+    utilization: Mapping[str, float]
+    bytes: Mapping[str, float]
+    macs: float
+    memory_bytes: Mapping[str, float]
+    speculative: Mapping[str, Any] | None
+    formats: Mapping[str, Any]
+    ops: tuple[OpRow, ...]
+    passes: tuple[PassRow, ...]
+    fitted: tuple[Constant, ...]
+    assumed: tuple[Constant, ...]
+    set_by_user: tuple[Constant, ...]
+    notes: tuple[str, ...]
+    inputs: Mapping[str, str]
+    roofs: Roofs = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form: plain types only, keys in a fixed order, the fields of DESIGN section 5 and more."""
+        from hwsim import __version__  # noqa: PLC0415 - the package's version, not a room
+
+        plain: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "hwsim_version": __version__}
+        skip = {"ops", "passes", "fitted", "assumed", "set_by_user", "roofs"}
+        for name in self.__dataclass_fields__:
+            if name not in skip:
+                plain[name] = _plain(getattr(self, name))
+        plain["ops"] = [_fields(row) for row in self.ops]
+        plain["passes"] = [_fields(row, "programs") for row in self.passes]
+        plain["constants"] = {
+            "fitted": [_fields(c) for c in self.fitted],
+            "assumed": [_fields(c) for c in self.assumed],
+            "set": [_fields(c) for c in self.set_by_user],
+        }
+        plain["inputs"] = plain.pop("inputs")
+        return plain
+
+
+def _fields(row: Any, *skip: str) -> dict[str, Any]:
+    return {name: _plain(getattr(row, name)) for name in row.__dataclass_fields__ if name not in skip}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def to_json(value: Mapping[str, Any]) -> str:
+    """One JSON object as text: two-space indent, keys as given, a final newline; NaN and infinity are refused."""
+    return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -99,19 +99,33 @@ class Parameters(ABC):
         Raises:
             HwsimError: a word is not ``name=integer`` or names no parameter.
         """
+        return cls(**cls._values(words))
+
+    def changed(self, words: Iterable[str]) -> Self:
+        """These parameters with those of the ``k=v`` words in their place.
+
+        Raises:
+            HwsimError: as `from_words`.
+        """
+        return replace(self, **self._values(words))
+
+    @classmethod
+    def _values(cls, words: Iterable[str]) -> dict[str, int]:
         known = {f.name for f in fields(cls)}
-        values: dict[str, Any] = {}
+        values: dict[str, int] = {}
         for word in words:
             name, _, text = word.partition("=")
             if name not in known:
                 raise HwsimError.unknown_name(f"rtl {cls.unit}", "parameter", name, known)
             try:
-                parts = [int(part) for part in text.split(",")]
+                values[name] = int(text)
             except ValueError:
-                raise HwsimError.at(f"rtl {cls.unit}", f"{word!r}", "name=integer") from None
-            values[name] = tuple(parts) if "," in text else parts[0]
-        return cls(**values)
+                raise HwsimError.at(f"rtl {cls.unit}", f"{word!r}", f"{name}=integer") from None
+        return values
 
+    def dsp_blocks(self) -> int:
+        """DSP blocks of a part whose multipliers take 27 x 18 bits (DSP48E2): one for each multiplier that fits."""
+        return 0
 
 def ports_of(parameters: Parameters) -> dict[str, Any]:
     """The wiring signature's members for the streams of a unit."""

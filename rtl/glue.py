@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -26,27 +25,44 @@ def link(m: Module, source: Wire, sink: Wire) -> None:
 
 
 class Fifo(wiring.Component):
-    """A first-in first-out buffer of ``depth`` beats; one cycle from in to out."""
+    """A first-in first-out buffer of ``depth`` beats; one cycle from in to out.
+
+    Args:
+        bits: bits of a beat.
+        depth: beats held.
+    """
 
     i: Wire
     o: Wire
 
     def __init__(self, bits: int, depth: int) -> None:
         self.bits, self.depth = bits, depth
+        self.memory = Memory(shape=bits, depth=depth, init=[])
+        self.held = Signal(range(depth + 1), name="held")
+        self.head, self.tail = Signal(range(depth), name="head"), Signal(range(depth), name="tail")
         super().__init__({"i": In(stream.Signature(bits)), "o": Out(stream.Signature(bits))})
 
     def elaborate(self, platform: Wire) -> Module:
         """Wire the memory's two sides."""
         m = Module()
-        m.submodules.fifo = fifo = SyncFIFO(width=self.bits, depth=self.depth)
+        m.submodules.memory = self.memory
+        write, read = self.memory.write_port(), self.memory.read_port(domain="comb")
+        push, pop = Signal(), Signal()
         m.d.comb += [
-            fifo.w_data.eq(self.i.payload),
-            fifo.w_en.eq(self.i.valid & fifo.w_rdy),
-            self.i.ready.eq(fifo.w_rdy),
-            self.o.payload.eq(fifo.r_data),
-            self.o.valid.eq(fifo.r_rdy),
-            fifo.r_en.eq(self.o.ready & fifo.r_rdy),
+            self.i.ready.eq(self.held != self.depth),
+            self.o.valid.eq(self.held != 0),
+            push.eq(self.i.valid & self.i.ready),
+            pop.eq(self.o.valid & self.o.ready),
+            write.addr.eq(self.tail),
+            write.data.eq(self.i.payload),
+            write.en.eq(push),
+            read.addr.eq(self.head),
+            self.o.payload.eq(read.data),
         ]
+        m.d.sync += self.held.eq(self.held + push - pop)
+        for pointer, moves in ((self.tail, push), (self.head, pop)):
+            with m.If(moves):
+                m.d.sync += pointer.eq(Mux(pointer == self.depth - 1, 0, pointer + 1))
         return m
 
 

@@ -119,6 +119,11 @@ class DecompressorUnit(Unit):
     i_packed: Wire
     o: Wire
 
+    def __init__(self, parameters: Decompressor) -> None:
+        n = parameters.lanes
+        self.held, self.buffer = Signal(range(2 * n + 1), name="held"), Signal(2 * n * parameters.bits, name="buffer")
+        super().__init__(parameters)
+
     def elaborate(self, platform: Wire) -> Module:
         """Wire the buffer and the lanes."""
         p: Decompressor = self.parameters  # type: ignore[assignment]
@@ -128,7 +133,6 @@ class DecompressorUnit(Unit):
         counts = [Signal(range(n + 1), name=f"below_{k}") for k in range(n + 1)]
         for k in range(n):
             core.m.d.comb += counts[k + 1].eq(counts[k] + mask[k])
-        self.held, self.buffer = Signal(range(2 * n + 1), name="held"), Signal(2 * n * p.bits, name="buffer")
         used, left, fire, take = Signal(range(n + 1)), Signal(range(2 * n + 1)), Signal(), Signal()
         m.d.comb += [
             fire.eq(core.en & self.i_mask.valid & (self.held >= counts[n])),

@@ -150,6 +150,10 @@ class Conv(Parameters):
         beats = self.slots * self.tiles if inputs is None else len(inputs["tile"])
         return {"stream": beats, "drain": timing.conv_total_cycles(beats, silu=bool(self.silu)) - beats}
 
+    def dsp_blocks(self) -> int:
+        """A multiplier for each tap, and two for the SiLU."""
+        return self.lanes * (TAPS + 2 * self.silu)
+
     def create(self) -> wiring.Component:
         """The hardware."""
         return ConvUnit(self)

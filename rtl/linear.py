@@ -211,6 +211,21 @@ class Linear(Parameters):
         one = timing.gemm_cycles(self.n, self.k, self.tokens, tp=self.tp, cip=self.cip, cop=self.cop)
         return {"multiply": jobs * one, "drain": timing.core_latency_cycles(bool(self.out_bits))}
 
+    def dsp_blocks(self) -> int:
+        """One for each product of at least 9 bits (Yosys keeps smaller ones in LUTs)."""
+        return self.tp * self.cop * self.cip if self.act_bits + self.weight_bits > 8 else 0
+
+    def flip_flops(self) -> int:
+        """Registers of operands, products, sums, accumulators and outputs, and about 22 of control."""
+        ports = self.ports_in()
+        act, weight = (ports[name].bits for name in ("i_act", "i_weight"))
+        operands = act * (1 + (self.tiles > 1)) + weight * (1 + (self.passes > 1))
+        cells, product = self.tp * self.cop, self.act_bits + self.weight_bits
+        widest = (1 << (ACT_SHIFT_BITS + 1)) - 1 if self.scaled else 0
+        sums = product + (self.cip - 1).bit_length() + widest
+        shift = ACT_SHIFT_BITS + 1 if self.scaled else 0
+        return operands + cells * (self.cip * product + sums + shift + self.acc_bits + self.result_bits) + 22
+
     def create(self) -> wiring.Component:
         """The hardware."""
         return LinearUnit(self)

@@ -346,6 +346,12 @@ class MambaBlock(Parameters):
         steps = 1 if inputs is None else len(inputs["act"])
         return {name: steps * cycles for name, cycles in timing.block_phases(self.shape).items()}
 
+    def dsp_blocks(self) -> int:
+        """Those of its units."""
+        parts = (self.in_proj, self.out_proj, self.conv, self.scan, self.norm)
+        vector = Gate(lanes=self.lanes).dsp_blocks() + Softplus(lanes=self.lanes).dsp_blocks()
+        return vector + sum(part.dsp_blocks() for part in parts)
+
     def create(self) -> wiring.Component:
         """The hardware."""
         return MambaBlockUnit(self)

@@ -38,7 +38,13 @@ ERROR_BUDGET: Final[dict[str, float]] = {
 class _Function(Parameters):
     """A function unit over ``lanes`` values per beat."""
 
+    dsp_per_lane: ClassVar[int] = 1
+
     lanes: int = 2
+
+    def dsp_blocks(self) -> int:
+        """The chord's product of each lane, and those of the function around it."""
+        return self.dsp_per_lane * self.lanes
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
@@ -97,6 +103,7 @@ class Decay(_Function):
     """exp(dt*A) as 2**-(dt*rate)."""
 
     unit: ClassVar[str] = "decay"
+    dsp_per_lane: ClassVar[int] = 2
 
     def fields_in(self) -> tuple[Field, ...]:
         """``dt``, ``rate``."""
@@ -143,6 +150,7 @@ class Silu(_Function):
     """x * logistic(x)."""
 
     unit: ClassVar[str] = "silu"
+    dsp_per_lane: ClassVar[int] = 2
 
     def fields_in(self) -> tuple[Field, ...]:
         """``x``."""
@@ -166,6 +174,7 @@ class Gate(_Function):
     """y * silu(z), two streams joined."""
 
     unit: ClassVar[str] = "gate"
+    dsp_per_lane: ClassVar[int] = 3
 
     def fields_in(self) -> tuple[Field, ...]:
         """``x``: what is gated."""

@@ -112,6 +112,11 @@ class Norm(Parameters):
             "scale": total - squares - timing.NORM_ROOT_CYCLES + 1,
         }
 
+    def dsp_blocks(self) -> int:
+        """Square, scaling and gain of each lane; the root's chord; sqrt(channels) unless it is a power of two."""
+        root = fixed.rms_root(self.channels)[0]
+        return 3 * self.lanes + 1 + (root & (root - 1) != 0)
+
     def create(self) -> wiring.Component:
         """The hardware."""
         return NormUnit(self)

@@ -73,6 +73,10 @@ class ShiftAdd(Linear):
         out["weight"] = {"": codes, "lowest": np.full(shape, largest), "zero": np.full(shape, self.zero)}[corner]
         return out
 
+    def dsp_blocks(self) -> int:
+        """None: products are shifts."""
+        return 0
+
     def create(self) -> wiring.Component:
         """The hardware."""
         return ShiftAddUnit(self)

@@ -244,6 +244,10 @@ class Ssm(Parameters):
             "drain": timing.LANE_CYCLES,
         }
 
+    def dsp_blocks(self) -> int:
+        """Three for each lane, two for each channel (dt*x, D*x), two for the decay."""
+        return 3 * self.channels * self.rows + 2 * self.channels + 2
+
     def create(self) -> wiring.Component:
         """The hardware."""
         return SsmUnit(self)

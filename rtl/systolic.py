@@ -71,6 +71,10 @@ class _Systolic(Parameters):
         """Bits that hold any sum exactly."""
         return (self.depth << (2 * self.bits - 2)).bit_length() + 1
 
+    def dsp_blocks(self) -> int:
+        """One for each element, from 9-bit products on."""
+        return self.side**2 if 2 * self.bits > 8 else 0
+
     def ports_out(self) -> dict[str, Beat]:
         """``o``: one row of a tile; ``last`` marks its last row."""
         return {"o": Beat(s("y", self.acc_bits, self.side), u("last", 1))}

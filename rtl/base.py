@@ -4,6 +4,7 @@ A unit's cycle count is taken from the first transfer into it (inclusive) to the
 (inclusive), with every source always valid and every sink always ready.
 """
 
+# mypy: disable-error-code="import-untyped,misc"
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
@@ -126,6 +127,7 @@ class Parameters(ABC):
     def dsp_blocks(self) -> int:
         """DSP blocks of a part whose multipliers take 27 x 18 bits (DSP48E2): one for each multiplier that fits."""
         return 0
+
 
 def ports_of(parameters: Parameters) -> dict[str, Any]:
     """The wiring signature's members for the streams of a unit."""

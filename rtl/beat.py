@@ -1,5 +1,6 @@
 """What one transfer of a stream carries: named fields, their Amaranth layout and their packing into integers."""
 
+# mypy: disable-error-code="import-untyped,misc"
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -5,6 +5,7 @@ register: siblings share their ancestors' slots, and after acceptance the path's
 history. Slots are per tile of ``lanes`` channels; taps and bias of a tile are taken once and held for its nodes.
 """
 
+# mypy: disable-error-code="import-untyped,misc"
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -103,7 +104,7 @@ class Conv(Parameters):
         return {"o": Beat(field("y", "value", self.lanes))}
 
     def compute(self, inputs: Mapping[str, Ints]) -> dict[str, Ints]:
-        """x (beats, lanes) with its control fields, taps (fresh beats, 4, lanes) and bias to y (beats, lanes)."""
+        """X (beats, lanes) with its control fields, taps (fresh beats, 4, lanes) and bias to y (beats, lanes)."""
         kept: dict[tuple[int, int], Ints] = {}
         turn, y = -1, []
         for k, x in enumerate(inputs["x"]):

@@ -4,6 +4,7 @@ Amaranth's own Verilog leaves ``always @*`` blocks that some simulators never st
 (``proc; pmuxtree; memory_collect``) gives Verilog that Icarus and Verilator both simulate from time 0.
 """
 
+# mypy: disable-error-code="import-untyped,misc"
 from __future__ import annotations
 
 import subprocess
@@ -55,7 +56,8 @@ def yosys_version() -> str:
 def to_rtlil(parameters: Parameters | wiring.Component, name: str = "top") -> str:
     """A unit (or a component) as RTLIL, before lowering."""
     component = parameters.create() if isinstance(parameters, Parameters) else parameters
-    return rtlil.convert(component, name=name, emit_src=False)
+    text: str = rtlil.convert(component, name=name, emit_src=False)
+    return text
 
 
 def lower(text: str) -> str:

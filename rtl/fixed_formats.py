@@ -1,5 +1,6 @@
 """Amaranth shapes and arithmetic of the fixed-point formats (`hwsim.golden.fixed.FIXED` is the one table)."""
 
+# mypy: disable-error-code="import-untyped,misc"
 from __future__ import annotations
 
 from typing import Any

@@ -3,6 +3,7 @@
 All are chords from a table (base and rise), the part between chords multiplied in, one rounding at the end.
 """
 
+# mypy: disable-error-code="import-untyped,misc"
 from __future__ import annotations
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
@@ -76,7 +77,7 @@ def logistic(core: Core, x: Value, name: str = "logistic") -> Value:
 
 
 def silu(core: Core, x: Value, name: str = "silu") -> Value:
-    """x * logistic(x) in format ``value`` after 6 registers."""
+    """X * logistic(x) in format ``value`` after 6 registers."""
     gate = logistic(core, x, f"{name}_logistic")
     product = core.reg(core.delay(x, LOGISTIC_REGISTERS, f"{name}_x") * gate, f"{name}_scaled")
     return core.reg(requantise(product, FIXED["gate"].frac, "value"), name)

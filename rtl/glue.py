@@ -3,6 +3,7 @@
 Payloads are plain bits. `Unpack` and `Pack` add no cycle; a FIFO's beat can leave the cycle after it entered.
 """
 
+# mypy: disable-error-code="import-untyped,misc"
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
@@ -120,7 +121,10 @@ class Pack(wiring.Component):
 
 
 class Transpose(wiring.Component):
-    """Takes rows x columns beats row by row, then gives them column by column; the first leaves a cycle after the last came."""
+    """Takes rows x columns beats row by row, then gives them column by column.
+
+    The first leaves the cycle after the last came.
+    """
 
     i: Wire
     o: Wire

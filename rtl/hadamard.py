@@ -1,5 +1,6 @@
-"""Walsh-Hadamard transform of a beat: log2(n) radix-2 stages of sums and differences, one register each; no multiplier."""
+"""Walsh-Hadamard transform of a beat: log2(n) radix-2 stages of sums and differences, no multiplier."""
 
+# mypy: disable-error-code="import-untyped,misc"
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -54,7 +55,7 @@ class Hadamard(Parameters):
         return {"o": Beat(s("y", self.bits + self.stages, self.points))}
 
     def compute(self, inputs: Mapping[str, Ints]) -> dict[str, Ints]:
-        """x (beats, points) times the Sylvester matrix H[r, c] = (-1)**popcount(r & c)."""
+        """X (beats, points) times the Sylvester matrix H[r, c] = (-1)**popcount(r & c)."""
         index = np.arange(self.points)
         matrix = 1 - 2 * (np.bitwise_count(index[:, None] & index[None, :]).astype(np.int64) % 2)
         return {"y": inputs["x"] @ matrix}

@@ -11,6 +11,7 @@ weight group); the pipeline is this project's own:
     buffer┘
 """
 
+# mypy: disable-error-code="import-untyped,misc"
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -129,7 +130,7 @@ class Linear(Parameters):
         return {"o": Beat(s("y", self.result_bits, self.tp, self.cop), u("last", 1))}
 
     def compute(self, inputs: Mapping[str, Ints]) -> dict[str, Ints]:
-        """act (jobs, tokens, k) and weight (jobs, n, k) to y (jobs, tokens, n)."""
+        """Act (jobs, tokens, k) and weight (jobs, n, k) to y (jobs, tokens, n)."""
         rows = []
         for job in range(len(inputs["act"])):
             scales = [inputs[name][job] if self.scaled else None for name in ("act_shift", "weight_shift")]

@@ -4,6 +4,7 @@ Each beat carries ``lanes`` values. The error of each against float64 is stated 
 whole input range.
 """
 
+# mypy: disable-error-code="import-untyped,misc"
 from __future__ import annotations
 
 from abc import abstractmethod
@@ -137,7 +138,7 @@ class Softplus(_Function):
         return (field("y", "dt", self.lanes),)
 
     def compute(self, inputs: Mapping[str, Ints]) -> dict[str, Ints]:
-        """x (beats, lanes) to y."""
+        """X (beats, lanes) to y."""
         return {"y": fixed.softplus_fixed(inputs["x"])}
 
     def create(self) -> wiring.Component:
@@ -161,7 +162,7 @@ class Silu(_Function):
         return (field("y", "value", self.lanes),)
 
     def compute(self, inputs: Mapping[str, Ints]) -> dict[str, Ints]:
-        """x (beats, lanes) to y."""
+        """X (beats, lanes) to y."""
         return {"y": fixed.silu_fixed(inputs["x"])}
 
     def create(self) -> wiring.Component:
@@ -227,7 +228,7 @@ class Rsqrt(_Function):
         return {"x": np.maximum(super().draw(rng, corner, beats)["x"], 1)}
 
     def compute(self, inputs: Mapping[str, Ints]) -> dict[str, Ints]:
-        """x (beats, lanes) to y and exponent."""
+        """X (beats, lanes) to y and exponent."""
         mantissa, exponent = fixed.rsqrt_fixed(inputs["x"], self.bits)
         return {"y": mantissa, "exponent": exponent}
 

@@ -4,6 +4,7 @@ The first pass of a token overlaps the second pass of the one before it: the rin
 in a short queue, so tokens follow each other every channels / lanes cycles.
 """
 
+# mypy: disable-error-code="import-untyped,misc"
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -70,7 +71,7 @@ class Norm(Parameters):
         return {"o": Beat(field("y", "act", self.lanes), u("last", 1))}
 
     def compute(self, inputs: Mapping[str, Ints]) -> dict[str, Ints]:
-        """x (tokens, channels) and gain (channels,) to y (tokens, channels)."""
+        """X (tokens, channels) and gain (channels,) to y (tokens, channels)."""
         gain = np.broadcast_to(inputs["gain"], inputs["x"].shape)
         return {"y": fixed.rms_norm_fixed(inputs["x"], gain)}
 

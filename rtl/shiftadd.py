@@ -6,6 +6,7 @@ else is the tensor core of `rtl.linear`, with no multiplier in it.
 Source of the arithmetic: ShiftAddViT (arXiv 2306.06446), shift layers with weights sign * 2**p.
 """
 
+# mypy: disable-error-code="import-untyped,misc"
 from __future__ import annotations
 
 from collections.abc import Mapping

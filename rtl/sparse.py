@@ -6,6 +6,7 @@ it (prefix popcount), or zero. One beat leaves per cycle whatever the density: t
 once the first packed beat is in.
 """
 
+# mypy: disable-error-code="import-untyped,misc"
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -63,7 +64,7 @@ class Decompressor(Parameters):
         return {"o": Beat(s("v", self.bits, self.lanes))}
 
     def compute(self, inputs: Mapping[str, Ints]) -> dict[str, Ints]:
-        """mask (beats,) and packed (packed beats, lanes) to v (beats, lanes)."""
+        """Mask (beats,) and packed (packed beats, lanes) to v (beats, lanes)."""
         queue = iter(inputs["packed"].reshape(-1).tolist())
         rows = [[next(queue) if mask >> k & 1 else 0 for k in range(self.lanes)] for mask in inputs["mask"].tolist()]
         return {"v": np.array(rows, dtype=np.int64)}

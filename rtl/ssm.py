@@ -16,11 +16,13 @@ With one port the memory is read for a whole job and then written for a whole jo
 row buffer; with two, both happen in one pass.
 """
 
+# mypy: disable-error-code="import-untyped,misc"
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import pairwise
 from operator import add
 from typing import ClassVar
 
@@ -35,7 +37,7 @@ from hwsim.timing import scan as timing
 from rtl import functions
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
 from rtl.beat import Beat, u
-from rtl.fixed_formats import FIXED, field, requantise, shape
+from rtl.fixed_formats import FIXED, field, requantise
 
 __all__ = ["FROM_FIFO", "FROM_MEMORY", "FROM_ZERO", "Ssm", "chain_jobs", "tree_jobs"]
 
@@ -53,7 +55,7 @@ def tree_jobs(parents: Sequence[int], tiles: int) -> dict[str, Ints]:
     Raises:
         HwsimError: a parent does not come before its child, or parents decrease.
     """
-    ordered = all(a <= b for a, b in zip(parents, parents[1:], strict=False))
+    ordered = all(a <= b for a, b in pairwise(parents))
     require(
         "ssm",
         (all(-1 <= parent < node for node, parent in enumerate(parents)), "a parent after its child", "parent < node"),
@@ -171,7 +173,7 @@ class Ssm(Parameters):
         return {"o": Beat(field("y", "value", self.channels))}
 
     def compute(self, inputs: Mapping[str, Ints]) -> dict[str, Ints]:
-        """Jobs in order: x (jobs, channels), the others (jobs,), b and c (fresh jobs, d_state), to y (jobs, channels)."""
+        """Run the jobs in order: x (jobs, channels), b and c (fresh jobs, d_state), the others (jobs,), to y."""
         memory: dict[int, Ints] = {}
         fifo: list[Ints] = []
         kept: dict[int, tuple[Ints, Ints]] = {}
@@ -210,7 +212,7 @@ class Ssm(Parameters):
         Corners: ``saturate`` drives state and y to the ends; ``still`` has dt = 0; ``vanish`` has decay 0.
         """
         if jobs is None:
-            ids = np.arange(self.nodes)
+            ids = range(self.nodes)
             parts = [chain_jobs(ids, self.tiles, fresh=True, zero=True), chain_jobs(ids, self.tiles, fresh=False)]
             jobs = {name: np.concatenate([part[name] for part in parts]) for name in _FLAGS}
         count, fresh = len(jobs["tile"]), int(jobs["fresh"].sum())

@@ -9,6 +9,7 @@ their columns into shadow registers while rows stream through; a flag that trave
 so tiles follow each other every max(m, N) cycles.
 """
 
+# mypy: disable-error-code="import-untyped,misc"
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal, getcontext
 from functools import cache
+from itertools import pairwise
 
 from hwsim.golden.fixed import TABLE_FRAC
 
@@ -22,7 +23,7 @@ def chords(function: Callable[[Decimal], Decimal], points: list[Decimal]) -> tup
     """(value, rise) of each chord between neighbouring points, in units of 2**-TABLE_FRAC."""
     scale = Decimal(2) ** TABLE_FRAC
     values = [int(function(point) * scale + Decimal("0.5")) for point in points]
-    return tuple((a, b - a) for a, b in zip(values, values[1:], strict=False))
+    return tuple((a, b - a) for a, b in pairwise(values))
 
 
 @cache

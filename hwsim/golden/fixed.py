@@ -95,7 +95,8 @@ def round_shift(value: Ints, shift: int) -> Ints:
     """``value * 2**-shift`` to the nearest integer, halves up; a negative shift multiplies exactly."""
     if shift <= 0:
         return value << -shift
-    return (value + (1 << (shift - 1))) >> shift
+    rounded: Ints = (value + (1 << (shift - 1))) >> shift
+    return rounded
 
 
 def saturate(value: Ints, fmt: Fixed) -> Ints:
@@ -160,7 +161,8 @@ def decay_fixed(dt: Ints, rate: Ints) -> Ints:
     whole, part = np.minimum(exponent >> 16, 18), exponent & 0xFFFF
     value = _chord(np.exp2(-np.arange(65) / 64), part >> 10, part & 1023, 10)
     shift = whole + TABLE_FRAC - FIXED["decay"].frac
-    return (value + (np.int64(1) << (shift - 1))) >> shift
+    result: Ints = (value + (np.int64(1) << (shift - 1))) >> shift
+    return result
 
 
 def softplus_fixed(x: Ints) -> Ints:
@@ -180,12 +182,12 @@ def logistic_fixed(x: Ints) -> Ints:
 
 
 def silu_fixed(x: Ints) -> Ints:
-    """x * logistic(x); format ``value`` to format ``value``."""
+    """X * logistic(x); format ``value`` to format ``value``."""
     return requantise(x * logistic_fixed(x), FIXED["gate"].frac, FIXED["value"])
 
 
 def gate_fixed(y: Ints, z: Ints) -> Ints:
-    """y * silu(z); formats ``value``."""
+    """Y * silu(z); formats ``value``."""
     return requantise(y * silu_fixed(z), FIXED["value"].frac, FIXED["value"])
 
 
@@ -203,7 +205,7 @@ def rsqrt_fixed(v: Ints, bits: int) -> tuple[Ints, Ints]:
 
 
 def rms_norm_fixed(x: Ints, gain: Ints, epsilon: float = 1e-5) -> Ints:
-    """x / sqrt(mean(x**2) + epsilon) * gain, rounded to a linear layer's input.
+    """X / sqrt(mean(x**2) + epsilon) * gain, rounded to a linear layer's input.
 
     Args:
         x: (tokens, channels), format ``value``.
@@ -252,7 +254,7 @@ def conv1d_fixed(window: Ints, taps: Ints, bias: Ints) -> Ints:
     Returns:
         (…, channels), format ``value``.
     """
-    total = np.sum(window * taps, axis=-2) + (bias << FIXED["tap"].frac)
+    total: Ints = np.sum(window * taps, axis=-2) + (bias << FIXED["tap"].frac)
     return requantise(total, FIXED["tap"].frac, FIXED["value"])
 
 

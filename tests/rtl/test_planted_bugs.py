@@ -18,9 +18,13 @@ from rtl_runner import Play, run
 import rtl
 from hwsim.timing.scan import parent_fifo_peak
 from rtl.conv import Conv
+from rtl.hadamard import Hadamard
 from rtl.linear import Linear
+from rtl.mamba_block import MambaBlock, Speculative
 from rtl.nonlinear import Decay, Gate, Silu
 from rtl.norm import Norm
+from rtl.shiftadd import ShiftAdd
+from rtl.sparse import Decompressor
 from rtl.ssm import Ssm, chain_jobs, tree_jobs
 from rtl.systolic import SystolicOs, SystolicWs
 
@@ -177,6 +181,60 @@ BUGS = [
         TREE_SSM,
         "values",
         draw={"jobs": TREE_JOBS},
+    ),
+    Bug("prefix sum inclusive", "sparse", "words[counts[k]]", "words[counts[k + 1]]", Decompressor(), "values"),
+    Bug(
+        "decompressor's ready ignores the stall",
+        "sparse",
+        "self.i_mask.ready.eq(fire)",
+        "self.i_mask.ready.eq(self.held >= counts[n])",
+        Decompressor(),
+        "beat-count",
+    ),
+    Bug(
+        "buffer overfilled",
+        "sparse",
+        "take.eq(core.en & self.i_packed.valid & (left <= n))",
+        "take.eq(core.en & self.i_packed.valid)",
+        Decompressor(),
+        "values",
+    ),
+    Bug(
+        "zero code not blanked",
+        "shiftadd",
+        "Mux(exponent == p.zero, 0, Mux(sign",
+        "Mux(0, 0, Mux(sign",
+        ShiftAdd(),
+        "values",
+    ),
+    Bug(
+        "difference taken the wrong way",
+        "hadamard",
+        "values[k ^ span] - values[k]",
+        "values[k] - values[k ^ span]",
+        Hadamard(),
+        "values",
+    ),
+    Bug(
+        "B and C swapped", "block_unit", "eq(Cat(banks))", "eq(Cat(reversed(banks)))", MambaBlock(), "values", ("none",)
+    ),
+    Bug(
+        "a head's rate taken for all",
+        "block_unit",
+        "rates.word_select(head,",
+        "rates.word_select(0,",
+        MambaBlock(),
+        "values",
+        ("none",),
+    ),
+    Bug(
+        "replay drops the last tile",
+        "block_unit",
+        "seen == length * p.tiles - 1",
+        "seen == length * p.tiles - 2",
+        Speculative(),
+        "cycles",
+        ("none",),
     ),
     Bug("epsilon left out", "norm", "fixed.rms_epsilon(p.channels), acc", "0, acc", Norm(), "values"),
     Bug(

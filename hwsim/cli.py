@@ -68,10 +68,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the words after `hwsim`; by default those that the process was started with.
     """
+    if argv is not None:
+        return _guarded(list(argv))
+    gc.set_threshold(*_GC_THRESHOLDS)
+    code = _guarded(sys.argv[1:])
+    gc.freeze()  # the process ends: nothing is left to collect, and looking for it would take a fifth of a short run
+    return code
+
+
+def _guarded(words: list[str]) -> int:
+    """Run one command; whatever happens becomes a message and an exit code."""
     _tolerate_odd_characters()
-    if argv is None:
-        gc.set_threshold(*_GC_THRESHOLDS)
-    words = list(sys.argv[1:] if argv is None else argv)
     try:
         code = _run(words)
         sys.stdout.flush()

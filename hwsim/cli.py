@@ -13,9 +13,10 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from hwsim.errors import HwsimError
+if TYPE_CHECKING:
+    from hwsim.errors import HwsimError
 
 __all__ = ["COMMANDS", "main"]
 
@@ -82,8 +83,6 @@ def _guarded(words: list[str]) -> int:
     try:
         code = _run(words)
         sys.stdout.flush()
-    except HwsimError as error:
-        code = _report_faults(error)
     except KeyboardInterrupt:
         sys.stderr.write("hwsim: interrupted\n")
         code = EXIT_INTERRUPTED
@@ -91,7 +90,7 @@ def _guarded(words: list[str]) -> int:
         _silence_stdout()
         code = EXIT_BROKEN_PIPE
     except Exception as error:
-        code = _report_bug(error)
+        code = _report(error)
     return code
 
 
@@ -109,11 +108,18 @@ def _run(words: list[str]) -> int:
 
         sys.stdout.write(f"hwsim {__version__}\n")
         return EXIT_DONE
-    if first.startswith("-"):
-        raise HwsimError.unknown_name("hwsim", "option", first, ["--help", "--version"])
     if first not in COMMANDS:
-        raise HwsimError.unknown_name("hwsim", "command", first, COMMANDS)
+        raise _unknown(first)
     return _run_command(first, rest)
+
+
+def _unknown(word: str) -> HwsimError:
+    """The fault of a first word that is neither an option nor a command."""
+    from hwsim.errors import HwsimError  # noqa: PLC0415
+
+    if word.startswith("-"):
+        return HwsimError.unknown_name("hwsim", "option", word, ["--help", "--version"])
+    return HwsimError.unknown_name("hwsim", "command", word, COMMANDS)
 
 
 def _run_command(name: str, words: list[str]) -> int:
@@ -138,6 +144,13 @@ def _help() -> str:
         lines += [f"  {name:<{width}}{meaning}", f"  {'':<{width}}  hwsim {example}"]
     tail = "\nHWSIM_DEBUG=1 shows the full traceback of an internal error. NO_COLOR=1 switches colour off.\n"
     return _HEAD + "\n".join(lines) + "\n" + tail
+
+
+def _report(error: Exception) -> int:
+    """Tell the user's faults from our own."""
+    from hwsim.errors import HwsimError  # noqa: PLC0415 - `hwsim --help` needs none
+
+    return _report_faults(error) if isinstance(error, HwsimError) else _report_bug(error)
 
 
 def _report_faults(error: HwsimError) -> int:

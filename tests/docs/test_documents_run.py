@@ -22,6 +22,8 @@ from hwsim.cli import COMMANDS, main
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))]
 WITH_FIGURES = ["README.md", "docs/tutorial.md", "docs/machines.md", "docs/workloads.md"]
+FACTS = {"docs/machines.md": {"288"}}
+"""Figures that no command prints, by page: bits of a block memory, from a data sheet named beside them."""
 LANGUAGES = {"console", "yaml", "calc", "text", ""}
 FUTURE_COMMANDS = {"rtl"}
 """Named by the design and the layout page for a later release."""
@@ -153,7 +155,7 @@ def test_sums_are_right(page: str, request: pytest.FixtureRequest) -> None:
 def test_figures_in_prose_come_from_commands(page: str) -> None:
     """Each number of three or more digits in prose, or on the left of a sum, is in an output or an earlier result."""
     text = read(page)
-    known: set[str] = set()
+    known: set[str] = set(FACTS.get(page, ()))
     for block in blocks(text):
         if block.language != "calc":
             known |= plain_figures("\n".join(block.lines))

@@ -108,7 +108,11 @@ def run_page(text: str, reader: Reader, update: bool) -> tuple[str, list[str]]:
 
 
 def difference(typed: str, shown: tuple[str, ...], printed: list[str]) -> list[str]:
-    """Shown against printed, for a person."""
+    """Shown against printed, for a person: what is left out stays out where that is possible."""
+    try:
+        printed = renewed(shown, printed)
+    except ValueError as error:
+        return [f"$ {typed}", str(error)]
     lines = difflib.unified_diff(shown, printed, "shown", "printed", lineterm="", n=1)
     return [f"$ {typed}", *lines]
 

@@ -21,12 +21,16 @@ _FAMILIES: Final = ("xcup", "ecp5")
 
 def add_arguments(parser: Parser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("action", type=choice("rtl", _ACTIONS), metavar="|".join(_ACTIONS), help="what to do")
+    parser.add_argument(
+        "action", type=choice("hwsim rtl", "action", _ACTIONS), metavar="|".join(_ACTIONS), help="what to do"
+    )
     meaning = "a unit (or a catalogue shape such as vck190.scan), then its parameters as name=value"
     parser.add_argument("words", nargs="*", metavar="UNIT name=value", help=meaning)
     parser.add_argument("--out", type=path("--out"), metavar="FILE", help="write the Verilog here instead of stdout")
     family = "part family that Yosys maps resources to"
-    parser.add_argument("--family", type=choice("--family", _FAMILIES), default="xcup", metavar="F", help=family)
+    parser.add_argument(
+        "--family", type=choice("--family", "family", _FAMILIES), default="xcup", metavar="F", help=family
+    )
     parser.add_json()
 
 

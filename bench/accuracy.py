@@ -162,7 +162,7 @@ def conv_tables(name: str, rows: list[Row], p: GpuParameters, _: Setting) -> lis
             channels = channels + column(own, "num_v_heads") * column(own, "head_v_dim")
         length = length if phase == "prefill" else np.ones_like(length)
         moved = 2.0 * batch * channels * (2 * length + 2 * (column(own, "d_conv") - 1))
-        predicted = np.array([conv_time_s(p, phase, *each) for each in zip(batch, length, moved, strict=True)])
+        predicted = np.array([conv_time_s(p, phase, *each) for each in zip(batch, channels, moved, strict=True)])
         tables.append(Table(f"{name} {kernel}", times(own), predicted, moved * 0, moved / p.memory.bandwidth.value))
     return tables
 
@@ -181,7 +181,7 @@ FILES: dict[str, tuple[str, tuple[str, ...], Reader, Setting]] = {
     "vector_vidur_a100": ("a100-sxm-80", (), vector_tables, ALONE),
     "vector_vidur_h100": ("h100-sxm", (), vector_tables, ALONE),
     "mamba2_h100_sxm": ("h100-sxm", (), conv_tables, ALONE),
-    "gdn_h100_sxm": ("h100-sxm", (), conv_tables, ALONE),
+    "gdn_h100_sxm": ("h100-sxm", ("stack=sglang-0",), conv_tables, ALONE),
 }
 """File -> card, overrides, reader, setting."""
 

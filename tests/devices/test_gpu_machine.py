@@ -9,27 +9,7 @@ from hwsim.pipeline import Question, kernel, simulate
 from hwsim.workload import find_workload
 from hwsim.workload.kernel import build_kernel
 
-CARDS = [
-    "a100-sxm-40",
-    "a100-sxm-80",
-    "h100-sxm",
-    "h100-pcie",
-    "h200-sxm",
-    "b200",
-    "rtx-3090",
-    "rtx-4090",
-    "rtx-5090",
-    "rtx-pro-6000-server",
-    "l20",
-    "l40s",
-    "l4",
-    "a40",
-    "a6000",
-    "t4",
-    "v100",
-    "p100",
-    "mi210",
-]
+CARDS = sorted(name for name in device_names() if find_device(name).family == "gpu")
 RATED_TFLOP_S = {  # datasheets, dense, fp32 accumulation
     ("a100-sxm-80", "bf16"): 312,
     ("h100-sxm", "bf16"): 989,

@@ -107,7 +107,8 @@ def gemm_path(
     base = max(rate_of(p, "fp16") or 0.0, rate_of(p, "bf16") or 0.0, 2.0 * p.chip.fp32_lanes.value) * clock
     convert = p.chip.fp32_lanes.value * clock / path.convert_ops if path.convert_ops else np.inf
     peak = sms * path.flop_per_clock * p.chip.boost_clock.value / path.work / skipped
-    achieved = rate * gemm.tensor_share.value
+    share = gemm.tensor_share if FORMATS[formats.a].bits > 8 else gemm.narrow_share
+    achieved = rate * share.value
     floor = gemm.floor.value + (gemm.convert.value if path.convert_ops else 0.0)
     return path, GemmPath(
         sms=sms,

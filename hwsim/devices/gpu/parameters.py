@@ -137,6 +137,7 @@ class Gemm:
     Attributes:
         menu: the tiles that the library ships: a name of `hwsim.devices.gpu.menus`.
         tensor_share: achieved over rated tensor rate.
+        narrow_share: the same for formats of 8 bits and less, whose products are issued twice as fast or faster.
         feed: 16-bit operations of the tensor cores, at the rated clock, in the time in which one byte of operands
             comes from L2.
         sm_dram: DRAM bandwidth that one SM can draw, in shares of the card's over its SMs.
@@ -150,6 +151,7 @@ class Gemm:
 
     menu: str
     tensor_share: Share
+    narrow_share: Share
     feed: Count
     sm_dram: Count
     floor: Seconds
@@ -222,7 +224,7 @@ class Scan:
         stream: share of memory bandwidth of their operands.
         update_floor: one decode step that does nothing.
         conv_floor: a causal convolution that does nothing.
-        conv_token: time per token of one sequence along which a convolution walks.
+        conv_block: time of one SM for each sequence and channel, where a thread block serves just one (Dao's kernel).
         conv_stream: share of memory bandwidth of a convolution.
     """
 
@@ -231,7 +233,7 @@ class Scan:
     stream: Share
     update_floor: Seconds
     conv_floor: Seconds
-    conv_token: Seconds
+    conv_block: Seconds
     conv_stream: Share
 
 

@@ -17,12 +17,9 @@ _SIXTEEN: Final = frozenset({"fp16", "bf16"})
 _EIGHT: Final = frozenset({"fp8_e4m3", "fp8_e5m2", "fp8_block"})
 _FOUR: Final = frozenset({"mxfp4", "nvfp4"})
 
-_CONVERT_OPS: Final = {"int8": 1.0, "int6": 2.0, "int4": 1.5, "fp8_e4m3": 1.0, "fp8_e5m2": 1.0, "fp8_block": 1.0}
-"""ALU instructions that turn one weight into the format of the product: unpack by mask and magic number (int4: 4 lop3
-and 4 fma2 for 8 weights, and the group scale), or one convert and half a multiply for two (int8, fp8)."""
-
-_BIT_PLANES: Final = 8
-"""Rows of the binary instruction mma.m8n8k128: the planes of a few rows fill it (FlexQ, engine/src/bgemm)."""
+_CONVERT_OPS: Final = 4.0
+"""ALU instructions that turn one weight into the format of the product: unpack (mask and magic number, or a byte
+permutation), convert, multiply by the scale, and move into the tensor cores' order of registers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +79,7 @@ def tensor_path(p: GpuParameters, a: str, b: str, acc: str = "auto") -> TensorPa
         bits_a, bits_b = FORMATS[a].bits, FORMATS[b].bits
         return TensorPath(wanted, rate, work=float(bits_a * bits_b), planes=bits_a)
     same = a == b or FORMATS[a].bits == FORMATS[b].bits
-    return TensorPath(wanted, rate, 0.0 if same else _CONVERT_OPS.get(b, 1.0))
+    return TensorPath(wanted, rate, 0.0 if same else _CONVERT_OPS)
 
 
 def nearest_format(p: GpuParameters, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from hwsim.devices.gpu.estimate import Estimate, Setting
@@ -34,26 +35,28 @@ def chunk_flop(mixer: str, tokens: float, heads: float, chunk: float, d_state: f
     return tokens * heads * per_token
 
 
-def conv_time_s(p: GpuParameters, phase: str, batch: float, seq_len: float, moved_bytes: float) -> float:
+def conv_time_s(p: GpuParameters, phase: str, batch: float, channels: float, moved_bytes: float) -> float:
     """Time of a causal depthwise convolution.
 
-    A thread block walks along one sequence, so that a long one bounds the time by its latency; otherwise bandwidth.
+    Dao's kernel starts a thread block for each sequence and channel, whose start and end fill the card long before
+    bandwidth does; kernels that give many channels to a block are bound by bandwidth alone.
     """
     s = p.software.scan
-    if phase == "decode":
-        return s.update_floor.value + moved_bytes / (p.memory.bandwidth.value * s.stream.value)
     hot = min(moved_bytes, l2_bytes(p))
+    if phase == "decode":
+        stream = (moved_bytes - hot) / (p.memory.bandwidth.value * s.stream.value) + hot / p.l2.bandwidth.value
+        return s.update_floor.value + stream
     rate = p.memory.bandwidth.value * s.conv_stream.value
-    fast = p.l2.bandwidth.value * s.conv_stream.value
-    stream = (moved_bytes - hot) / rate + hot / max(fast, rate)
-    return s.conv_floor.value + max(stream, seq_len * s.conv_token.value)
+    stream = (moved_bytes - hot) / rate + hot / (p.l2.bandwidth.value * s.conv_stream.value)
+    blocks = batch * channels * s.conv_block.value / p.chip.sms.value
+    return s.conv_floor.value + math.hypot(stream, blocks)
 
 
 def conv_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate:
     """Time of a conv1d op."""
     moved = float(sum(op.bytes_by_role.values()))
     phase, d = str(op.attributes.get("phase", "prefill")), op.dims
-    time = max(conv_time_s(p, phase, d["batch"], d["seq_len"], moved), moved / p.l2.bandwidth.value)
+    time = max(conv_time_s(p, phase, d["batch"], d["channels"], moved), moved / p.l2.bandwidth.value)
     floor = p.software.scan.update_floor.value if phase == "decode" else p.software.scan.conv_floor.value
     bound = "latency" if floor > 0.5 * time else "memory"
     return Estimate(time, bound, {"dram": max(0.0, moved - l2_bytes(p))}, alu_ops=2.0 * op.macs + op.other_ops)

@@ -1,7 +1,7 @@
 """Measured rows of GPUs against hwsim, against the datasheet roofline, and against a three-number fit.
 
 `python bench/accuracy.py [--data DIR] [FILE ...]` prints, for each file and format, the error on the held-out half of
-the rows (a random half, seed 0; shipped constants were fitted on the other): MAPE, median, 90th percentile, signed bias.
+the rows (seed 0; shipped constants were fitted on the other half): MAPE, median, 90th percentile, bias.
 `roof` is max(flop / peak, bytes / bandwidth). `fit` is t0 + max(compute / ec, bytes / eb), fitted per table on the
 other half. Rows are not part of the project: DIR defaults to HWSIM_SHARED_DATA, else to ../shared/data.
 """

@@ -50,7 +50,7 @@ class AttentionPath(NamedTuple):
         step_s: latency of one key-value block of a decode CTA.
         combine_s: second pass of a split.
         cta_bytes_s: bytes per second that one decode CTA can stream.
-        shared_kv: 1 where one CTA serves all query heads of a key-value head, else 0.
+        shared_heads: query heads of one key-value head that a CTA can serve together; larger groups run head by head.
         write_passes: bytes of q, k and v moved before prefill (rope, cache write), in passes over them.
         peak_qk_flop_s: nominal tensor rate of the card in q . k^T at its highest clock.
         peak_pv_flop_s: the same in p . v.
@@ -76,7 +76,7 @@ class AttentionPath(NamedTuple):
     step_s: float
     combine_s: float
     cta_bytes_s: float
-    shared_kv: float
+    shared_heads: float
     write_passes: float
     peak_qk_flop_s: float
     peak_pv_flop_s: float
@@ -118,6 +118,18 @@ def _pairs(q: float, kv: float, causal: bool, window: float) -> float:
     return full * window + rest * (first + min(kv, first + rest - 1.0)) / 2.0
 
 
+@jit_part
+def _spread(
+    grid: float, total: float, largest: float, blocks: float, step: float, causal: bool, p: AttentionPath
+) -> float:
+    """Time of a grid of CTAs over the SMs: even where the longest go first, else in whole waves of equal ones."""
+    if not causal:
+        return math.ceil(grid * blocks / p.sms) * (largest * step + p.block_s)
+    even = grid * (total * step + blocks * p.block_s) / p.sms
+    waves = math.ceil(grid * blocks / (p.sms * p.occupancy))
+    return max(largest * step + p.block_s, even + 0.5 * largest * step * min(1.0, waves - 1.0) / waves)
+
+
 @jit
 def prefill_times(
     batch: NDArray[np.float64],
@@ -153,17 +165,17 @@ def prefill_times(
         tensor = flop / p.qk_flop_s + flop / p.pv_flop_s
         softmax = rows * p.block_kv * p.softmax_s
         step = max(tensor, softmax) + (1.0 - p.overlap) * min(tensor, softmax)
-        even = grid * (total * step + blocks * p.block_s) / p.sms
-        waves = math.ceil(grid * blocks / (p.sms * p.occupancy))
-        if causal:
-            compute = max(largest * step + p.block_s, even + 0.5 * largest * step * min(1.0, waves - 1.0) / waves)
-        else:
-            compute = math.ceil(grid * blocks / p.sms) * (largest * step + p.block_s)
+        compute = _spread(grid, total, largest, blocks, step, causal, p)
+        if kv[i] > q[i]:  # a cache before the prompt: too small a grid is split over positions, as in decoding
+            split = min(math.floor(2.0 * p.sms / (grid * blocks)), math.floor(largest / 4.0))
+            if split > 1.0:
+                part = math.ceil(largest / split)
+                compute = min(compute, _spread(grid * split, part * blocks, part, blocks, step, False, p) + p.combine_s)
         moved = batch[i] * dim[i] * (2.0 * heads[i] * q[i] * p.q_bytes + 2.0 * kv_heads[i] * kv[i] * p.kv_bytes)
         written = p.write_passes * batch[i] * dim[i] * q[i] * (heads[i] + 2.0 * kv_heads[i]) * p.q_bytes
         memory = moved / p.dram_bytes_s
         pairs = grid * _pairs(q[i], kv[i], causal, window[i]) * dim[i] * 2.0
-        least = max(pairs / p.peak_qk_flop_s + pairs / p.peak_pv_flop_s, moved * 0.0)
+        least = pairs / p.peak_qk_flop_s + pairs / p.peak_pv_flop_s
         time = p.floor_s + (compute**3 + memory**3) ** (1.0 / 3.0) + written / p.dram_bytes_s
         times[i] = max(time, least)
         if max(compute, memory) < 0.5 * time:
@@ -192,10 +204,11 @@ def decode_times(
     for i in range(batch.size):
         seen = kv[i] if window[i] <= 0.0 else min(kv[i], window[i] + q[i] - 1.0)
         group = heads[i] / kv_heads[i]
-        streams = batch[i] * (kv_heads[i] if p.shared_kv > 0.5 else heads[i])
-        readers = 1.0 if p.shared_kv > 0.5 else group
+        shared = group <= p.shared_heads
+        streams = batch[i] * (kv_heads[i] if shared else heads[i])
+        readers = 1.0 if shared else group
         position = 2.0 * dim[i] * p.kv_bytes
-        rows = 16.0 * math.ceil(q[i] * (group if p.shared_kv > 0.5 else 1.0) / 16.0)
+        rows = 16.0 * math.ceil(q[i] * (group if shared else 1.0) / 16.0)
         unique = batch[i] * kv_heads[i] * seen * position
         qo = 2.0 * batch[i] * heads[i] * q[i] * dim[i] * p.q_bytes
         best = np.inf

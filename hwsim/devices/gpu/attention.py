@@ -114,7 +114,7 @@ def attention_path(
         step_s=a.step.value,
         combine_s=a.combine.value,
         cta_bytes_s=a.cta_bytes.value,
-        shared_kv=1.0 if a.shared_kv else 0.0,
+        shared_heads=a.shared_heads.value,
         write_passes=2.0,
         peak_qk_flop_s=sms * qk.flop_per_clock * boost,
         peak_pv_flop_s=sms * pv.flop_per_clock * boost,

@@ -176,7 +176,8 @@ class Attention:
         step: latency of one dependent key-value block of a decode step.
         combine: second pass of a split over key-value positions.
         cta_bytes: bytes per second that one decode thread block can stream.
-        shared_kv: whether one thread block serves all query heads of a key-value head.
+        shared_heads: query heads of one key-value head that a decode thread block can serve together; larger groups
+            run head by head.
     """
 
     kernel: Literal["fa2", "fa3"]
@@ -188,7 +189,7 @@ class Attention:
     step: Seconds
     combine: Seconds
     cta_bytes: Rate
-    shared_kv: bool
+    shared_heads: Count
 
 
 @dataclass(frozen=True, slots=True)

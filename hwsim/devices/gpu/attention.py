@@ -77,9 +77,18 @@ def form_named(p: GpuParameters, name: str) -> Form:
 
 
 def attention_path(
-    p: GpuParameters, dtype: str, kv_dtype: str, form: Form, head_dim: int, setting: Setting = ALONE
+    p: GpuParameters,
+    dtype: str,
+    kv_dtype: str,
+    form: Form,
+    head_dim: int,
+    setting: Setting = ALONE,
+    writes: bool = True,
 ) -> AttentionPath | Infeasible:
-    """Constants of the closed forms for a card, formats and a kernel, or why the card cannot run it."""
+    """Constants of the closed forms for a card, formats and a kernel, or why the card cannot run it.
+
+    ``writes``: whether the op, as engines run it, also rotates q and k and writes the cache (read and written once).
+    """
     from hwsim.kernels.gpu_attention import AttentionPath  # noqa: PLC0415 - brings in numba
 
     qk = tensor_path(p, form.qk or dtype, form.qk or dtype)
@@ -115,7 +124,7 @@ def attention_path(
         combine_s=a.combine.value,
         cta_bytes_s=a.cta_bytes.value,
         shared_heads=a.shared_heads.value,
-        write_passes=2.0,
+        write_passes=2.0 if writes else 0.0,
         peak_qk_flop_s=sms * qk.flop_per_clock * boost,
         peak_pv_flop_s=sms * pv.flop_per_clock * boost,
         peak_dram_bytes_s=p.memory.bandwidth.value,
@@ -137,7 +146,7 @@ def attention_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate |
     dtype, kv_dtype = op.output.format, op.operand("k").format
     form = form_named(p, name)
     kv_heads, heads = d["kv_heads"], d["kv_heads"] * d["group"]
-    path = attention_path(p, dtype, kv_dtype, form, d["head_dim"], setting)
+    path = attention_path(p, dtype, kv_dtype, form, d["head_dim"], setting, name == "auto" and phase == "prefill")
     if isinstance(path, Infeasible):
         return path
     window = int(op.attributes.get("window", 0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias
 
-from hwsim.spec import Fraction, NonNegative, Positive, Quantity, Refused, Unit
+from hwsim.spec import Bound, Fraction, NonNegative, Positive, Quantity, Refused, Unit
 
 __all__ = [
     "L2",
@@ -182,7 +182,7 @@ class Attention:
 
     kernel: Literal["fa2", "fa3"]
     tensor_share: Share
-    overlap: Share
+    overlap: Annotated[Quantity, Unit("1"), Bound(low=0, high=1)]
     floor: Seconds
     block: Seconds
     decode_floor: Seconds

@@ -125,7 +125,7 @@ def gemm_path(
         floor_s=floor,
         fill_s=gemm.fill.value,
         store_s=gemm.store.value / (128 * 128),
-        split_s=gemm.split.value,
+        split_s=math.inf if FORMATS[formats.a].group else gemm.split.value,  # block-scaled kernels do not split k
         power_share=_power_share(p, sms * achieved, FORMATS[formats.a].bits),
         power_time_s=p.power.settle.value,
         peak_flop_s=peak,
@@ -177,11 +177,13 @@ def gemm_rows(
 
 def _quantize_s(p: GpuParameters, elements: NDArray[np.float64], formats: GemmFormats) -> NDArray[np.float64]:
     """Time of quantising activations: passes that read 16 bits, and one that writes the narrow format."""
-    moved = elements * (2.0 * _DYNAMIC_READS + FORMATS[formats.a].bits_per_element / 8.0)
+    scaled = FORMATS[formats.a].group > 0
+    floor = p.software.gemm.quantize_block if scaled else p.software.gemm.quantize
+    moved = elements * (2.0 * (1 if scaled else _DYNAMIC_READS) + FORMATS[formats.a].bits_per_element / 8.0)
     cold = np.clip(elements * 2.0 / l2_bytes(p) - 1.0, 0.0, 1.0)
     rate = p.memory.bandwidth.value * p.software.dram_share.value
     hot = p.l2.bandwidth.value * p.software.vector.l2_share.value
-    return p.software.gemm.quantize.value + moved * (cold / rate + (1.0 - cold) / hot)
+    return floor.value + moved * (cold / rate + (1.0 - cold) / hot)
 
 
 def formats_of(op: Op) -> GemmFormats:

@@ -146,6 +146,7 @@ class Gemm:
         store: epilogue of a tile of 128 x 128.
         split: second pass of a split along k.
         quantize: added by quantising activations within the op: kernels of its own.
+        quantize_block: the same for formats with a scale for each few elements: one pass, no maximum over the tensor.
         convert: added by engines that hold weights in another format than they compute in.
     """
 
@@ -159,6 +160,7 @@ class Gemm:
     store: Seconds
     split: Seconds
     quantize: Seconds
+    quantize_block: Seconds
     convert: Seconds
 
 

@@ -45,7 +45,7 @@ def _row(each: PaperResult) -> tuple[str, ...]:
 
 
 def _figure(value: float, unit: str) -> str:
-    """A figure with its unit: ``2.85x``, ``7.21 tokens/s``."""
+    """A figure with its unit, four digits: ``2.85x``, ``7.21 tokens/s``."""
     return f"{number(value)}x" if unit == "x" else f"{number(value)} {unit}"
 
 

@@ -34,7 +34,7 @@ def test_ridge_is_where_both_roofs_are_equal(macs_per_s: float, bytes_per_s: flo
     assert ridge.ops_per_byte * bytes_per_s == pytest.approx(2 * macs_per_s)
 
 
-@pytest.mark.parametrize("change", [{"busy_s": 0.01}, {"macs": 60e9}, {"bytes": 1e9}])
+@pytest.mark.parametrize("change", [{"held_s": 0.01}, {"macs": 60e9}, {"bytes": 1e9}])
 def test_point_above_its_roof_is_our_bug(change: dict[str, float]) -> None:
     """Too short a time, too many operations or too many bytes are not drawn."""
     with pytest.raises(ArithmeticError, match=r"in_proj on board runs at .* above its roof"):
@@ -61,3 +61,11 @@ def test_slowest_level_is_the_one_whose_bytes_count() -> None:
     assert drawn.level == "dram"
     assert [r.level for r in drawn.ridges] == ["uram", "dram"]
     assert drawn.to_dict()["memory_level"] == "dram"
+
+
+def test_ideal_memory_has_no_roof() -> None:
+    """An infinite bandwidth leaves the flat roofs alone, with no ridge."""
+    drawn = roofline(build.result(roofs=Roofs({"int4": 25.6e9}, {"dram": float("inf")})))
+    assert drawn.ridges == ()
+    assert drawn.attainable_ops_per_s(drawn.points[0]) == 2 * 25.6e9
+    assert drawn.step_roof == "int4"

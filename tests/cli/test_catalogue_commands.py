@@ -76,6 +76,13 @@ def test_show_device_with_a_value_set(capsys: Capture) -> None:
     assert found["clock_hz"] == 3e8
 
 
+def test_ideal_constant_stands_as_the_text_that_sets_it(capsys: Capture) -> None:
+    """JSON has no infinity."""
+    found = answer(capsys, "show", "device", "vck190", "--set", "device.memory.bandwidth=.inf")
+    (row,) = [row for row in found["constants"] if row["path"] == "device.memory.bandwidth"]
+    assert row["value"] == ".inf"
+
+
 def test_show_workload_gives_exact_sums(capsys: Capture) -> None:
     """Parameters and MACs of Mamba-2 2.7B are those of the checkpoint; the blocks add up."""
     found = answer(capsys, "show", "workload", "mamba2-2.7b")

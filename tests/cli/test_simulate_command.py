@@ -148,6 +148,10 @@ def test_infeasible_is_an_answer(capsys: Capture) -> None:
         (["simulate", "mambo", "--device", "vck190"], "did you mean 'mamba'"),
         (["simulate", "mamba", "--device", "vck109"], "did you mean 'vck190'"),
         (["simulate", "./none.yaml", "--device", "vck190"], "no such file"),
+        (
+            ["simulate", "mamba", "--mapping", "a.yaml"],
+            "--mapping: 'a.yaml'; expected auto: machines of",
+        ),
         (["simulate", "vit", "--device", "vck190", "--phase", "decode"], "--phase: phase decode for"),
         (["simulate", "mamba", "--json", "/nowhere/a.json", "--quiet"], "/nowhere/a.json: cannot write: No such file"),
         (["simulate", "mamba", "--trace", "/nowhere/a.json", "--quiet"], "/nowhere/a.json: cannot write"),

@@ -91,3 +91,11 @@ def test_hostile_name_in_the_title_is_drawn_as_text() -> None:
     name = "<script>$\\frac{1}{2}$</script>" + "x" * 200
     data = figure_bytes(roofline_figure([roofline(build.result(workload=name))]), "svg")
     assert b"<script" not in data
+
+
+def test_ideal_memory_is_drawn_without_a_slope() -> None:
+    """Flat roofs and operators only."""
+    figure = roofline_figure([roofline(build.result(roofs=Roofs({"int4": 25.6e9}, {"dram": float("inf")})))])
+    names = [name for name, _ in labels(figure, figure.axes[0])]
+    assert not any("ridge" in name or "GB/s" in name for name in names)
+    assert "in_proj 60.0 %" in names

@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwsim.report.table import Bullets, Column, Heading, Paragraph, Table, number, per_cent, plain, printable, ratio
+from hwsim.report.table import (
+    Bullets,
+    Column,
+    Heading,
+    Paragraph,
+    Table,
+    amount,
+    number,
+    per_cent,
+    plain,
+    printable,
+    ratio,
+)
 
 
 def test_plain_form_of_every_block() -> None:
@@ -59,11 +71,26 @@ def test_plain_never_exceeds_the_width_where_words_allow(cells: list[str], width
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(None, ""), (0.0, "0"), (7.2073, "7.207"), (12345.6, "12,346"), (0.000123456, "0.0001235"), (1000.0, "1,000")],
+    [
+        (None, ""),
+        (0.0, "0"),
+        (7.2073, "7.207"),
+        (12345.6, "12,346"),
+        (0.000123456, "0.0001235"),
+        (1000.0, "1,000"),
+        (899840, "899,840"),
+        (float("inf"), "inf"),
+    ],
 )
 def test_number(value: float | None, expected: str) -> None:
     """Four significant digits, thousands apart, nothing for None."""
     assert number(value) == expected
+
+
+def test_amount() -> None:
+    """Rates and clocks with a prefix, ratios with an x, pure numbers bare."""
+    shown = [amount(*each) for each in ((10.05e9, "bytes/s"), (4e8, "Hz"), (2.85, "x"), (0.785, "1"), (0.3, "pJ"))]
+    assert shown == ["10.05 GB/s", "400 MHz", "2.85x", "0.785", "0.3 pJ"]
 
 
 def test_per_cent_and_ratio() -> None:

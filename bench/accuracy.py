@@ -266,15 +266,15 @@ def data_folder(given: str | None) -> Path:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the tables; 2 where there are no rows."""
+    """Print the tables, or why there are none to print."""
     parser = argparse.ArgumentParser(description="measured rows of GPUs against hwsim, a fit, and the roofline")
     parser.add_argument("--data", help="folder with the rows")
     parser.add_argument("files", nargs="*", help="files without .csv; default: all")
     options = parser.parse_args(arguments)
     folder = data_folder(options.data)
     if not folder.is_dir():
-        print(f"no measured rows at {folder}: set HWSIM_SHARED_DATA", file=sys.stderr)
-        return 2
+        print(f"skipped: no measured rows at {folder}; they are not part of the project, set HWSIM_SHARED_DATA")
+        return 0
     print(
         f"{'held-out half, errors in percent':52} {'rows':>5} | {'hwsim: mape median p90 bias':27} | {'fit':27} | roof"
     )

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from hwsim.devices.base import Device
 from hwsim.devices.fpga import FpgaDevice, FpgaParameters
+from hwsim.devices.gpu import GpuParameters, gpu_device
 from hwsim.errors import HwsimError
 from hwsim.spec import Document, load, override, plain, read
 
@@ -25,7 +26,10 @@ class Family:
     device: Callable[[Any], Device]
 
 
-_FAMILIES: Final[dict[str, Family]] = {"fpga": Family(FpgaParameters, FpgaDevice)}
+_FAMILIES: Final[dict[str, Family]] = {
+    "fpga": Family(FpgaParameters, FpgaDevice),
+    "gpu": Family(GpuParameters, gpu_device),
+}
 """Families by the name that a file gives as ``family``. A new family adds a line here."""
 
 

@@ -28,6 +28,7 @@ class BlockShape:
         nodes: tokens of a step, run at once by the linear layers and one after the other by the scan.
         rows: state elements of each channel that the scan takes per cycle.
         ports: ports of the state memory.
+        interleaved: in_proj's tiles in the order that hides the scan, else kind after kind.
     """
 
     lanes: int
@@ -38,6 +39,7 @@ class BlockShape:
     nodes: int
     rows: int
     ports: int
+    interleaved: bool = True
 
     @property
     def d_inner(self) -> int:
@@ -51,15 +53,19 @@ class BlockShape:
 
 
 def in_proj_order(shape: BlockShape) -> list[tuple[str, int]]:
-    """The interleaved order of in_proj's output tiles: (kind, index of the tile within its kind).
+    """The order of in_proj's output tiles: (kind, index of the tile within its kind).
 
-    B and C first, then for each group of ``lanes`` heads one tile of dt and its x and z tiles in turn, so that the
-    scan starts early and hides behind in_proj. Source: PKU-SEC-Lab/LightMamba, ACCELERATOR.scala.
+    Interleaved: B and C first, then for each group of ``lanes`` heads one tile of dt and its x and z tiles in turn, so
+    that the scan starts early and hides behind in_proj (PKU-SEC-Lab/LightMamba, ACCELERATOR.scala). Sequential: z, then
+    B, C and x, and dt last, as a checkpoint's rows lie but for x and B, C; the scan starts when in_proj is done.
     """
     state_tiles = 2 * shape.d_state // shape.lanes
     order = [(CONV, tile) for tile in range(state_tiles)]
-    per_group = shape.head_dim
-    for group in range(-(-shape.heads // shape.lanes)):
+    per_group, groups = shape.head_dim, -(-shape.heads // shape.lanes)
+    if not shape.interleaved:
+        order += [(CONV, state_tiles + tile) for tile in range(shape.tiles)]
+        return [(GATE, tile) for tile in range(shape.tiles)] + order + [(DT, group) for group in range(groups)]
+    for group in range(groups):
         order.append((DT, group))
         for tile in range(group * per_group, min((group + 1) * per_group, shape.tiles)):
             order += [(CONV, state_tiles + tile), (GATE, tile)]

@@ -8,8 +8,9 @@
 
 A step runs ``nodes`` tokens: the linear layers take them all at once (weights are read once), the scan takes them one
 after the other, inside each tile of channels. Output tiles of in_proj come in LightMamba's interleaved order, so that
-the scan of a tile hides behind the next tiles' in_proj (or one kind after the other, to compare). With ``speculative`` the nodes form a tree that is verified
-without touching the committed state; the host then names the accepted path, which is replayed from the kept inputs.
+the scan of a tile hides behind the next tiles' in_proj (or one kind after the other, to compare). With ``speculative``
+the nodes form a tree that is verified without touching the committed state; the host then names the accepted path,
+which is replayed from the kept inputs.
 """
 
 # mypy: disable-error-code="import-untyped,misc"
@@ -350,9 +351,11 @@ class MambaBlock(Parameters):
         }
 
     def phases(self, inputs: Mapping[str, Ints] | None = None) -> dict[str, int]:
-        """The phases of a step, times the steps."""
+        """The phases of a step, times the steps; the last one's write-back lies behind its outputs."""
         steps = 1 if inputs is None else len(inputs["act"])
-        return {name: steps * cycles for name, cycles in timing.block_phases(self.shape).items()}
+        phases = timing.block_phases(self.shape)
+        between = {"write-back not hidden": (steps - 1) * phases.pop("write-back not hidden")}
+        return {name: steps * cycles for name, cycles in phases.items()} | between
 
     def dsp_blocks(self) -> int:
         """Those of its units."""

@@ -84,7 +84,7 @@ def _routed(shape: BlockShape) -> list[tuple[str, int, int]]:
 
 
 def _scan(shape: BlockShape, routed: list[tuple[str, int, int]]) -> list[int]:
-    """The cycle at which each (tile, node) pair's y leaves the scan."""
+    """The cycle at which each (tile, node) pair's first state row is read."""
     nodes, steps = shape.nodes, shape.d_state // shape.rows
     conv = vector.conv_total_cycles(0, silu=True)
     state_tiles = 2 * shape.d_state // shape.lanes
@@ -103,13 +103,19 @@ def _scan(shape: BlockShape, routed: list[tuple[str, int, int]]) -> list[int]:
             ready = taken + scan.PREPARE_CYCLES
             fresh = bc_ready if tile == 0 else 0
             starts.append(max(ready, fresh, starts[-1] + interval if starts else 0))
-    return [start + steps - 1 + scan.LANE_CYCLES for start in starts]
+    return starts
 
 
 def block_phases(shape: BlockShape) -> dict[str, int]:
-    """Cycles of one step by phase: the node table, in_proj, what of the scan and gate is not hidden, norm, out_proj."""
+    """Cycles of one step by phase.
+
+    The node table, in_proj, what of the scan and gate is not hidden, norm, out_proj; and how long the last write pass
+    of the state memory outlasts the outputs: until then no new step is taken.
+    """
     routed = _routed(shape)
-    y_out = _scan(shape, routed)
+    steps = shape.d_state // shape.rows
+    starts = _scan(shape, routed)
+    y_out = [start + steps - 1 + scan.LANE_CYCLES for start in starts]
     z_out = [start + 1 for kind, _, start in routed if kind == GATE]
     gate = -1
     for job, y in enumerate(y_out):
@@ -119,6 +125,7 @@ def block_phases(shape: BlockShape) -> dict[str, int]:
     k = shape.tiles
     out_tiles = linear.output_tiles(shape.d_model, shape.lanes)
     end = normed + k * shape.nodes + (out_tiles - 1) * k + linear.core_latency_cycles(True)
+    idle = starts[-1] + scan.scan_job_interval(steps, shape.ports)
     in_proj = len(routed) * -(-shape.d_model // shape.lanes)
     return {
         "nodes": shape.nodes,
@@ -126,15 +133,17 @@ def block_phases(shape: BlockShape) -> dict[str, int]:
         "scan and gate not hidden": gated - in_proj - shape.nodes,
         "norm": normed - gated,
         "out_proj": end + 1 - normed,
+        "write-back not hidden": max(0, idle - end - 1),
     }
 
 
 def block_cycles(shape: BlockShape) -> int:
-    """Cycles of one step: the first node beat in to the last output beat out."""
+    """Cycles of one step: from its first node beat until the next step's can be taken."""
     return sum(block_phases(shape).values())
 
 
 def replay_cycles(shape: BlockShape, accepted: int) -> int:
     """Cycles that committing ``accepted`` nodes adds to a step: their list, and their jobs through the scan."""
-    steps = shape.d_state // shape.rows
-    return accepted + scan.scan_total_cycles(accepted * shape.tiles, steps, ports=shape.ports)
+    steps, jobs = shape.d_state // shape.rows, accepted * shape.tiles
+    passes = scan.PREPARE_CYCLES + jobs * scan.scan_job_interval(steps, shape.ports)
+    return accepted + max(passes, scan.scan_total_cycles(jobs, steps, ports=shape.ports))

@@ -61,7 +61,8 @@ class MambaBlockUnit(Unit):
         table = [Signal.like(Value.cast(node), name=f"table_{k}") for k, node in enumerate(self.nodes)]
         count, running, feeding = Signal(range(p.nodes)), Signal(), Signal()
         self.replaying, self.accepting = Signal(), Signal()
-        m.d.comb += self.i_node.ready.eq(~running & ~self.replaying & ~self.accepting)
+        idle = m.submodules.scan.idle  # a write pass may outlast the step's outputs
+        m.d.comb += self.i_node.ready.eq(~running & ~self.replaying & ~self.accepting & idle)
         taken = self.i_node.valid & self.i_node.ready
         with m.If(taken):
             m.d.sync += count.eq(Mux(count == p.nodes - 1, 0, count + 1))
@@ -273,7 +274,7 @@ class MambaBlockUnit(Unit):
         length, zero = Signal(range(p.nodes + 1), name="path_nodes"), Signal(name="path_from_zero")
         tile, step = Signal(range(p.tiles), name="replay_tile"), Signal(range(p.nodes), name="replay_step")
         sent, seen = Signal(name="replay_sent"), Signal(range(p.tiles * p.nodes + 1), name="replay_outputs")
-        m.d.comb += accept.ready.eq(self.accepting)
+        m.d.comb += accept.ready.eq(self.accepting & scan.idle)
         with m.If(accept.valid & accept.ready):
             m.d.sync += [length.eq(length + 1), zero.eq(accept.payload.zero)]
             with m.Switch(length):

@@ -8,8 +8,9 @@
 
 A step runs ``nodes`` tokens: the linear layers take them all at once (weights are read once), the scan takes them one
 after the other, inside each tile of channels. Output tiles of in_proj come in LightMamba's interleaved order, so that
-the scan of a tile hides behind the next tiles' in_proj. With ``speculative`` the nodes form a tree that is verified
-without touching the committed state; the host then names the accepted path, which is replayed from the kept inputs.
+the scan of a tile hides behind the next tiles' in_proj (or one kind after the other, to compare). With ``speculative``
+the nodes form a tree that is verified without touching the committed state; the host then names the accepted path,
+which is replayed from the kept inputs.
 """
 
 # mypy: disable-error-code="import-untyped,misc"
@@ -55,6 +56,7 @@ class MambaBlock(Parameters):
         weight_bits: bits of a weight.
         in_shift: right shift of in_proj's rounded output.
         out_shift: right shift of out_proj's rounded output.
+        interleaved: 1 for in_proj's tiles in the order that hides the scan, 0 for one kind after the other.
     """
 
     unit: ClassVar[str] = "mamba_block"
@@ -72,6 +74,7 @@ class MambaBlock(Parameters):
     weight_bits: int = 8
     in_shift: int = 0
     out_shift: int = 3
+    interleaved: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
@@ -84,13 +87,22 @@ class MambaBlock(Parameters):
             (self.heads % n == 0, f"heads={self.heads}", f"a multiple of lanes ({n})"),
             (self.rows >= 1 and n % self.rows == 0, f"rows={self.rows}", f"a divisor of lanes ({n})"),
             (self.nodes >= 1, f"nodes={self.nodes}", "1 or more"),
+            (self.interleaved in (0, 1), f"interleaved={self.interleaved}", "0 or 1"),
         )
 
     @property
     def shape(self) -> timing.BlockShape:
         """What the timing depends on."""
         return timing.BlockShape(
-            self.lanes, self.d_model, self.heads, self.head_dim, self.d_state, self.nodes, self.rows, self.ports
+            lanes=self.lanes,
+            d_model=self.d_model,
+            heads=self.heads,
+            head_dim=self.head_dim,
+            d_state=self.d_state,
+            nodes=self.nodes,
+            rows=self.rows,
+            ports=self.ports,
+            interleaved=bool(self.interleaved),
         )
 
     @property
@@ -133,7 +145,7 @@ class MambaBlock(Parameters):
 
     @property
     def in_proj(self) -> Linear:
-        """The input projection; its rows are already in the interleaved order."""
+        """The input projection; its rows are already in the block's order."""
         return self._linear(self.d_model, len(self.order) * self.lanes, self.in_shift)
 
     @property
@@ -339,9 +351,11 @@ class MambaBlock(Parameters):
         }
 
     def phases(self, inputs: Mapping[str, Ints] | None = None) -> dict[str, int]:
-        """The phases of a step, times the steps."""
+        """The phases of a step, times the steps; the last one's write-back lies behind its outputs."""
         steps = 1 if inputs is None else len(inputs["act"])
-        return {name: steps * cycles for name, cycles in timing.block_phases(self.shape).items()}
+        phases = timing.block_phases(self.shape)
+        between = {"write-back not hidden": (steps - 1) * phases.pop("write-back not hidden")}
+        return {name: steps * cycles for name, cycles in phases.items()} | between
 
     def dsp_blocks(self) -> int:
         """Those of its units."""

@@ -262,6 +262,11 @@ class SsmUnit(Unit):
     i_bc: Wire
     o: Wire
 
+    def __init__(self, parameters: Parameters) -> None:
+        super().__init__(parameters)
+        self.idle = Signal()
+        """No pass of the state memory runs."""
+
     def elaborate(self, platform: Wire) -> Module:
         """Wire preparation, sequencer, state memory and lanes."""
         p: Ssm = self.parameters  # type: ignore[assignment]
@@ -319,6 +324,7 @@ class SsmUnit(Unit):
             self.fire.eq(core.en & self.valid & (self.pause == 0) & (self.i_bc.valid | ~self.job["fresh"])),
             self.end.eq(self.fire & (self.step == p.steps - 1)),
             self.i_bc.ready.eq(self.fire & self.job["fresh"]),
+            self.idle.eq((self.pause == 0) & (self.step == 0)),
         ]
         with core.m.If(self.end):
             core.m.d.sync += self.step.eq(0)

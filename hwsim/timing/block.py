@@ -28,6 +28,7 @@ class BlockShape:
         nodes: tokens of a step, run at once by the linear layers and one after the other by the scan.
         rows: state elements of each channel that the scan takes per cycle.
         ports: ports of the state memory.
+        interleaved: in_proj's tiles in the order that hides the scan, else kind after kind.
     """
 
     lanes: int
@@ -38,6 +39,7 @@ class BlockShape:
     nodes: int
     rows: int
     ports: int
+    interleaved: bool = True
 
     @property
     def d_inner(self) -> int:
@@ -51,15 +53,19 @@ class BlockShape:
 
 
 def in_proj_order(shape: BlockShape) -> list[tuple[str, int]]:
-    """The interleaved order of in_proj's output tiles: (kind, index of the tile within its kind).
+    """The order of in_proj's output tiles: (kind, index of the tile within its kind).
 
-    B and C first, then for each group of ``lanes`` heads one tile of dt and its x and z tiles in turn, so that the
-    scan starts early and hides behind in_proj. Source: PKU-SEC-Lab/LightMamba, ACCELERATOR.scala.
+    Interleaved: B and C first, then for each group of ``lanes`` heads one tile of dt and its x and z tiles in turn, so
+    that the scan starts early and hides behind in_proj (PKU-SEC-Lab/LightMamba, ACCELERATOR.scala). Sequential: z, then
+    B, C and x, and dt last, as a checkpoint's rows lie but for x and B, C; the scan starts when in_proj is done.
     """
     state_tiles = 2 * shape.d_state // shape.lanes
     order = [(CONV, tile) for tile in range(state_tiles)]
-    per_group = shape.head_dim
-    for group in range(-(-shape.heads // shape.lanes)):
+    per_group, groups = shape.head_dim, -(-shape.heads // shape.lanes)
+    if not shape.interleaved:
+        order += [(CONV, state_tiles + tile) for tile in range(shape.tiles)]
+        return [(GATE, tile) for tile in range(shape.tiles)] + order + [(DT, group) for group in range(groups)]
+    for group in range(groups):
         order.append((DT, group))
         for tile in range(group * per_group, min((group + 1) * per_group, shape.tiles)):
             order += [(CONV, state_tiles + tile), (GATE, tile)]
@@ -78,7 +84,7 @@ def _routed(shape: BlockShape) -> list[tuple[str, int, int]]:
 
 
 def _scan(shape: BlockShape, routed: list[tuple[str, int, int]]) -> list[int]:
-    """The cycle at which each (tile, node) pair's y leaves the scan."""
+    """The cycle at which each (tile, node) pair's first state row is read."""
     nodes, steps = shape.nodes, shape.d_state // shape.rows
     conv = vector.conv_total_cycles(0, silu=True)
     state_tiles = 2 * shape.d_state // shape.lanes
@@ -97,13 +103,19 @@ def _scan(shape: BlockShape, routed: list[tuple[str, int, int]]) -> list[int]:
             ready = taken + scan.PREPARE_CYCLES
             fresh = bc_ready if tile == 0 else 0
             starts.append(max(ready, fresh, starts[-1] + interval if starts else 0))
-    return [start + steps - 1 + scan.LANE_CYCLES for start in starts]
+    return starts
 
 
 def block_phases(shape: BlockShape) -> dict[str, int]:
-    """Cycles of one step by phase: the node table, in_proj, what of the scan and gate is not hidden, norm, out_proj."""
+    """Cycles of one step by phase.
+
+    The node table, in_proj, what of the scan and gate is not hidden, norm, out_proj; and how long the last write pass
+    of the state memory outlasts the outputs: until then no new step is taken.
+    """
     routed = _routed(shape)
-    y_out = _scan(shape, routed)
+    steps = shape.d_state // shape.rows
+    starts = _scan(shape, routed)
+    y_out = [start + steps - 1 + scan.LANE_CYCLES for start in starts]
     z_out = [start + 1 for kind, _, start in routed if kind == GATE]
     gate = -1
     for job, y in enumerate(y_out):
@@ -113,6 +125,7 @@ def block_phases(shape: BlockShape) -> dict[str, int]:
     k = shape.tiles
     out_tiles = linear.output_tiles(shape.d_model, shape.lanes)
     end = normed + k * shape.nodes + (out_tiles - 1) * k + linear.core_latency_cycles(True)
+    idle = starts[-1] + scan.scan_job_interval(steps, shape.ports)
     in_proj = len(routed) * -(-shape.d_model // shape.lanes)
     return {
         "nodes": shape.nodes,
@@ -120,15 +133,17 @@ def block_phases(shape: BlockShape) -> dict[str, int]:
         "scan and gate not hidden": gated - in_proj - shape.nodes,
         "norm": normed - gated,
         "out_proj": end + 1 - normed,
+        "write-back not hidden": max(0, idle - end - 1),
     }
 
 
 def block_cycles(shape: BlockShape) -> int:
-    """Cycles of one step: the first node beat in to the last output beat out."""
+    """Cycles of one step: from its first node beat until the next step's can be taken."""
     return sum(block_phases(shape).values())
 
 
 def replay_cycles(shape: BlockShape, accepted: int) -> int:
     """Cycles that committing ``accepted`` nodes adds to a step: their list, and their jobs through the scan."""
-    steps = shape.d_state // shape.rows
-    return accepted + scan.scan_total_cycles(accepted * shape.tiles, steps, ports=shape.ports)
+    steps, jobs = shape.d_state // shape.rows, accepted * shape.tiles
+    passes = scan.PREPARE_CYCLES + jobs * scan.scan_job_interval(steps, shape.ports)
+    return accepted + max(passes, scan.scan_total_cycles(jobs, steps, ports=shape.ports))

@@ -26,6 +26,8 @@ def test_block_matches_values_and_cycles(shape):
         MambaBlock(nodes=4, d_model=4, d_state=16, ports=1),
         MambaBlock(lanes=4, nodes=1, d_model=16, heads=4, head_dim=8, d_state=8, rows=4),
         MambaBlock(lanes=4, nodes=2, d_model=32, heads=8, head_dim=4, d_state=8, rows=1, weight_bits=4),
+        MambaBlock(nodes=2, d_model=16, heads=4, interleaved=0),
+        MambaBlock(nodes=1, d_state=8, ports=1, interleaved=0),
     ],
     ids=str,
 )

@@ -23,7 +23,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from hwsim.devices.base import PassWork, StatePlan
-from hwsim.devices.fpga.capacity import check_fabric, demand_of
+from hwsim.devices.fpga.capacity import block_misfit, check_fabric, demand_of
 from hwsim.devices.fpga.layer import MambaLayer, gemm_tiles
 from hwsim.devices.fpga.load import loads_of
 from hwsim.devices.fpga.parameters import FpgaParameters, whole
@@ -107,7 +107,9 @@ def _catch_up(work: PassWork) -> int:
 
 
 def _held(p: FpgaParameters, layer: MambaLayer, work: PassWork) -> bool:
-    """Whether the chip's fabric and block memories suffice."""
+    """Whether the chip's fabric and block memories suffice, and an RTL block has what the plan needs."""
+    if p.structure == "block" and block_misfit(p, layer, work):
+        return False
     return all(check_fabric(p, terms) is None for terms in demand_of(p, layer, work))
 
 

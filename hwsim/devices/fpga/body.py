@@ -13,21 +13,22 @@ from hwsim.devices.fpga.layer import GemmTiles, MambaLayer, gemm_tiles
 from hwsim.devices.fpga.load import Load
 from hwsim.devices.fpga.parameters import FpgaParameters, whole
 from hwsim.devices.fpga.traffic import conv_beats, split_beats, state_beats, transfer, weight_beats
-from hwsim.schedule import Edge, Stage
+from hwsim.schedule import Edge, Order, Stage
 from hwsim.timing.scan import scan_tile_cycles
 from hwsim.timing.vector import conv_tile_cycles, pass_cycles
 
-__all__ = ["Body", "layer_body"]
+__all__ = ["Body", "layer_body", "streams"]
 
 
 @dataclass(slots=True)
 class Body:
-    """Stages and edges under construction, with the beats of each memory stage."""
+    """Stages, edges and orders under construction, with the beats that stages move to and from memory."""
 
     p: FpgaParameters
     stages: list[Stage] = field(default_factory=list)
     edges: list[Edge] = field(default_factory=list)
     beats: dict[str, int] = field(default_factory=dict)
+    orders: list[Order] = field(default_factory=list)
 
     def tiles(self, name: str) -> int:
         """Tiles of a stage already added."""
@@ -96,21 +97,31 @@ def layer_body(p: FpgaParameters, layer: MambaLayer, load: Load) -> Body:
 
 
 def _memory_stages(body: Body, layer: MambaLayer, load: Load, gemms: tuple[GemmTiles, ...]) -> None:
-    """The port's streams in the released burst order; inputs saved for a replay travel with the state."""
-    p, state, sequences = body.p, load.state, load.sequences
+    """The port's streams in the released burst order."""
+    for name, op, beats in streams(body.p, layer, load, gemms):
+        body.stream(name, op, beats)
+
+
+def streams(
+    p: FpgaParameters, layer: MambaLayer, load: Load, gemms: tuple[GemmTiles, ...]
+) -> list[tuple[str, str, int]]:
+    """What a layer moves to and from memory, in order: (stream, op, beats); inputs saved go with the state."""
+    state, sequences = load.state, load.sequences
     conv = conv_beats(p, layer.conv_channels, layer.d_conv)
     hidden = state_beats(p, layer.state_elements)
     saved = state_beats(p, layer.scan_inputs)
-    body.stream("conv_in", "conv1d", conv * sequences)
-    body.stream("conv_weights", "conv1d", conv)
-    body.stream("state_in", "scan", hidden * state.reads * sequences)
-    body.stream("inputs_in", "scan", saved * state.loaded_inputs * sequences)
     total = weight_beats(p, sum(gemm.weights for gemm in gemms))
-    for gemm, beats in zip(gemms, split_beats(total, [gemm.weights for gemm in gemms]), strict=True):
-        body.stream(f"weights.{gemm.name}", gemm.op, beats)
-    body.stream("conv_out", "conv1d", conv * sequences)
-    body.stream("state_out", "scan", hidden * state.writes * sequences)
-    body.stream("inputs_out", "scan", saved * state.saved_inputs * sequences)
+    weights = zip(gemms, split_beats(total, [gemm.weights for gemm in gemms]), strict=True)
+    return [
+        ("conv_in", "conv1d", conv * sequences),
+        ("conv_weights", "conv1d", conv),
+        ("state_in", "scan", hidden * state.reads * sequences),
+        ("inputs_in", "scan", saved * state.loaded_inputs * sequences),
+        *((f"weights.{gemm.name}", gemm.op, beats) for gemm, beats in weights),
+        ("conv_out", "conv1d", conv * sequences),
+        ("state_out", "scan", hidden * state.writes * sequences),
+        ("inputs_out", "scan", saved * state.saved_inputs * sequences),
+    ]
 
 
 def _linear_stages(body: Body, load: Load, gemms: tuple[GemmTiles, ...]) -> None:

@@ -19,7 +19,7 @@ from hwsim.formats import FORMATS
 if TYPE_CHECKING:
     from hwsim.devices.base import PassWork
 
-__all__ = ["check_fabric", "check_memory", "demand_of", "fabric_terms"]
+__all__ = ["block_misfit", "check_fabric", "check_memory", "demand_of", "fabric_terms"]
 
 BLOCK_WIDTH_BITS: Final = 72
 BRAM_DEPTH: Final = 512
@@ -105,6 +105,38 @@ def check_fabric(p: FpgaParameters, terms: Mapping[str, Mapping[str, float]]) ->
             reason = f"{p.name} has too few {resource} blocks" if resource != "LUT" else f"{p.name} has too few LUTs"
             return Infeasible(resource, demand, bound, resource, reason, dict(parts), _LEVERS[resource])
     return None
+
+
+def block_misfit(p: FpgaParameters, layer: MambaLayer, work: PassWork) -> Infeasible | None:
+    """None when a machine of ``structure: block`` can run the pass over the layer, else the first thing in the way."""
+    slots, copies = max(load.slots for load in loads_of(p, work)), max(work.state.reads, work.state.writes)
+    if slots > whole(p.linear.tp):
+        reason = f"{p.name}'s block takes all tokens of a step at once"
+        levers = ("more token slots (linear.tp)", "a smaller tree")
+        return Infeasible(
+            "token slots", slots, whole(p.linear.tp), "tokens", reason, {"tokens of a step": slots}, levers
+        )
+    if copies > 1:
+        reason = f"{p.name}'s block keeps one state and verifies beside it"
+        return Infeasible("state copies", copies, 1, "states", reason, {work.state.policy: copies}, ("policy replay",))
+    lanes = whole(p.linear.cop)
+    widths = {
+        "d_model": layer.d_model,
+        "heads": layer.heads,
+        "head_dim": layer.d_inner // layer.heads,
+        "d_state": layer.d_state,
+    }
+    odd: dict[str, float] = {f"{name} = {width}": 1 for name, width in widths.items() if width % lanes}
+    odd |= {f"{name} = {found}": 1 for name, found, want in _block_form(layer) if found != want}
+    if odd:
+        reason = f"{p.name}'s block is for Mamba-2, one group, four taps, widths that are multiples of {lanes}"
+        return Infeasible("layer shape", len(odd), 0, "widths", reason, odd, ("fewer lanes (linear.cop)",))
+    return None
+
+
+def _block_form(layer: MambaLayer) -> tuple[tuple[str, object, object], ...]:
+    """What the RTL block is built for: (name, what the layer has, what it must have)."""
+    return ("mixer", layer.mixer, "mamba2"), ("groups", layer.groups, 1), ("d_conv", layer.d_conv, 4)
 
 
 def check_memory(p: FpgaParameters, footprint: Mapping[str, float]) -> Infeasible | None:

@@ -3,7 +3,8 @@
 Tokens of a tree are verified together, however many they are: n > tp takes ceil(n / tp) passes of compute and one of
 weights. Prefill and batch run through the same datapath in tp-wide groups: a chain of up to tp prompt tokens, or as
 many sequences as fill the token slots, per reading of the weights. Groups are as few as can be and as equal as can be:
-an uneven rest would leave slots idle in one group and make another the bottleneck.
+an uneven rest would leave slots idle in one group and make another the bottleneck. An RTL block has one state: its
+sequences run one after the other.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def loads_of(p: FpgaParameters, work: PassWork) -> tuple[Load, ...]:
     tp = whole(p.linear.tp)
     if work.role == "prefill":
         return tuple(Load(tokens, 1, work.state, repeats * work.batch) for tokens, repeats in _cut(work.tokens, tp))
-    together = max(1, tp // (work.tokens + work.state.rerun_tokens))
+    together = max(1, tp // (work.tokens + work.state.rerun_tokens)) if p.structure == "dataflow" else 1
     return tuple(Load(work.tokens, sequences, work.state, repeats) for sequences, repeats in _cut(work.batch, together))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from hwsim.devices.base import Enters, FormatChoice, Lowered, PassWork, Resource, Roofs
 from hwsim.devices.fpga.backtracking import plan
-from hwsim.devices.fpga.capacity import check_fabric, check_memory, demand_of
+from hwsim.devices.fpga.capacity import block_misfit, check_fabric, check_memory, demand_of
 from hwsim.devices.fpga.layer import MambaLayer, layer_of, misfits
 from hwsim.devices.fpga.load import Load, loads_of
 from hwsim.devices.fpga.parameters import FpgaParameters, whole
@@ -166,8 +166,8 @@ class FpgaDevice:
 
     def fits(self, passes: tuple[tuple[Graph, PassWork], ...]) -> Infeasible | None:
         """The layers' structure, then fabric for every pass on its own, then off-chip memory for all together."""
-        for graph, _ in passes:
-            bad = self._structure(graph)
+        for graph, work in passes:
+            bad = self._structure(graph) or self._block(graph, work)
             if bad:
                 return bad
         for graph, work in passes:
@@ -187,6 +187,13 @@ class FpgaDevice:
                 levers = ("a Mamba workload, or a machine of another family",)
                 return Infeasible("layer structure", len(terms), 0, "ops", reason, terms, levers)
         return None
+
+    def _block(self, graph: Graph, work: PassWork) -> Infeasible | None:
+        """None when the layers and the pass are what an RTL block can run, or when this machine is no block."""
+        if self.parameters.structure != "block":
+            return None
+        found = (block_misfit(self.parameters, layer_of(ops), work) for ops, _ in _layer_runs(graph))
+        return next((bad for bad in found if bad), None)
 
     def footprint(self, passes: tuple[tuple[Graph, PassWork], ...]) -> dict[str, float]:
         """Off-chip bytes: weights of each model once, states and saved inputs of a whole step."""
@@ -227,9 +234,11 @@ class FpgaDevice:
         return tuple(lowered)
 
     def _layers(self, ops: tuple[Op, ...], repeats: int, load: Load) -> Lowered:
-        from hwsim.devices.fpga.body import layer_body  # noqa: PLC0415 - brings in the engine, which `check` never needs
+        from hwsim.devices.fpga.block import block_body  # noqa: PLC0415 - brings in the engine, which `check` never needs
+        from hwsim.devices.fpga.body import layer_body  # noqa: PLC0415 - as above
 
-        return self._lowered(layer_body(self.parameters, layer_of(ops), load), repeats, load)
+        make = block_body if self.parameters.structure == "block" else layer_body
+        return self._lowered(make(self.parameters, layer_of(ops), load), repeats, load)
 
     def _single(self, op: Op, load: Load) -> Lowered:
         from hwsim.devices.fpga.single import single_body  # noqa: PLC0415 - as above
@@ -241,7 +250,7 @@ class FpgaDevice:
 
         width = beat_bytes(self.parameters)
         moved = {name: {"dram": float(beats * width)} for name, beats in body.beats.items()}
-        return Lowered(Program(tuple(body.stages), tuple(body.edges), reps), moved, load.repeats)
+        return Lowered(Program(tuple(body.stages), tuple(body.edges), reps, tuple(body.orders)), moved, load.repeats)
 
     def energy_pj(self, op: Op, moved_bytes: Mapping[str, float], work: PassWork) -> dict[str, float]:
         """MACs of the linear core, state updates with their on-chip traffic, and off-chip bytes."""

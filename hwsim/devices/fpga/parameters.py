@@ -243,6 +243,9 @@ class FpgaParameters:
         description: one line.
         verifies_trees: whether the speculative extension (parent-state FIFO, ancestor windows) is built in.
         compare_with: the machine that `simulate` shows beside this one, run autoregressively.
+        structure: ``dataflow``, LightMamba's units behind one memory port; or ``block``, the RTL's Mamba-2 block on
+            memory that is never the limit.
+        order: of in_proj's output tiles, ``interleaved`` or, for a block, ``sequential``.
 
     """
 
@@ -261,8 +264,37 @@ class FpgaParameters:
     fabric: Fabric
     energy: Energy
     compare_with: str | None = None
+    structure: Literal["dataflow", "block"] = "dataflow"
+    order: Literal["interleaved", "sequential"] = "interleaved"
 
     def __post_init__(self) -> None:
+        self._require_tiles()
+        if self.structure == "block":
+            self._require_block()
+        elif self.order != "interleaved":
+            raise Refused(f"{self.order} for order", "interleaved, or structure: block", at="order")
+
+    def _require_block(self) -> None:
+        """The block is as wide everywhere, and nothing in it waits for memory."""
+        cop, lanes = whole(self.linear.cop), whole(self.scan.lanes)
+        wide = {
+            "linear.cip": self.linear.cip,
+            "scan.tile_channels": self.scan.tile_channels,
+            "vector.lanes": self.vector.lanes,
+        }
+        for at, quantity in wide.items():
+            if whole(quantity) != cop:
+                raise Refused(
+                    f"{quantity.value:g} for {at}", f"linear.cop = {cop}: a block is as wide everywhere", at=at
+                )
+        if lanes % cop or cop % (lanes // cop):
+            expected = f"linear.cop = {cop} times a divisor of it"
+            raise Refused(f"{lanes} for lanes", expected, at="scan.lanes")
+        if self.memory.bandwidth.value != math.inf:
+            expected = ".inf: a block has no memory port to wait for"
+            raise Refused(f"{self.memory.bandwidth.value:g} for bandwidth", expected, at="memory.bandwidth")
+
+    def _require_tiles(self) -> None:
         tile, cop = whole(self.scan.tile_channels), whole(self.linear.cop)
         if tile % cop and cop % tile:
             expected = f"a multiple or a divisor of linear.cop = {cop}"

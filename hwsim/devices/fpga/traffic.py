@@ -66,7 +66,12 @@ def beat_bytes(p: FpgaParameters) -> int:
 
 
 def nominal_bytes_per_s(p: FpgaParameters) -> float:
-    """Most bytes per second that can move: the memory's bandwidth or the ports' at the clock, whichever is less."""
+    """Most bytes per second that can move: the memory's bandwidth or the ports' at the clock, whichever is less.
+
+    An RTL block has no port: a stream for each of its inputs, none of which waits.
+    """
+    if p.structure == "block":
+        return p.memory.bandwidth.value
     return min(p.memory.bandwidth.value, beat_bytes(p) * p.clock.value)
 
 

@@ -7,9 +7,11 @@ the dataclass. Numbers of a machine are a :class:`Quantity`: value, unit, kind a
 from __future__ import annotations
 
 from hwsim.spec.account import quantities
+from hwsim.spec.dump import dump_yaml
 from hwsim.spec.fields import Bound, Fraction, NonNegative, OneOf, Positive, Refused, Tagged, Unit
 from hwsim.spec.files import Resolver, read
 from hwsim.spec.nodes import Document, plain
+from hwsim.spec.override import override
 from hwsim.spec.quantity import Kind, Quantity
 from hwsim.spec.schema import load, schema_json
 from hwsim.spec.text import parse
@@ -27,7 +29,9 @@ __all__ = [
     "Resolver",
     "Tagged",
     "Unit",
+    "dump_yaml",
     "load",
+    "override",
     "parse",
     "plain",
     "quantities",

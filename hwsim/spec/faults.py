@@ -198,10 +198,10 @@ def _here(record: Record, node: Node, annotation: Hint, path: str) -> Fault:
 def _refused_at(error: Refused, node: Node, path: str) -> tuple[Where, str]:
     """The place and the sight of what a check refused."""
     for step in error.at.replace("[", ".").replace("]", "").split("."):
-        child = _step(node, int(step) if step.isdigit() and isinstance(node, SequenceNode) else step)
+        child = _step(node, int(step) if step.isdecimal() and isinstance(node, SequenceNode) else step)
         if child is None:
             break
-        node, path = child, join(path, int(step) if step.isdigit() else step)
+        node, path = child, join(path, int(step) if step.isdecimal() else step)
     return node.where, _found(node, path)
 
 

@@ -8,12 +8,13 @@ from typing import Final, Literal, TypeAlias
 
 from hwsim.spec.fields import Refused
 
-__all__ = ["Kind", "Quantity"]
+__all__ = ["SOURCE_OF_SET", "Kind", "Quantity"]
 
 Kind: TypeAlias = Literal["datasheet", "measured", "derived", "fitted", "assumed", "set"]
 """How sure a number is, and who vouches for it."""
 
 SOURCE_OF_SET: Final = "set by the user"
+"""The source of a quantity that the user set for one run."""
 
 
 @dataclass(frozen=True, slots=True)

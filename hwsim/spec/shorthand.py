@@ -9,7 +9,7 @@ from hwsim.errors import HwsimError, Where
 from hwsim.spec.nodes import Entry, MappingNode, Node, ScalarNode, ScalarValue
 from hwsim.spec.scalars import resolve
 
-__all__ = ["is_quantity", "quantity_node", "split_number", "with_value"]
+__all__ = ["is_quantity", "quantity_node", "split_number", "text_node", "with_value"]
 
 _PARTS: Final = frozenset({"value", "unit", "kind", "source", "rows"})
 _SPACED: Final = re.compile(r"(\S+)\s+(\S+)")
@@ -60,15 +60,16 @@ def with_value(old: Node | None, new: ScalarNode, unit: str | None, source: str,
     kept = old.get("unit") if isinstance(old, MappingNode) else None
     if written_unit is None and kept is None and unit is None:
         raise HwsimError.at(new.where, f"found {new.text!r} without a unit for {path}", "a number with its unit")
-    unit_node = kept if written_unit is None and kept else _text(written_unit or unit or "", new.where)
+    unit_node = kept if written_unit is None and kept else text_node(written_unit or unit or "", new.where)
     return quantity_node(ScalarNode(number, new.text, new.where), unit_node, source, new.where)
 
 
 def quantity_node(value: Node, unit: Node, source: str, where: Where) -> MappingNode:
     """The node of a quantity that the user set."""
-    parts = {"value": value, "unit": unit, "kind": _text("set", where), "source": _text(source, where)}
+    parts = {"value": value, "unit": unit, "kind": text_node("set", where), "source": text_node(source, where)}
     return MappingNode({key: Entry(where, node) for key, node in parts.items()}, where)
 
 
-def _text(text: str, where: Where) -> ScalarNode:
+def text_node(text: str, where: Where) -> ScalarNode:
+    """A node of plain text."""
     return ScalarNode(text, text, where)

@@ -1,0 +1,1 @@
+"""Numbers about Results: breakdowns, rooflines, comparisons, differences. No drawing, no printing, no files."""

@@ -1,0 +1,153 @@
+"""The command line: picks the command, and turns what happens into messages and exit codes.
+
+Exit codes: 0 done; 2 the user's input (usage, file, name); 3 infeasible, or a published row marked `reproduced` that
+is outside its tolerance; 1 our own bug; 130 interrupted; 141 nobody reads the output any more.
+
+A command is a module of `hwsim.commands` with `add_arguments(parser)` and `run(arguments) -> exit code`. Only the module
+of the command that was asked for is imported, and it imports what it needs inside `run`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from hwsim.errors import HwsimError
+
+__all__ = ["COMMANDS", "main"]
+
+EXIT_DONE: Final = 0
+EXIT_BUG: Final = 1
+EXIT_INPUT: Final = 2
+EXIT_INTERRUPTED: Final = 130
+EXIT_BROKEN_PIPE: Final = 141
+
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "simulate": ("run a workload on a machine: time, energy, and what limits it", "simulate mamba --device vck190-spec"),
+    "kernel": ("one operation on a machine, or a CSV file of them", "kernel gemm m=1 n=10576 k=2560 dtype=int4 --device vck190"),
+    "compare": ("one workload on several machines, in one table", "compare mamba --device vck190 --device vck190-spec"),
+    "roofline": ("draw a workload's operators under the machine's roofs", "roofline mamba --device vck190 --out mamba.svg"),
+    "paper": ("hold the simulator against published figures", "paper lightmamba"),
+    "list": ("name the workloads, devices, papers and kernels that exist", "list devices"),
+    "show": ("print a device with its sources, a workload, or a paper", "show device vck190"),
+    "check": ("check workload, device and mapping files, every fault at once", "check my-machine.yaml"),
+    "diff": ("tell what changed between two results", "diff before.json after.json"),
+}
+"""Command name to its meaning in one line and an example (without the leading `hwsim`)."""
+
+_HEAD: Final = """\
+usage: hwsim COMMAND ...
+       hwsim COMMAND --help
+       hwsim --version
+
+Bring a model, ask of a machine: how long, how much energy, and what limits it.
+
+commands:
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; nothing but exit codes leaves this function.
+
+    Args:
+        argv: the words after `hwsim`; by default those that the process was started with.
+    """
+    _tolerate_odd_characters()
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+    except HwsimError as error:
+        code = _report_faults(error)
+    except KeyboardInterrupt:
+        sys.stderr.write("hwsim: interrupted\n")
+        code = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        _silence_stdout()
+        code = EXIT_BROKEN_PIPE
+    except Exception as error:
+        code = _report_bug(error)
+    return code
+
+
+def _run(words: list[str]) -> int:
+    """Dispatch to the command that the first word names."""
+    if not words:
+        sys.stderr.write(_help())
+        return EXIT_INPUT
+    first, rest = words[0], words[1:]
+    if first in ("-h", "--help", "help"):
+        sys.stdout.write(_help())
+        return EXIT_DONE
+    if first in ("-V", "--version"):
+        from hwsim import __version__  # noqa: PLC0415
+
+        sys.stdout.write(f"hwsim {__version__}\n")
+        return EXIT_DONE
+    if first.startswith("-"):
+        raise HwsimError.unknown_name("hwsim", "option", first, ["--help", "--version"])
+    if first not in COMMANDS:
+        raise HwsimError.unknown_name("hwsim", "command", first, COMMANDS)
+    return _run_command(first, rest)
+
+
+def _run_command(name: str, words: list[str]) -> int:
+    """Import the command's module, parse its words, run it."""
+    from importlib import import_module  # noqa: PLC0415
+
+    from hwsim.commands.arguments import Parser  # noqa: PLC0415
+
+    module = import_module(f"hwsim.commands.{name}")
+    meaning, example = COMMANDS[name]
+    parser = Parser(name, meaning, example)
+    module.add_arguments(parser)
+    arguments = parser.read(words)
+    return EXIT_DONE if arguments is None else int(module.run(arguments))
+
+
+def _help() -> str:
+    """The text of `hwsim --help`."""
+    width = max(map(len, COMMANDS)) + 2
+    lines = []
+    for name, (meaning, example) in COMMANDS.items():
+        lines += [f"  {name:<{width}}{meaning}", f"  {'':<{width}}  hwsim {example}"]
+    tail = "\nHWSIM_DEBUG=1 shows the full traceback of an internal error. NO_COLOR=1 switches colour off.\n"
+    return _HEAD + "\n".join(lines) + "\n" + tail
+
+
+def _report_faults(error: HwsimError) -> int:
+    """Print every fault of the user's input, a line each."""
+    for fault in error.faults:
+        sys.stderr.write(f"{fault}\n")
+    return EXIT_INPUT
+
+
+def _report_bug(error: Exception) -> int:
+    """Ask for a report in one line, or show the traceback when HWSIM_DEBUG is set."""
+    if os.environ.get("HWSIM_DEBUG", "") not in ("", "0"):
+        import traceback  # noqa: PLC0415
+
+        traceback.print_exception(error)
+    text = " ".join(str(error).split())
+    sys.stderr.write(
+        f"hwsim: internal error, a bug in hwsim: {type(error).__name__}: {text[:200]}\n"
+        "Please report it with the command that you typed; HWSIM_DEBUG=1 shows where it happened.\n"
+    )
+    return EXIT_BUG
+
+
+def _silence_stdout() -> None:
+    """Point stdout at nothing, so that the interpreter's last flush does not fail too."""
+    try:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - lives until the process ends
+    except OSError:
+        os._exit(EXIT_BROKEN_PIPE)
+
+
+def _tolerate_odd_characters() -> None:
+    """Print a question mark for what the terminal's encoding lacks, instead of failing."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="replace")

@@ -1,0 +1,109 @@
+"""The only place that writes to the terminal: answers to stdout, messages to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hwsim.report.table import Block, Bullets, Heading, Paragraph, Table, plain, printable
+
+__all__ = ["Console"]
+
+
+class Console:
+    """Says what a command has to say.
+
+    Args:
+        json_target: the value of `--json`: None, a file, or `-`.
+        quiet: whether messages and tables are kept back.
+    """
+
+    def __init__(self, json_target: str | None = None, quiet: bool = False) -> None:
+        self.json_target = json_target
+        self.quiet = quiet
+
+    @property
+    def shows_text(self) -> bool:
+        """Whether tables go to stdout: not when it carries JSON, nor when quiet."""
+        return self.json_target != "-" and not self.quiet
+
+    def show(self, blocks: Sequence[Block]) -> None:
+        """Print the blocks to stdout: in colour on a terminal, plain otherwise."""
+        if not self.shows_text:
+            return
+        if _is_terminal(sys.stdout):
+            _show_rich(blocks)
+        else:
+            sys.stdout.write(plain(blocks))
+
+    def note(self, text: str) -> None:
+        """Print a message to stderr, unless quiet."""
+        if not self.quiet:
+            sys.stderr.write(f"hwsim: {printable(text)}\n")
+            sys.stderr.flush()
+
+    def note_compilation(self) -> None:
+        """Say that the kernels are being compiled, when this is the first run."""
+        from hwsim.kernels.jit import cold_seconds  # noqa: PLC0415
+
+        seconds = cold_seconds()
+        if seconds is not None:
+            self.note(f"compiling the kernels (first run only, about {seconds:.0f} s)")
+
+    def answer(self, value: Mapping[str, Any], blocks: Sequence[Block]) -> None:
+        """Give the answer in the form asked for: JSON to stdout or a file, and tables where stdout is free."""
+        self.show(blocks)
+        self.write_json(value)
+
+    def write_json(self, value: Mapping[str, Any]) -> None:
+        """Write ``value`` where `--json` says, if it does."""
+        from hwsim.result import to_json  # noqa: PLC0415
+
+        if self.json_target == "-":
+            sys.stdout.write(to_json(value))
+        elif self.json_target is not None:
+            from hwsim.report.files import write_text  # noqa: PLC0415
+
+            write_text(Path(self.json_target), to_json(value))
+
+
+def _is_terminal(stream: Any) -> bool:
+    """Whether a person reads the stream (TERM=dumb counts as a pipe)."""
+    return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
+
+
+def _show_rich(blocks: Sequence[Block]) -> None:
+    """Print the blocks with rich, which honours NO_COLOR and the terminal's width."""
+    from rich.console import Console as Terminal  # noqa: PLC0415
+    from rich.padding import Padding  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    terminal = Terminal(highlight=False)
+    for index, block in enumerate(blocks):
+        match block:
+            case Heading(text):
+                terminal.print(Text(("\n" if index else "") + printable(text), style="bold"))
+            case Paragraph(text):
+                terminal.print(Text(printable(text)))
+            case Bullets(items):
+                for item in items:
+                    terminal.print(Padding(Text("- " + printable(item)), (0, 0, 0, 2)))
+            case Table():
+                terminal.print(Padding(_rich_table(block.shown()), (0, 0, 0, 2)))
+
+
+def _rich_table(table: Table) -> Any:
+    """A rich table with the same cells."""
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table as RichTable  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold cyan")
+    for column in table.columns:
+        drawn.add_column(Text(column.head), justify=column.align, overflow="fold")
+    for row in table.rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    return drawn

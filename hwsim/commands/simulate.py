@@ -1,0 +1,137 @@
+"""`hwsim simulate`: one workload on one machine."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from hwsim.commands.arguments import Parser, one_device, path
+from hwsim.commands.console import Console
+from hwsim.commands.inputs import Overrides, device_of, question_of, split_overrides, workload_of
+from hwsim.errors import Infeasible
+
+if TYPE_CHECKING:
+    from hwsim.devices.base import Device
+    from hwsim.pipeline import Question
+    from hwsim.result import Result
+    from hwsim.workload import Workload
+
+__all__ = ["DEFAULT_DEVICE", "EXIT_INFEASIBLE", "add_arguments", "run"]
+
+DEFAULT_DEVICE: Final = "vck190-spec"
+"""The machine that is taken when `--device` is left out."""
+
+EXIT_INFEASIBLE: Final = 3
+
+
+def add_arguments(parser: Parser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("workload", metavar="WORKLOAD", help="a shipped workload (hwsim list workloads) or a file")
+    parser.add_device(required=False)
+    parser.add_argument("--mapping", default="auto", metavar="FILE|auto", help="how work is laid onto the machine")
+    parser.add_question()
+    parser.add_set()
+    parser.add_argument("--trace", type=path("--trace"), metavar="FILE", help="write a step as a Perfetto trace")
+    out = "write result.json, roofline.svg and trace.json into this folder"
+    parser.add_argument("--out", type=path("--out"), metavar="DIR", help=out)
+    parser.add_json()
+
+
+def run(arguments: Namespace) -> int:
+    """Simulate, print, write; 3 when the machine cannot run the workload."""
+    from hwsim.pipeline import simulate  # noqa: PLC0415
+
+    console = Console(arguments.json, arguments.quiet)
+    overrides = split_overrides(arguments.overrides)
+    if not arguments.device:
+        console.note(f"no --device given, taking {DEFAULT_DEVICE}")
+    device = device_of(one_device(arguments.device, "simulate", DEFAULT_DEVICE), overrides)
+    workload = workload_of(arguments.workload, overrides)
+    question = question_of(arguments)
+    console.note_compilation()
+    answer = simulate(workload, device, question)
+    if isinstance(answer, Infeasible):
+        return _cannot(console, workload, device, answer)
+    rival = _rival(workload, device, question, answer)
+    _show(console, answer, rival)
+    _write_files(console, arguments, answer)
+    return 0
+
+
+def _cannot(console: Console, workload: Workload, device: Device, answer: Infeasible) -> int:
+    """Say why the machine cannot run the workload."""
+    from hwsim.report.answer import infeasible_blocks  # noqa: PLC0415
+
+    shown = {"workload": workload.name, "device": device.name, "infeasible": answer.to_dict()}
+    console.answer(shown, infeasible_blocks(workload.name, device.name, answer))
+    return EXIT_INFEASIBLE
+
+
+def _rival(workload: Workload, device: Device, question: Question, answer: Result) -> Result | Infeasible | None:
+    """The same workload, one token at a time, on the machine that the catalog names to compare with."""
+    name = getattr(device.parameters, "compare_with", None)
+    if answer.speculative is None or name is None:
+        return None
+    from dataclasses import replace  # noqa: PLC0415
+
+    from hwsim.pipeline import simulate  # noqa: PLC0415
+    from hwsim.workload import Autoregressive  # noqa: PLC0415
+
+    return simulate(replace(workload, decoding=Autoregressive()), device_of(name, Overrides()), question)
+
+
+def _show(console: Console, answer: Result, rival: Result | Infeasible | None) -> None:
+    """Print the tables, and the JSON where asked."""
+    if console.shows_text:
+        from hwsim.report.answer import answer_blocks  # noqa: PLC0415
+
+        console.show(answer_blocks(answer, rival))
+    if console.json_target is not None:
+        console.write_json(_json_form(answer, rival))
+
+
+def _json_form(answer: Result, rival: Result | Infeasible | None) -> dict[str, Any]:
+    """The result with what it was compared with."""
+    plain = answer.to_dict()
+    plain["baseline"] = None
+    if isinstance(rival, Infeasible):
+        plain["baseline"] = {"infeasible": rival.to_dict()}
+    elif rival is not None:
+        from hwsim.analysis.breakdown import speed_up  # noqa: PLC0415
+
+        names = ("workload", "device", "phase", "time_per_token_s", "tokens_per_s", "tokens_per_j", "bound")
+        plain["baseline"] = {name: getattr(rival, name) for name in names}
+        plain["baseline"] |= {"decoding": "autoregressive", "speed_up": speed_up(answer, rival)}
+    return plain
+
+
+def _write_files(console: Console, arguments: Namespace, answer: Result) -> None:
+    """Write the trace and the folder where they were asked for."""
+    if arguments.trace is not None:
+        _write_trace(console, arguments.trace, answer)
+    if arguments.out is not None:
+        _write_folder(console, arguments.out, answer)
+
+
+def _write_trace(console: Console, target: Path, answer: Result) -> None:
+    from hwsim.report.files import write_text  # noqa: PLC0415
+    from hwsim.report.trace import trace_text  # noqa: PLC0415
+
+    write_text(target, trace_text(answer))
+    console.note(f"wrote {target}")
+
+
+def _write_folder(console: Console, folder: Path, answer: Result) -> None:
+    """Write result.json, roofline.svg and trace.json."""
+    from hwsim.analysis.roofline import roofline  # noqa: PLC0415
+    from hwsim.report.files import make_folder, write_bytes, write_text  # noqa: PLC0415
+    from hwsim.report.roofline import figure_bytes, roofline_figure  # noqa: PLC0415
+    from hwsim.result import to_json  # noqa: PLC0415
+
+    make_folder(folder)
+    write_text(folder / "result.json", to_json(answer.to_dict()))
+    write_bytes(folder / "roofline.svg", figure_bytes(roofline_figure([roofline(answer)]), "svg"))
+    console.note(f"wrote {folder / 'result.json'}")
+    console.note(f"wrote {folder / 'roofline.svg'}")
+    _write_trace(console, folder / "trace.json", answer)

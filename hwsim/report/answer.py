@@ -1,0 +1,285 @@
+"""The answer of `simulate` as blocks of text: what it says first is what a newcomer wants to know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from hwsim.analysis.breakdown import busiest, resources_by_share, speed_up, top_operators
+from hwsim.errors import Infeasible
+from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table, number, per_cent, ratio
+from hwsim.result import Constant, OpRow, PassRow, Result
+from hwsim.units import format_bytes, format_count, format_seconds, format_si
+
+__all__ = ["answer_blocks", "constant_blocks", "decoding_words", "format_words", "infeasible_blocks", "machine_table"]
+
+_BAR: Final = 30
+_WHY: Final = {
+    "memory": "bytes arrive more slowly than arithmetic could use them",
+    "compute": "arithmetic is slower than the bytes that feed it",
+}
+_LATENCY_WHY: Final = "the parts of a step wait for one another, and none of them is busy all the time"
+
+
+def answer_blocks(result: Result, rival: Result | Infeasible | None = None) -> list[Block]:
+    """Everything that `simulate` prints.
+
+    Args:
+        result: the answer.
+        rival: the same workload decoded autoregressively on the machine to compare with, if there is one.
+    """
+    rivals = [rival] if isinstance(rival, Result) else []
+    blocks: list[Block] = [Heading(f"{result.workload} on {result.device}"), Paragraph(_headline(result, rivals))]
+    blocks += [Paragraph(_step_sentence(result)), Heading("Machines" if rivals else "The answer")]
+    blocks.append(machine_table([result, *rivals]))
+    if isinstance(rival, Infeasible):
+        blocks.append(Paragraph(f"The machine to compare with cannot run it: {rival.reason}"))
+    blocks += _resource_blocks(result) + _operator_blocks(result) + _pass_blocks(result) + _format_blocks(result)
+    return blocks + constant_blocks(result) + _note_blocks(result)
+
+
+def infeasible_blocks(workload: str, device: str, answer: Infeasible) -> list[Block]:
+    """Why a machine cannot run a workload, what the demand is made of, and what would help."""
+    blocks: list[Block] = [
+        Heading(f"{workload} cannot run on {device}"),
+        Paragraph(answer.reason.rstrip(".") + "."),
+        Paragraph(f"{answer.resource}: needs {_amount(answer.demand, answer.unit)}, has {number(answer.bound)}."),
+    ]
+    if answer.terms:
+        rows = tuple((name, number(value), answer.unit) for name, value in answer.terms.items())
+        columns = (Column("made of"), Column("amount", "right"), Column("unit"))
+        blocks += [Heading("What the demand is made of"), Table(columns, rows)]
+    if answer.levers:
+        blocks += [Heading("What would help"), Bullets(answer.levers)]
+    return blocks
+
+
+def machine_table(results: Sequence[Result]) -> Table:
+    """One row per result: time, rate, energy, bound; with a speed-up over the last row when there are several."""
+    columns = (
+        Column("machine"),
+        Column("decoding"),
+        Column("phase"),
+        Column("time per token", "right"),
+        Column("step", "right"),
+        Column("tokens/s", "right"),
+        Column("images/s", "right"),
+        Column("tokens/J", "right"),
+        Column("images/J", "right"),
+        Column("speed-up", "right"),
+        Column("bound"),
+    )
+    base = results[-1] if len(results) > 1 else None
+    return Table(columns, tuple(_machine_row(result, base) for result in results))
+
+
+def _machine_row(result: Result, base: Result | None) -> tuple[str, ...]:
+    gain = speed_up(result, base) if base is not None else None
+    time_per_token = result.time_per_token_s
+    return (
+        result.device,
+        decoding_words(result),
+        result.phase,
+        "" if time_per_token is None else format_seconds(time_per_token),
+        format_seconds(result.step_s),
+        number(result.tokens_per_s),
+        number(result.images_per_s),
+        number(result.tokens_per_j),
+        number(result.images_per_j),
+        "" if gain is None else ratio(gain),
+        result.bound,
+    )
+
+
+def decoding_words(result: Result) -> str:
+    """How tokens are produced: ``autoregressive``, ``tree of 13``; empty where no token is decoded."""
+    if result.phase != "decode":
+        return ""
+    if result.speculative is None:
+        return "autoregressive"
+    shape = str(result.speculative.get("shape", "tree"))
+    return f"{shape} of {result.speculative['nodes']}"
+
+
+def format_words(result: Result) -> str:
+    """The formats in which a machine departs from what was asked, one phrase a role."""
+    asked, used = result.formats.get("asked", {}), result.formats.get("used", {})
+    return "; ".join(f"{role}: {asked[role]} -> {used[role]}" for role in used if asked.get(role, used[role]) != used[role])
+
+
+# --- the sentences on top --------------------------------------------------------------------------------------------
+
+
+def _headline(result: Result, rivals: Sequence[Result]) -> str:
+    """Time, rate, limiter and reason in a sentence or two."""
+    text = f"{_rate_words(result)} {_bound_sentence(result)}"
+    for rival in rivals:
+        gain = speed_up(result, rival)
+        if gain is not None:
+            text += f" That is {ratio(gain)} the speed of {rival.device} decoding one token at a time."
+    return text
+
+
+def _rate_words(result: Result) -> str:
+    if result.time_per_token_s is not None and result.tokens_per_s is not None:
+        rate = f"{format_seconds(result.time_per_token_s)} per token, {number(result.tokens_per_s)} tokens/s"
+    elif result.images_per_s is not None:
+        rate = f"{format_seconds(result.step_s)} per batch, {number(result.images_per_s)} images/s"
+    else:
+        rate = f"{format_seconds(result.time_s)} in all"
+    if result.tokens_per_j is not None:
+        rate += f", {number(result.tokens_per_j)} tokens/J"
+    return f"{rate}."
+
+
+def _bound_sentence(result: Result) -> str:
+    """What limits the step, and why."""
+    top = busiest(result)
+    why = _WHY.get(result.bound, _LATENCY_WHY if result.bound == "latency" else "it is what the step waits for")
+    busy = f" ({top.resource} is busy for {per_cent(top.share)} of a step)" if top is not None else ""
+    return f"The limit is {result.bound}: {why}{busy}."
+
+
+def _step_sentence(result: Result) -> str:
+    """What a step of this answer is."""
+    sequences = "one sequence" if result.batch == 1 else f"each of {result.batch} sequences"
+    if result.phase == "prefill":
+        return f"A step is the whole prompt of {sequences}: {format_count(result.context)} tokens."
+    if result.phase == "inference":
+        images = "one image" if result.batch == 1 else f"a batch of {result.batch} images"
+        return f"A step is one run of the model over {images}."
+    if result.speculative is None:
+        return f"A step is one run of the whole model, which yields one token for {sequences}."
+    nodes = int(result.speculative["nodes"])
+    return (
+        f"A step drafts {nodes - 1} tokens with a small model, checks them and the last accepted one in a single run of "
+        f"the large model, and yields {number(result.tokens_per_step)} tokens on average for {sequences}."
+    )
+
+
+# --- the tables below ------------------------------------------------------------------------------------------------
+
+
+def _resource_blocks(result: Result) -> list[Block]:
+    """How busy each resource is."""
+    shares = resources_by_share(result)
+    if not shares:
+        return []
+    rows = tuple((each.resource, per_cent(each.share), "#" * round(_BAR * min(each.share, 1.0))) for each in shares)
+    columns = (Column("resource"), Column("busy", "right"), Column("share of a step"))
+    return [Heading("How busy each resource is"), Table(columns, rows)]
+
+
+def _operator_blocks(result: Result) -> list[Block]:
+    """The operators by share of a step."""
+    if not result.ops:
+        return []
+    operators = top_operators(result)
+    columns = (
+        Column("operator"),
+        Column("kind"),
+        Column("runs", "right"),
+        Column("adds to step", "right"),
+        Column("share", "right"),
+        Column("busy for", "right"),
+        Column("on"),
+        Column("bytes", "right"),
+        Column("bound"),
+    )
+    rows = [_operator_row(row) for row in operators.top]
+    if operators.others:
+        share = per_cent(operators.others_share)
+        rows.append((f"{operators.others} others", "", "", format_seconds(operators.others_time_s), share, "", "", "", ""))
+    return [Heading("Where a step's time goes"), Table(columns, tuple(rows))]
+
+
+def _operator_row(row: OpRow) -> tuple[str, ...]:
+    return (
+        row.name,
+        row.kind,
+        format_count(row.count),
+        format_seconds(row.time_s) if row.time_s else "hidden",
+        per_cent(row.share),
+        format_seconds(row.busy_s),
+        row.resource,
+        format_bytes(row.bytes) if row.bytes else "",
+        row.bound,
+    )
+
+
+def _pass_blocks(result: Result) -> list[Block]:
+    """The runs that a step is made of, when there are several."""
+    if len(result.passes) < 2:
+        return []
+    columns = (
+        Column("pass"),
+        Column("model"),
+        Column("runs", "right"),
+        Column("tokens", "right"),
+        Column("time", "right"),
+        Column("cycles", "right"),
+        Column("state"),
+    )
+    return [Heading("The passes of a step"), Table(columns, tuple(_pass_row(each) for each in result.passes))]
+
+
+def _pass_row(each: PassRow) -> tuple[str, ...]:
+    return (
+        each.role,
+        each.model,
+        format_count(each.count),
+        format_count(each.tokens * each.batch),
+        format_seconds(each.time_s),
+        format_count(each.cycles),
+        "" if each.policy == "none" else each.policy,
+    )
+
+
+def _format_blocks(result: Result) -> list[Block]:
+    """The number formats in use, and where they differ from what the workload asked."""
+    asked, used = result.formats.get("asked", {}), result.formats.get("used", {})
+    if not used:
+        return []
+    rows = []
+    for role, name in used.items():
+        wanted = str(asked.get(role, ""))
+        rows.append((role, wanted, str(name), "differs" if wanted and wanted != name else ""))
+    columns = (Column("number format of"), Column("asked"), Column("used"), Column("note"))
+    return [Heading("Number formats"), Table(columns, tuple(rows))]
+
+
+def constant_blocks(result: Result) -> list[Block]:
+    """The constants that no datasheet vouches for: what the answer leans on."""
+    constants = (*result.fitted, *result.assumed, *result.set_by_user)
+    if not constants:
+        return []
+    columns = (Column("constant"), Column("value", "right"), Column("kind"), Column("enters"), Column("why this value"))
+    rows = tuple(_constant_row(each) for each in constants)
+    return [Heading("What the answer leans on: constants fitted, assumed or set"), Table(columns, rows)]
+
+
+def _constant_row(each: Constant) -> tuple[str, ...]:
+    enters = "energy" if each.energy_only else "time"
+    return (each.path, _amount(each.value, each.unit), each.kind, enters, _short(each.source))
+
+
+def _note_blocks(result: Result) -> list[Block]:
+    return [Heading("Notes"), Bullets(result.notes)] if result.notes else []
+
+
+def _amount(value: float, unit: str) -> str:
+    """A value with its unit; a bare number for the unit 1."""
+    if unit in ("", "1"):
+        return number(value, 6)
+    if unit in ("bytes/s", "Hz", "bytes") and abs(value) >= 1e3:
+        return format_si(value, {"bytes/s": "B/s", "bytes": "B"}.get(unit, unit))
+    return f"{number(value, 6)} {unit}"
+
+
+def _short(text: str, most: int = 110) -> str:
+    """A source in short: its first sentence or clause, cut at a word."""
+    text = " ".join(text.split())
+    if len(text) <= most:
+        return text
+    cut = text[:most].rsplit(" ", 1)[0].rstrip(",;:")
+    return f"{cut} ..."

@@ -1,0 +1,371 @@
+"""Exact search over every nest of a family: depth first from the outermost loop inwards, sound pruning only.
+
+Along an order of the nodes, the loops between two of them are *slots*. A slot cuts one dimension further; once the
+slots outside a node are set, its tile and its traffic are. A state is dropped when a tile has no room (``capacity``) or
+when nothing further in can better what is known (``bound``: every node to come has only the loops so far outside it).
+
+Loops that cannot help are never tried (``dominated``). A loop just outside a node that does not move its tile is better
+just inside it: fewer words pass, the tile is the same. A loop just inside a node that moves its tile in disjoint steps
+is better just outside it: the same words pass, the tile is smaller. Neither touches any other node.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from hwsim.kernels.jit import jit, jit_part
+from hwsim.kernels.loopnest import NONE, PLAIN, Array, Family, passed_words, tile_words, worst_port
+
+__all__ = [
+    "BOUND", "CAPACITY", "DOMINATED", "EDP", "ENERGY", "EVALUATED", "LATENCY", "PARETO", "Found", "State",
+    "least_of_order", "new_state", "search",
+]  # fmt: skip
+
+LATENCY, ENERGY, EDP, PARETO = 0, 1, 2, 3
+EVALUATED, DOMINATED, CAPACITY, BOUND = 0, 1, 2, 3
+
+
+class Found(NamedTuple):
+    """What the search has found so far, kept from family to family.
+
+    Attributes:
+        points: (room, 2) energy_pj and cycles; one row for a single objective, the front for PARETO.
+        nests: (room, 2 + nodes * dims) family, order, and the tile of each position of the order, residual extents.
+        rows: (1,) rows in use.
+        tally: (4,) nests evaluated, dominated, over capacity, beaten by bound.
+        full: (1,) set when a front had more points than there is room for.
+        budget: (1,) states that may still be entered before the search pauses.
+
+    """
+
+    points: Array
+    nests: Array
+    rows: Array
+    tally: Array
+    full: Array
+    budget: Array
+
+
+class State(NamedTuple):
+    """The search's stacks, a row per depth (slot)."""
+
+    slot_gap: Array
+    slot_dim: Array
+    forced: Array
+    inner: Array
+    ways: Array
+    choice: Array
+    outer: Array
+    now: Array
+    visits: Array
+    energy: Array
+    ports: Array
+    used: Array
+    held: Array
+    scratch: Array
+    lower: Array
+
+
+@jit_part
+def _score(objective: int, energy: float, cycles: float) -> float:
+    """The quantity to minimise."""
+    if objective == LATENCY:
+        return cycles
+    return energy if objective == ENERGY else energy * cycles
+
+
+@jit_part
+def _beaten(objective: int, energy: float, cycles: float, found: Found) -> bool:
+    """Whether nothing at or above (energy, cycles) can better what is known."""
+    for row in range(found.rows[0]):
+        best_energy, best_cycles = found.points[row, 0], found.points[row, 1]
+        if objective == PARETO:
+            if best_energy <= energy and best_cycles <= cycles:
+                return True
+            continue
+        mine, best = _score(objective, energy, cycles), _score(objective, best_energy, best_cycles)
+        if mine > best:
+            return True
+        if mine == best:
+            if objective == ENERGY:
+                return bool(cycles >= best_cycles)
+            return bool(energy >= best_energy)
+    return False
+
+
+@jit_part
+def _keep(objective: int, energy: float, cycles: float, name: Array, held: Array, found: Found) -> None:
+    """Record a nest that is not beaten; of a front, drop what it beats. A full front takes no more."""
+    kept = 0
+    if objective == PARETO:
+        for row in range(found.rows[0]):
+            if energy > found.points[row, 0] or cycles > found.points[row, 1]:
+                found.points[kept] = found.points[row]
+                found.nests[kept] = found.nests[row]
+                kept += 1
+    if kept == found.points.shape[0]:
+        found.full[0] = 1.0
+        return
+    found.points[kept, 0], found.points[kept, 1] = energy, cycles
+    found.nests[kept, :2] = name
+    at = 2
+    for position in range(held.shape[0]):
+        for dim in range(held.shape[1]):
+            found.nests[kept, at] = held[position, dim]
+            at += 1
+    found.rows[0] = kept + 1
+
+
+@jit_part
+def _lay_slots(family: Family, order: Array, divisor_count: Array, state: State) -> int:
+    """Write the slots that can help; returns how many. ``inner`` marks what may run innermost."""
+    count = 0
+    for gap in range(order.shape[0]):
+        inside = family.node_operand[order[gap]]
+        for dim in range(divisor_count.shape[0]):
+            outside = NONE if gap == 0 else family.relation[family.node_operand[order[gap - 1]], dim]
+            if divisor_count[dim] > 1 and outside != PLAIN and family.relation[inside, dim] != NONE:
+                state.slot_gap[count], state.slot_dim[count] = gap, dim
+                count += 1
+    last = family.node_operand[order[order.shape[0] - 1]] if order.shape[0] else -1
+    for dim in range(divisor_count.shape[0]):
+        state.inner[dim] = last < 0 or family.relation[last, dim] != PLAIN
+        open_later = state.inner[dim]
+        for slot in range(count - 1, -1, -1):
+            if state.slot_dim[slot] == dim:
+                state.forced[slot] = not open_later
+                open_later = True
+    return count
+
+
+@jit_part
+def _count_ways(count: int, divisors: Array, divisor_count: Array, state: State) -> None:
+    """``ways[slot, dim, i]``: ways in which the slots from ``slot`` on can cut the i-th divisor of a dimension."""
+    for dim in range(divisor_count.shape[0]):
+        for i in range(divisor_count[dim]):
+            state.ways[count, dim, i] = 1.0 if state.inner[dim] or i == 0 else 0.0
+    for slot in range(count - 1, -1, -1):
+        for dim in range(divisor_count.shape[0]):
+            for i in range(divisor_count[dim]):
+                total = state.ways[slot + 1, dim, i]
+                if state.slot_dim[slot] == dim:
+                    total = 0.0
+                    for j in range(i + 1):
+                        if divisors[dim, i] % divisors[dim, j] == 0:
+                            total += state.ways[slot + 1, dim, j]
+                state.ways[slot, dim, i] = total
+
+
+@jit_part
+def _below(slot: int, state: State) -> float:
+    """Nests that agree with the loops outside ``slot``."""
+    total = 1.0
+    for dim in range(state.now.shape[0]):
+        total *= state.ways[slot, dim, state.now[dim]]
+    return total
+
+
+@jit_part
+def _hold(family: Family, order: Array, positions: Array, depth: int, divisors: Array, state: State) -> bool:
+    """Let nodes hold the current tile; False when one of them has no room."""
+    for position in range(positions[0], positions[1]):
+        node = order[position]
+        for dim in range(family.extents.shape[0]):
+            tile = divisors[dim, state.now[dim]]
+            state.held[position, dim] = tile
+            state.scratch[dim] = tile * family.lanes_inside[node, dim]
+        level = family.node_level[node]
+        state.used[depth, level] += family.room[node] * tile_words(family, family.node_operand[node], state.scratch)
+        if state.used[depth, level] > family.capacity[level]:
+            return False
+        passed = passed_words(family, node, state.visits, False)
+        state.energy[depth] += family.energy_of[node] * passed
+        for port in range(family.bandwidth.shape[0]):
+            state.ports[depth, port] += family.bytes_of[port, node] * passed
+    return True
+
+
+@jit_part
+def _least(family: Family, order: Array, start: int, depth: int, state: State) -> tuple[float, float]:
+    """Least energy and cycles of every nest below a state."""
+    energy = state.energy[depth]
+    state.lower[:] = state.ports[depth]
+    for position in range(start, order.shape[0]):
+        node = order[position]
+        passed = passed_words(family, node, state.visits, True)
+        energy += family.energy_of[node] * passed
+        for port in range(family.bandwidth.shape[0]):
+            state.lower[port] += family.bytes_of[port, node] * passed
+    return energy, worst_port(family, state.lower)
+
+
+@jit_part
+def _enter(
+    family: Family,
+    order: Array,
+    slot: int,
+    count: int,
+    divisors: Array,
+    state: State,
+    found: Found,
+    name: Array,
+    objective: int,
+) -> bool:
+    """Settle what the slots before ``slot`` decide; True when the search has to go on with ``slot``."""
+    first = 0 if slot == 0 else state.slot_gap[slot - 1]
+    stop = order.shape[0] if slot == count else state.slot_gap[slot]
+    if slot == 0:
+        state.energy[0] = family.energy_of[order.shape[0]]
+        state.ports[0] = family.bytes_of[:, order.shape[0]]
+        state.used[0] = 0.0
+    else:
+        state.energy[slot] = state.energy[slot - 1]
+        state.ports[slot] = state.ports[slot - 1]
+        state.used[slot] = state.used[slot - 1]
+    positions = np.array((first, stop))
+    if not _hold(family, order, positions, slot, divisors, state):
+        found.tally[CAPACITY] += _below(slot, state)
+        return False
+    energy, cycles = _least(family, order, stop, slot, state)
+    found.budget[0] -= 1
+    if _beaten(objective, energy, cycles, found):
+        found.tally[BOUND if slot < count else EVALUATED] += _below(slot, state)
+        return False
+    if slot == count:
+        found.tally[EVALUATED] += 1
+        _keep(objective, energy, cycles, name, state.held, found)
+        return False
+    return True
+
+
+@jit_part
+def _push(slot: int, state: State) -> None:
+    """Start on a slot: its choices run from the whole tile down to the smallest."""
+    state.outer[slot] = state.now[state.slot_dim[slot]]
+    state.choice[slot] = 0 if state.forced[slot] else state.outer[slot]
+
+
+@jit_part
+def _descend(
+    family: Family,
+    order: Array,
+    slot: int,
+    count: int,
+    divisors: Array,
+    state: State,
+    found: Found,
+    name: Array,
+    objective: int,
+) -> int:
+    """Walk the choices of an order's slots from ``slot`` on; returns where a spent budget stopped it, else -1."""
+    whole = divisors.shape[1] - 1
+    while slot >= 0 and found.budget[0] > 0:
+        dim, choice, before = state.slot_dim[slot], state.choice[slot], state.outer[slot]
+        if choice < 0:
+            state.now[dim] = before
+            state.visits[dim] = divisors[dim, whole] / divisors[dim, before]
+            slot -= 1
+            continue
+        state.choice[slot] = -1 if state.forced[slot] else choice - 1
+        if divisors[dim, before] % divisors[dim, choice] != 0:
+            continue
+        state.now[dim] = choice
+        state.visits[dim] = divisors[dim, whole] / divisors[dim, choice]
+        if _below(slot + 1, state) == 0.0:
+            continue
+        if _enter(family, order, slot + 1, count, divisors, state, found, name, objective):
+            slot += 1
+            _push(slot, state)
+    return slot
+
+
+@jit_part
+def _new_state(family: Family, nodes: int, divisors: Array) -> State:
+    dims, slots = family.extents.shape[0], (nodes + 1) * family.extents.shape[0] + 1
+    return State(
+        np.zeros(slots, np.int64), np.zeros(slots, np.int64), np.zeros(slots, np.bool_), np.zeros(dims, np.bool_),
+        np.zeros((slots, dims, divisors.shape[1])), np.zeros(slots, np.int64), np.zeros(slots, np.int64),
+        np.zeros(dims, np.int64), np.zeros(dims), np.zeros(slots), np.zeros((slots, family.bandwidth.shape[0])),
+        np.zeros((slots, family.capacity.shape[0])), np.zeros((nodes, dims), np.int64), np.zeros(dims),
+        np.zeros(family.bandwidth.shape[0]),
+    )  # fmt: skip
+
+
+@jit
+def new_state(family: Family, divisors: Array) -> State:
+    """Room for the search's stacks over one family."""
+    return _new_state(family, family.node_level.shape[0], divisors)
+
+
+@jit
+def search(
+    family: Family,
+    orders: Array,
+    divisors: Array,
+    divisor_count: Array,
+    represented: float,
+    name: int,
+    objective: int,
+    state: State,
+    cursor: Array,
+    found: Found,
+) -> bool:
+    """Search every perfect nest of a family; returns whether it is done, else the next call goes on where this stopped.
+
+    Args:
+        family: its tables.
+        orders: (orders, nodes) interleavings of its nodes, outermost first.
+        divisors: (dims, room) divisors of what the lanes leave of each dimension, ascending, and the whole again last.
+        divisor_count: (dims,) how many.
+        represented: nests of one order, useless loops included.
+        name: number of the family, for the record.
+        objective: LATENCY, ENERGY, EDP or PARETO.
+        state: from `new_state`.
+        cursor: (3,) order, slot, slots; zeros and slot -1 to begin.
+        found: what is known so far, updated in place.
+
+    """
+    label = np.array((name, 0))
+    while cursor[0] < orders.shape[0]:
+        order = orders[cursor[0]]
+        label[1] = cursor[0]
+        if cursor[1] < 0:
+            if found.budget[0] <= 0:
+                return False
+            cursor[2] = _begin(family, order, divisors, divisor_count, represented, state, found)
+            if cursor[2] >= 0 and _enter(family, order, 0, cursor[2], divisors, state, found, label, objective):
+                cursor[1] = 0
+                _push(0, state)
+        if cursor[1] >= 0:
+            cursor[1] = _descend(family, order, cursor[1], cursor[2], divisors, state, found, label, objective)
+            if cursor[1] >= 0:
+                return False
+        cursor[0] += 1
+    return True
+
+
+@jit_part
+def _begin(
+    family: Family, order: Array, divisors: Array, divisor_count: Array, represented: float, state: State, found: Found
+) -> int:
+    """Set the stacks for an order; returns its slots, or -1 when all of its nests are dominated."""
+    for dim in range(divisor_count.shape[0]):
+        state.now[dim] = divisor_count[dim] - 1
+        state.visits[dim] = 1.0
+    count = _lay_slots(family, order, divisor_count, state)
+    _count_ways(count, divisors, divisor_count, state)
+    useful = _below(0, state)
+    found.tally[DOMINATED] += represented - useful
+    return count if useful > 0.0 else -1
+
+
+@jit
+def least_of_order(family: Family, order: Array, objective: int, state: State) -> float:
+    """Least objective that any nest of an order can have (for what a spent budget leaves unsearched)."""
+    state.visits[:] = 1.0
+    state.energy[0] = family.energy_of[order.shape[0]]
+    state.ports[0] = family.bytes_of[:, order.shape[0]]
+    energy, cycles = _least(family, order, 0, 0, state)
+    return _score(objective, energy, cycles)

@@ -3,8 +3,8 @@
 Exit codes: 0 done; 2 the user's input (usage, file, name); 3 infeasible, or a published row marked `reproduced` that
 is outside its tolerance; 1 our own bug; 130 interrupted; 141 nobody reads the output any more.
 
-A command is a module of `hwsim.commands` with `add_arguments(parser)` and `run(arguments) -> exit code`. Only the module
-of the command that was asked for is imported, and it imports what it needs inside `run`.
+A command is a module of `hwsim.commands` with `add_arguments(parser)` and `run(arguments) -> exit code`. Only the
+module of the command that was asked for is imported, and it imports what it needs inside `run`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,19 @@ EXIT_INTERRUPTED: Final = 130
 EXIT_BROKEN_PIPE: Final = 141
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    "simulate": ("run a workload on a machine: time, energy, and what limits it", "simulate mamba --device vck190-spec"),
-    "kernel": ("one operation on a machine, or a CSV file of them", "kernel gemm m=1 n=10576 k=2560 dtype=int4 --device vck190"),
+    "simulate": (
+        "run a workload on a machine: time, energy, and what limits it",
+        "simulate mamba --device vck190-spec",
+    ),
+    "kernel": (
+        "one operation on a machine, or a CSV file of them",
+        "kernel gemm m=1 n=10576 k=2560 dtype=int4 --device vck190",
+    ),
     "compare": ("one workload on several machines, in one table", "compare mamba --device vck190 --device vck190-spec"),
-    "roofline": ("draw a workload's operators under the machine's roofs", "roofline mamba --device vck190 --out mamba.svg"),
+    "roofline": (
+        "draw a workload's operators under the machine's roofs",
+        "roofline mamba --device vck190 --out mamba.svg",
+    ),
     "paper": ("hold the simulator against published figures", "paper lightmamba"),
     "list": ("name the workloads, devices, papers and kernels that exist", "list devices"),
     "show": ("print a device with its sources, a workload, or a paper", "show device vck190"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from hwsim.devices.base import Roofs
+    from hwsim.devices.base import Enters, Roofs
     from hwsim.schedule import Program
 
 __all__ = ["SCHEMA_VERSION", "Constant", "OpRow", "PassRow", "Result", "to_json"]
@@ -26,7 +26,8 @@ class Constant:
         unit: its unit.
         kind: ``fitted``, ``assumed`` or ``set``.
         source: why it has this value.
-        energy_only: it enters energies but no time.
+        enters: ``time``, ``energy``, or ``capacity`` (whether it fits at all).
+
     """
 
     path: str
@@ -34,7 +35,7 @@ class Constant:
     unit: str
     kind: str
     source: str
-    energy_only: bool = False
+    enters: Enters = "time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +47,15 @@ class OpRow:
         kind: op kind (``gemm``, ``scan``, ...).
         block: layer kind it belongs to.
         count: how many times it runs in a step.
-        time_s: by how much it extends the step (the operators' times add up to the step).
+        time_s: how long it stands on the critical path (the operators' times add up to the step).
         cycles: the same in clock cycles.
-        busy_s: how long the resource it needs most is held by it, hidden or not.
-        resource: that resource.
+        busy_s: how long it holds ``resource``, hidden behind other work or not.
+        resource: the resource that holds it up; when all is hidden, the one that it needs longest.
         bytes: bytes it moves to and from memory in a step.
         macs: multiply-accumulates in a step.
-        bound: ``memory`` or ``compute``, whichever of the two holds its resources longer.
+        bound: ``memory``, ``compute``, or ``hidden`` when none of it is on the critical path.
         share: ``time_s`` over the step's time.
+
     """
 
     name: str

@@ -64,7 +64,7 @@ def _changes(path: str, before: Any, after: Any) -> Iterator[Change]:
     """Differing leaves below ``path``."""
     left, right = _as_mapping(before), _as_mapping(after)
     if left is None or right is None:
-        if before != after or type(before) is not type(after) and not (_is_number(before) and _is_number(after)):
+        if before != after:
             yield Change(path, before, after)
         return
     for key in (*left, *(key for key in right if key not in left)):

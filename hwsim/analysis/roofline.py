@@ -114,6 +114,15 @@ class Roofline:
         intensity = point.ops_per_byte
         return peak if intensity is None else min(peak, intensity * self.bytes_per_s[self.level])
 
+    @property
+    def step_roof(self) -> str:
+        """The name of the roof above the step: the memory level, or the fastest format."""
+        intensity = self.step.ops_per_byte
+        fastest = max(self.flat_ops_per_s, key=lambda name: (self.flat_ops_per_s[name], name))
+        if intensity is None or intensity * self.bytes_per_s[self.level] >= self.flat_ops_per_s[fastest]:
+            return fastest
+        return self.level
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
         return {
@@ -162,11 +171,19 @@ def roofline(result: Result) -> Roofline:
     return drawn
 
 
+def _all_units(drawn: Roofline) -> float:
+    """The roof of a step, in which units of different formats may work side by side."""
+    peak = sum(drawn.flat_ops_per_s.values())
+    intensity = drawn.step.ops_per_byte
+    return peak if intensity is None else min(peak, intensity * drawn.bytes_per_s[drawn.level])
+
+
 def _check(drawn: Roofline) -> None:
     """Refuse a point above its roof."""
     for point in (*drawn.points, drawn.step):
-        roof = drawn.attainable_ops_per_s(point)
+        roof = drawn.attainable_ops_per_s(point) if point is not drawn.step else _all_units(drawn)
         if point.ops_per_s > roof * (1 + _TOLERANCE):
             raise ArithmeticError(
-                f"{point.name} on {drawn.device} runs at {point.ops_per_s:.6g} operations/s, above its roof of {roof:.6g}"
+                f"{point.name} on {drawn.device} runs at {point.ops_per_s:.6g} operations/s, "
+                f"above its roof of {roof:.6g}"
             )

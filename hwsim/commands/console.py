@@ -6,11 +6,14 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hwsim.report.table import Block, Bullets, Heading, Paragraph, Table, plain, printable
 
-__all__ = ["Console"]
+__all__ = ["COMPILE_S", "Console"]
+
+COMPILE_S: Final = 10
+"""Seconds that compiling the kernels takes, as measured on two cores; for the message only."""
 
 
 class Console:
@@ -45,13 +48,11 @@ class Console:
             sys.stderr.write(f"hwsim: {printable(text)}\n")
             sys.stderr.flush()
 
-    def note_compilation(self) -> None:
-        """Say that the kernels are being compiled, when this is the first run."""
-        from hwsim.kernels.jit import cold_seconds  # noqa: PLC0415
+    def announce_compilation(self) -> None:
+        """Have a message printed just before kernels are compiled, which only a first run does."""
+        from hwsim.kernels.jit import before_compile  # noqa: PLC0415
 
-        seconds = cold_seconds()
-        if seconds is not None:
-            self.note(f"compiling the kernels (first run only, about {seconds:.0f} s)")
+        before_compile(lambda: self.note(f"compiling the kernels (first run only, about {COMPILE_S} s)"))
 
     def answer(self, value: Mapping[str, Any], blocks: Sequence[Block]) -> None:
         """Give the answer in the form asked for: JSON to stdout or a file, and tables where stdout is free."""

@@ -1,22 +1,23 @@
-"""From the words of a command line to workloads, devices and questions."""
+"""From the words of a command line to workloads, devices and questions, with the hashes of the files that they are."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from hwsim.errors import HwsimError, did_you_mean
 
 if TYPE_CHECKING:
     from hwsim.devices.base import Device
     from hwsim.pipeline import Question
-    from hwsim.workload import Workload
+    from hwsim.workload.model import Workload
 
-__all__ = ["Overrides", "device_of", "question_of", "split_overrides", "workload_of"]
+__all__ = ["LoadedDevice", "LoadedWorkload", "Overrides", "device_of", "question_of", "split_overrides", "workload_of"]
 
-_HEADS = ("device", "workload")
+_HEADS: Final = ("device", "workload")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +28,35 @@ class Overrides:
     workload: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedWorkload:
+    """A workload, and file -> SHA-256 of what it was read from, its draft included."""
+
+    value: Workload
+    inputs: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedDevice:
+    """A machine, and file -> SHA-256 of what it was read from."""
+
+    value: Device
+    inputs: dict[str, str]
+
+
 def split_overrides(texts: Sequence[str]) -> Overrides:
     """Sort the values of `--set` by what they change.
 
     Raises:
-        HwsimError: one or more do not begin with ``device.`` or ``workload.``, or have no ``=``.
+        HwsimError: one does not begin with ``device.`` or ``workload.``, or has no ``=``.
     """
     parts: dict[str, list[str]] = {head: [] for head in _HEADS}
     for text in texts:
         path, equals, _ = text.partition("=")
         head, dot, rest = path.partition(".")
         if not (equals and dot and rest and head in parts):
-            raise HwsimError.at(
-                f"--set {text}", f"{path!r}", "device.PATH=VALUE or workload.PATH=VALUE", _nearest(head, text)
-            )
+            expected = "device.PATH=VALUE or workload.PATH=VALUE"
+            raise HwsimError.at("--set", f"{text!r}", expected, _nearest(head, text))
         parts[head].append(text.partition(".")[2])
     return Overrides(tuple(parts["device"]), tuple(parts["workload"]))
 
@@ -51,22 +67,45 @@ def _nearest(head: str, text: str) -> str | None:
     return f"{near}{text[len(head) :]}" if near and near != head else None
 
 
-def workload_of(name: str, overrides: Overrides) -> Workload:
+def workload_of(name: str, overrides: Overrides) -> LoadedWorkload:
     """The workload of a name or file, with the `--set workload.…` values laid over it."""
-    from hwsim.workload import find_workload  # noqa: PLC0415
+    from hwsim.spec import load, override  # noqa: PLC0415
+    from hwsim.workload.catalog import document_of  # noqa: PLC0415
+    from hwsim.workload.decoding import Speculative  # noqa: PLC0415
+    from hwsim.workload.model import Workload  # noqa: PLC0415
 
-    return find_workload(name, overrides.workload)
+    document = document_of(name)
+    for text in overrides.workload:
+        path, _, value = text.partition("=")
+        document = override(document, path, value, f"--set workload.{text}", Workload)
+    workload = load(document, Workload)
+    inputs = document.inputs
+    if isinstance(workload.decoding, Speculative):
+        inputs |= document_of(workload.decoding.draft).inputs
+    return LoadedWorkload(workload, _shortened(inputs))
 
 
-def device_of(name: str, overrides: Overrides) -> Device:
+def device_of(name: str, overrides: Overrides) -> LoadedDevice:
     """The machine of a name or file, with the `--set device.…` values laid over it."""
-    from hwsim.devices.catalog import find_device  # noqa: PLC0415
+    from hwsim.devices.catalog import device_document, device_of_document  # noqa: PLC0415
 
-    return find_device(name, overrides.device)
+    document = device_document(name, overrides.device)
+    return LoadedDevice(device_of_document(document), _shortened(document.inputs))
 
 
-def question_of(arguments: Namespace) -> Question:
-    """What is asked, with None where the workload's own `run` answers."""
+def _shortened(inputs: dict[str, str]) -> dict[str, str]:
+    """Shipped files by folder and name, wherever hwsim is installed; others as the user gave them."""
+    home = Path(__file__).resolve().parent.parent.parent
+    short = {}
+    for source, digest in inputs.items():
+        path = Path(source)
+        shipped = path.is_absolute() and path.is_relative_to(home)
+        short["/".join(path.parts[-2:]) if shipped else source] = digest
+    return short
+
+
+def question_of(arguments: Namespace, *loaded: LoadedWorkload | LoadedDevice) -> Question:
+    """What is asked, with None where the workload's own `run` answers, and the files that were read."""
     from hwsim.pipeline import Question  # noqa: PLC0415
 
     return Question(
@@ -75,4 +114,5 @@ def question_of(arguments: Namespace) -> Question:
         context=arguments.context,
         new_tokens=arguments.new_tokens,
         mapping=getattr(arguments, "mapping", "auto"),
+        inputs={source: digest for each in loaded for source, digest in each.inputs.items()},
     )

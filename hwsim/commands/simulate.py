@@ -12,10 +12,10 @@ from hwsim.commands.inputs import Overrides, device_of, question_of, split_overr
 from hwsim.errors import Infeasible
 
 if TYPE_CHECKING:
+    from hwsim.commands.inputs import LoadedWorkload
     from hwsim.devices.base import Device
-    from hwsim.pipeline import Question
     from hwsim.result import Result
-    from hwsim.workload import Workload
+    from hwsim.workload.model import Workload
 
 __all__ = ["DEFAULT_DEVICE", "EXIT_INFEASIBLE", "add_arguments", "run"]
 
@@ -48,12 +48,11 @@ def run(arguments: Namespace) -> int:
         console.note(f"no --device given, taking {DEFAULT_DEVICE}")
     device = device_of(one_device(arguments.device, "simulate", DEFAULT_DEVICE), overrides)
     workload = workload_of(arguments.workload, overrides)
-    question = question_of(arguments)
-    console.note_compilation()
-    answer = simulate(workload, device, question)
+    console.announce_compilation()
+    answer = simulate(workload.value, device.value, question_of(arguments, workload, device))
     if isinstance(answer, Infeasible):
-        return _cannot(console, workload, device, answer)
-    rival = _rival(workload, device, question, answer)
+        return _cannot(console, workload.value, device.value, answer)
+    rival = _rival(arguments, workload, device.value, answer)
     _show(console, answer, rival)
     _write_files(console, arguments, answer)
     return 0
@@ -68,7 +67,9 @@ def _cannot(console: Console, workload: Workload, device: Device, answer: Infeas
     return EXIT_INFEASIBLE
 
 
-def _rival(workload: Workload, device: Device, question: Question, answer: Result) -> Result | Infeasible | None:
+def _rival(
+    arguments: Namespace, workload: LoadedWorkload, device: Device, answer: Result
+) -> Result | Infeasible | None:
     """The same workload, one token at a time, on the machine that the catalog names to compare with."""
     name = getattr(device.parameters, "compare_with", None)
     if answer.speculative is None or name is None:
@@ -76,9 +77,11 @@ def _rival(workload: Workload, device: Device, question: Question, answer: Resul
     from dataclasses import replace  # noqa: PLC0415
 
     from hwsim.pipeline import simulate  # noqa: PLC0415
-    from hwsim.workload import Autoregressive  # noqa: PLC0415
+    from hwsim.workload.decoding import Autoregressive  # noqa: PLC0415
 
-    return simulate(replace(workload, decoding=Autoregressive()), device_of(name, Overrides()), question)
+    rival = device_of(name, Overrides())
+    one_by_one = replace(workload.value, decoding=Autoregressive())
+    return simulate(one_by_one, rival.value, question_of(arguments, workload, rival))
 
 
 def _show(console: Console, answer: Result, rival: Result | Infeasible | None) -> None:

@@ -1,28 +1,30 @@
 """The protocol behind which every machine family stands, and the few values that cross it.
 
-A pass (one run of one model) goes through a device in four steps: `supports` each op, `map` it, `cost` it,
-and lower the whole graph to `program`; the schedule of those programs gives the cycles.
+A pass (one run of one model) goes through a device in three steps: `supports` each op, `fits` as a whole, and
+`lower` to programs whose stages name the op that they work for. The schedule of the programs gives the cycles; busy
+cycles and bytes of an op are sums over its stages, so a cost is never stated twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-from hwsim.cost import Cost
 from hwsim.errors import Infeasible
 
 if TYPE_CHECKING:
     from hwsim.schedule import Program
-    from hwsim.workload.decoding import TokenTree
+    from hwsim.workload.decoding import Policy, TokenTree
     from hwsim.workload.graph import Graph
-    from hwsim.workload.model import Formats, Workload
+    from hwsim.workload.model import Formats
     from hwsim.workload.op import Op
 
-__all__ = ["Device", "FormatChoice", "PassWork", "Resource", "Roofs", "StatePlan"]
+__all__ = ["Device", "Enters", "FormatChoice", "Lowered", "PassWork", "Resource", "Roofs", "StatePlan"]
 
-Role = Literal["decode", "draft", "verify", "prefill", "inference"]
+Role: TypeAlias = Literal["decode", "draft", "verify", "prefill", "inference"]
+Enters: TypeAlias = Literal["time", "energy", "capacity"]
+"""What a constant has a say in; ``capacity`` is whether things fit at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Resource:
         meaning: what it is, in a few words.
         rate: work per second at full speed, in ``unit``.
         unit: ``"bytes/s"``, ``"mac/s"`` or ``"elements/s"``.
+
     """
 
     name: str
@@ -54,6 +57,7 @@ class StatePlan:
         loaded_inputs: tokens whose saved inputs are read back.
         replayed_tokens: tokens that the scan runs again before the new ones (no weights needed).
         rerun_tokens: tokens that the whole model runs again together with the new ones.
+
     """
 
     policy: str = "none"
@@ -74,16 +78,34 @@ class PassWork:
         tokens: new tokens per sequence (tree nodes when verifying).
         batch: sequences.
         context: tokens before the new ones.
-        tree: the token tree that is verified, if any.
+        level: level of the tree that a draft pass proposes, from 1; 0 for other passes.
+        tree: the token tree that is drafted or verified, if any.
         state: recurrent-state traffic of one sequence.
+
     """
 
     role: Role
     tokens: int
     batch: int = 1
     context: int = 0
+    level: int = 0
     tree: TokenTree | None = None
     state: StatePlan = field(default_factory=StatePlan)
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A program, and what its stages move between memory levels.
+
+    Attributes:
+        program: the schedule's input; each stage names the op it works for.
+        stage_bytes: stage -> memory level -> bytes in one repetition. Stages that move nothing are absent.
+        repeats: times that the whole program is run, one after the other.
+    """
+
+    program: Program
+    stage_bytes: Mapping[str, Mapping[str, float]]
+    repeats: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +132,7 @@ class Roofs:
     Attributes:
         macs_per_s: number format -> multiply-accumulates per second with every multiplier busy.
         bytes_per_s: memory level -> bytes per second.
+
     """
 
     macs_per_s: Mapping[str, float]
@@ -155,23 +178,38 @@ class Device(Protocol):
     def formats(self, asked: Formats) -> tuple[Formats, FormatChoice]:
         """The formats this machine runs instead of ``asked``, and what differs."""
 
-    def fits(self, workload: Workload, work: PassWork) -> Infeasible | None:
-        """None when the workload fits the machine's memories and fabric, else what does not."""
-
-    def plan_state(self, workload: Workload, works: tuple[PassWork, ...], accepted: float) -> tuple[PassWork, ...]:
-        """The passes of one speculative step with their state plans filled in by the backtracking policy."""
-
     def supports(self, op: Op) -> Infeasible | None:
         """None when the machine can run ``op``, else why not."""
 
     def map(self, op: Op) -> Any:
         """The mapping this machine would use for ``op``: a frozen value of the family's own kind."""
 
-    def cost(self, op: Op, mapping: Any, work: PassWork) -> Cost:
-        """Busy cycles, arithmetic, bytes and dynamic energy of ``op``."""
+    def plan_state(
+        self, graph: Graph, works: tuple[PassWork, ...], policy: Policy, accepted_tokens: int
+    ) -> tuple[PassWork, ...]:
+        """Passes of one model in a speculative step, with state plans by the backtracking policy (resolved if auto).
 
-    def program(self, graph: Graph, mappings: Mapping[str, Any], work: PassWork) -> tuple[Program, ...]:
+        Args:
+            graph: the model's graph in any of these passes.
+            works: the passes, in order.
+            policy: what the workload asks.
+            accepted_tokens: tokens that a step keeps, rounded up to a whole token.
+        """
+
+    def fits(self, passes: tuple[tuple[Graph, PassWork], ...]) -> Infeasible | None:
+        """None when fabric and memories hold all that these passes need together, else what does not fit."""
+
+    def footprint(self, passes: tuple[tuple[Graph, PassWork], ...]) -> Mapping[str, float]:
+        """Bytes that must be held off chip: ``weights``, ``state``, ``activations``."""
+
+    def lower(self, graph: Graph, work: PassWork) -> tuple[Lowered, ...]:
         """The pass as programs that run one after the other (a repeated layer body, then the head)."""
+
+    def energy_pj(self, op: Op, moved_bytes: Mapping[str, float], work: PassWork) -> Mapping[str, float]:
+        """Dynamic energy of one run of ``op`` by component, given the bytes that it moves by memory level."""
+
+    def enters(self, path: str) -> Enters:
+        """What the catalog constant at a dotted path has a say in."""
 
     def static_power_w(self) -> float:
         """Power drawn whether or not work is done."""

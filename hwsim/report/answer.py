@@ -14,11 +14,10 @@ from hwsim.units import format_bytes, format_count, format_seconds, format_si
 __all__ = ["answer_blocks", "constant_blocks", "decoding_words", "format_words", "infeasible_blocks", "machine_table"]
 
 _BAR: Final = 30
-_WHY: Final = {
-    "memory": "bytes arrive more slowly than arithmetic could use them",
-    "compute": "arithmetic is slower than the bytes that feed it",
-}
-_LATENCY_WHY: Final = "the parts of a step wait for one another, and none of them is busy all the time"
+_MEMORY_WHY: Final = "bytes arrive more slowly than the arithmetic could use them"
+_COMPUTE_WHY: Final = "its arithmetic takes longer than fetching the bytes that feed it"
+_WAITING_WHY: Final = "but the parts of a step also wait for one another"
+_BUSY_THROUGHOUT: Final = 0.8
 
 
 def answer_blocks(result: Result, rival: Result | Infeasible | None = None) -> list[Block]:
@@ -60,7 +59,7 @@ def machine_table(results: Sequence[Result]) -> Table:
         Column("machine"),
         Column("decoding"),
         Column("phase"),
-        Column("time per token", "right"),
+        Column("per token", "right"),
         Column("step", "right"),
         Column("tokens/s", "right"),
         Column("images/s", "right"),
@@ -93,18 +92,21 @@ def _machine_row(result: Result, base: Result | None) -> tuple[str, ...]:
 
 def decoding_words(result: Result) -> str:
     """How tokens are produced: ``autoregressive``, ``tree of 13``; empty where no token is decoded."""
-    if result.phase != "decode":
+    if result.new_tokens == 0:
         return ""
     if result.speculative is None:
         return "autoregressive"
-    shape = str(result.speculative.get("shape", "tree"))
-    return f"{shape} of {result.speculative['nodes']}"
+    nodes, parents = int(result.speculative["nodes"]), list(result.speculative.get("parents", ()))
+    is_chain = parents == list(range(nodes - 1))
+    return f"chain of {nodes - 1}" if is_chain else f"tree of {nodes}"
 
 
 def format_words(result: Result) -> str:
     """The formats in which a machine departs from what was asked, one phrase a role."""
     asked, used = result.formats.get("asked", {}), result.formats.get("used", {})
-    return "; ".join(f"{role}: {asked[role]} -> {used[role]}" for role in used if asked.get(role, used[role]) != used[role])
+    return "; ".join(
+        f"{role}: {asked[role]} -> {used[role]}" for role in used if asked.get(role, used[role]) != used[role]
+    )
 
 
 # --- the sentences on top --------------------------------------------------------------------------------------------
@@ -112,12 +114,23 @@ def format_words(result: Result) -> str:
 
 def _headline(result: Result, rivals: Sequence[Result]) -> str:
     """Time, rate, limiter and reason in a sentence or two."""
-    text = f"{_rate_words(result)} {_bound_sentence(result)}"
+    text = f"{_rate_words(result)} {_bound_sentence(result)}{_request_sentence(result)}"
     for rival in rivals:
         gain = speed_up(result, rival)
         if gain is not None:
             text += f" That is {ratio(gain)} the speed of {rival.device} decoding one token at a time."
     return text
+
+
+def _request_sentence(result: Result) -> str:
+    """How long the whole request takes, where a prompt comes before the new tokens."""
+    first = result.time_to_first_token_s
+    if result.new_tokens == 0 or first is None:
+        return ""
+    return (
+        f" The whole request takes {format_seconds(result.time_s)}: {format_seconds(first)} for the prompt of "
+        f"{format_count(result.context)} tokens, then {format_count(result.new_tokens)} new tokens."
+    )
 
 
 def _rate_words(result: Result) -> str:
@@ -135,9 +148,11 @@ def _rate_words(result: Result) -> str:
 def _bound_sentence(result: Result) -> str:
     """What limits the step, and why."""
     top = busiest(result)
-    why = _WHY.get(result.bound, _LATENCY_WHY if result.bound == "latency" else "it is what the step waits for")
-    busy = f" ({top.resource} is busy for {per_cent(top.share)} of a step)" if top is not None else ""
-    return f"The limit is {result.bound}: {why}{busy}."
+    why = _MEMORY_WHY if result.bound == "memory" else _COMPUTE_WHY
+    if top is None:
+        return f"The limit is {result.bound}: {why}."
+    waits = "" if top.share >= _BUSY_THROUGHOUT else f", {_WAITING_WHY}"
+    return f"The limit is {result.bound}, busy for {per_cent(top.share)} of a step: {why}{waits}."
 
 
 def _step_sentence(result: Result) -> str:
@@ -145,15 +160,15 @@ def _step_sentence(result: Result) -> str:
     sequences = "one sequence" if result.batch == 1 else f"each of {result.batch} sequences"
     if result.phase == "prefill":
         return f"A step is the whole prompt of {sequences}: {format_count(result.context)} tokens."
-    if result.phase == "inference":
+    if result.images_per_s is not None:
         images = "one image" if result.batch == 1 else f"a batch of {result.batch} images"
         return f"A step is one run of the model over {images}."
     if result.speculative is None:
         return f"A step is one run of the whole model, which yields one token for {sequences}."
-    nodes = int(result.speculative["nodes"])
+    nodes, draft = int(result.speculative["nodes"]), result.speculative.get("draft", "a small model")
     return (
-        f"A step drafts {nodes - 1} tokens with a small model, checks them and the last accepted one in a single run of "
-        f"the large model, and yields {number(result.tokens_per_step)} tokens on average for {sequences}."
+        f"A step drafts {nodes - 1} tokens with {draft}, checks them and the last accepted one in a single "
+        f"run of the large model, and yields {number(result.tokens_per_step)} tokens on average for {sequences}."
     )
 
 
@@ -189,7 +204,9 @@ def _operator_blocks(result: Result) -> list[Block]:
     rows = [_operator_row(row) for row in operators.top]
     if operators.others:
         share = per_cent(operators.others_share)
-        rows.append((f"{operators.others} others", "", "", format_seconds(operators.others_time_s), share, "", "", "", ""))
+        rows.append(
+            (f"{operators.others} others", "", "", format_seconds(operators.others_time_s), share, "", "", "", "")
+        )
     return [Heading("Where a step's time goes"), Table(columns, tuple(rows))]
 
 
@@ -250,17 +267,21 @@ def _format_blocks(result: Result) -> list[Block]:
 
 def constant_blocks(result: Result) -> list[Block]:
     """The constants that no datasheet vouches for: what the answer leans on."""
-    constants = (*result.fitted, *result.assumed, *result.set_by_user)
-    if not constants:
-        return []
-    columns = (Column("constant"), Column("value", "right"), Column("kind"), Column("enters"), Column("why this value"))
-    rows = tuple(_constant_row(each) for each in constants)
-    return [Heading("What the answer leans on: constants fitted, assumed or set"), Table(columns, rows)]
+    groups = (
+        ("Constants fitted to published figures", result.fitted),
+        ("Constants assumed, for want of a source", result.assumed),
+        ("Constants set for this run", result.set_by_user),
+    )
+    columns = (Column("constant"), Column("value", "right"), Column("enters"), Column("why this value"))
+    blocks: list[Block] = []
+    for title, constants in groups:
+        if constants:
+            blocks += [Heading(title), Table(columns, tuple(_constant_row(each) for each in constants))]
+    return blocks
 
 
 def _constant_row(each: Constant) -> tuple[str, ...]:
-    enters = "energy" if each.energy_only else "time"
-    return (each.path, _amount(each.value, each.unit), each.kind, enters, _short(each.source))
+    return (each.path, _amount(each.value, each.unit), each.enters, _short(each.source))
 
 
 def _note_blocks(result: Result) -> list[Block]:

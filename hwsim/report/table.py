@@ -30,6 +30,8 @@ WIDTH: Final = 100
 """Columns of the plain form."""
 
 _GAP: Final = "  "
+_LONGEST_WORD: Final = 44
+"""A longer word is broken where the table is too wide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +152,7 @@ def _table_lines(table: Table, width: int) -> list[str]:
 def _widths(table: Table, width: int) -> list[int]:
     """Width of each column: as wide as its widest cell, the widest left-aligned ones shortened until all fit."""
     widths = [max(len(cell) for cell in (column.head, *cells)) for column, cells in _by_column(table)]
-    floors = [max(map(len, column.head.split())) if column.align == "left" else widths[i]
-              for i, column in enumerate(table.columns)]
-    floors = [min(widths[i], max(floor, 12)) for i, floor in enumerate(floors)]
+    floors = [min(have, _floor(column, cells)) for have, (column, cells) in zip(widths, _by_column(table), strict=True)]
     while sum(widths) + len(_GAP) * (len(widths) - 1) > width:
         slack = [have - least for have, least in zip(widths, floors, strict=True)]
         if max(slack) <= 0:
@@ -160,6 +160,13 @@ def _widths(table: Table, width: int) -> list[int]:
         widest = max((i for i in range(len(widths)) if slack[i] > 0), key=lambda i: widths[i])
         widths[widest] -= 1
     return widths
+
+
+def _floor(column: Column, cells: Sequence[str]) -> int:
+    """The least width of a column: its longest word, so that none is broken; all of a column of numbers."""
+    if column.align == "right":
+        return max(len(cell) for cell in (column.head, *cells))
+    return min(max(len(word) for cell in (column.head, *cells) for word in cell.split() or [""]), _LONGEST_WORD)
 
 
 def _by_column(table: Table) -> list[tuple[Column, list[str]]]:
@@ -183,6 +190,4 @@ def _row_lines(cells: Sequence[str], table: Table, widths: Sequence[int]) -> lis
 
 def _wrap(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
     """``text`` in lines of at most ``width`` columns; a word longer than that is broken."""
-    return textwrap.wrap(
-        text, max(width, 8), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
-    )
+    return textwrap.wrap(text, max(width, 8), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)

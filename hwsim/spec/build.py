@@ -12,10 +12,11 @@ import yaml
 from hwsim.errors import Fault, HwsimError, Where
 from hwsim.spec.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from hwsim.spec.scalars import resolve
+from hwsim.spec.words import quoted
 
 __all__ = ["MAX_DEPTH", "MAX_FAULTS", "MAX_NODES", "TreeBuilder"]
 
-MAX_NODES: Final = 100_000
+MAX_NODES: Final = 50_000
 """Nodes of the largest tree, each alias counted as often as it is used; long text counts as several."""
 MAX_DEPTH: Final = 64
 """Lists and mappings inside each other."""
@@ -60,10 +61,13 @@ class TreeBuilder:
         Raises:
             HwsimError: a bound is passed, or the text uses what hwsim refuses.
         """
-        for event in events:
-            self._take(event)
-            if len(self._faults) >= MAX_FAULTS:
-                break
+        try:
+            for event in events:
+                self._take(event)
+                if len(self._faults) >= MAX_FAULTS:
+                    break
+        except HwsimError as error:
+            raise HwsimError(*self._faults, *error.faults) from None
         if self._faults:
             raise HwsimError(*self._faults)
         return self._root
@@ -87,7 +91,7 @@ class TreeBuilder:
 
     def _refuse_tag(self, tag: str | None, where: Where) -> None:
         if tag not in (None, "!"):
-            raise HwsimError.at(where, f"the tag {tag!r}", "plain values without tags")
+            raise HwsimError.at(where, f"the tag {quoted(tag)}", "plain values without tags")
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         where = self._where(event)
@@ -108,10 +112,12 @@ class TreeBuilder:
         where = self._where(event)
         name = event.anchor or ""
         if name not in self._anchors:
-            raise HwsimError.at(where, f"the alias '*{name}' without an anchor", f"'&{name}' before it")
+            raise HwsimError.at(
+                where, f"the alias {quoted('*' + name)} without an anchor", f"{quoted('&' + name)} before it"
+            )
         anchored = self._anchors[name]
         if anchored is None:
-            raise HwsimError.at(where, f"the alias '*{name}' inside its own anchor", "a tree without loops")
+            raise HwsimError.at(where, f"the alias {quoted('*' + name)} inside its own anchor", "a tree without loops")
         node, nodes, height = anchored
         self._finish(node, None, nodes, height, where)
 
@@ -168,7 +174,7 @@ class TreeBuilder:
             self._faults.append(Fault(where, "the merge key '<<'", "the keys themselves, or 'extends: FILE'"))
         elif node.text in entries:
             first = entries[node.text].key_where
-            self._faults.append(Fault(where, f"key {node.text!r} again", f"each key once (first at {first})"))
+            self._faults.append(Fault(where, f"key {quoted(node.text)} again", f"each key once (first at {first})"))
         return node.text, where
 
     def _awaits_key(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeAlias
 
 from hwsim.errors import Fault, Where, did_you_mean
-from hwsim.spec.fields import Refused, listed
+from hwsim.spec.fields import Refused
 from hwsim.spec.nodes import MappingNode, Node, ScalarNode, SequenceNode, join
 from hwsim.spec.scalars import tidy_number
 from hwsim.spec.shape import (
@@ -22,12 +22,12 @@ from hwsim.spec.shape import (
     tag_field,
     tagged_member,
 )
+from hwsim.spec.words import cut, listed, quoted
 
 __all__ = ["Problem", "faults_of"]
 
 _UNKNOWN_KEY: Final = "unexpected_keyword_argument"
 _MISSING: Final = ("missing", "missing_argument", "missing_keyword_only_argument")
-_LONGEST_SHOWN: Final = 60
 
 Record: TypeAlias = Mapping[str, Any]
 """One error as pydantic reports it: ``type``, ``loc``, ``ctx``."""
@@ -84,15 +84,14 @@ def _bad_tag(node: Node, annotation: Hint, path: str) -> Fault:
         return Fault(node.where, _found(node, path), f"a mapping with {field}: one of {listed(names)}")
     tag = node.get(field)
     if tag is None:
-        known = _near_key(field, node, known_keys(annotation))
-        return Fault(node.where, f"no key {field!r}{_in(path)}", f"{field}: one of {listed(names)}", known)
+        unknown = [key for key in node.entries if key not in known_keys(annotation)]
+        near = did_you_mean(field, unknown)
+        if near:
+            where = node.entries[near].key_where
+            return Fault(where, f"unknown key {quoted(near)}{_in(path)}", f"{field}: one of {listed(names)}", field)
+        return Fault(node.where, f"no key {field!r}{_in(path)}", f"{field}: one of {listed(names)}")
     text = tag.text if isinstance(tag, ScalarNode) else ""
     return Fault(tag.where, _found(tag, join(path, field)), f"one of {listed(names)}", did_you_mean(text, names))
-
-
-def _near_key(wanted: str, node: MappingNode, known: list[str]) -> str | None:
-    """The unknown key of a mapping that looks like the one that is missing."""
-    return wanted if did_you_mean(wanted, [key for key in node.entries if key not in known]) else None
 
 
 def _union(problems: list[Problem], node: Node, annotation: Hint, path: str) -> Iterator[Fault]:
@@ -173,7 +172,7 @@ def _unknown_key(key: str, node: Node, annotation: Hint, path: str, guesses: dic
     entry = node.entries.get(key) if isinstance(node, MappingNode) else None
     where = entry.key_where if entry else node.where
     suggestion = guesses.get(key) or did_you_mean(key, known)
-    return Fault(where, f"unknown key {key!r}{_in(path)}", f"one of {listed(known)}", suggestion)
+    return Fault(where, f"unknown key {quoted(key)}{_in(path)}", f"one of {listed(known)}", suggestion)
 
 
 def _missing(key: str | int, node: Node, annotation: Hint, path: str) -> Fault:
@@ -232,15 +231,10 @@ def _found(node: Node, path: str) -> str:
     elif isinstance(node, SequenceNode):
         sight = f"a list of {len(node.items)}"
     elif isinstance(node.value, str):
-        sight = repr(_cut(node.value))
+        sight = quoted(node.value)
     else:
-        sight = _cut(node.text) or "nothing"
+        sight = cut(node.text) or "nothing"
     return f"found {sight} for {path}" if path else f"found {sight}"
-
-
-def _cut(text: str) -> str:
-    """Text that is short enough to stand in a message."""
-    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
 
 
 def _in(path: str) -> str:

@@ -7,20 +7,19 @@ only when a file is loaded, so that declaring a schema costs nothing.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from hwsim.errors import did_you_mean
 from hwsim.spec.dimension import convert, examples_of, suggest_unit
+from hwsim.spec.words import listed
 
 if TYPE_CHECKING:
     from hwsim.spec.quantity import Quantity
 
-__all__ = ["Bound", "Fraction", "NonNegative", "OneOf", "Positive", "Refused", "Tagged", "Unit", "listed"]
+__all__ = ["Bound", "Fraction", "NonNegative", "OneOf", "Positive", "Refused", "Tagged", "Unit"]
 
 _T = TypeVar("_T")
-_SHOWN_NAMES: Final = 16
 
 
 class Refused(ValueError):  # noqa: N818 - reads as a verdict where it is raised
@@ -155,11 +154,3 @@ class Tagged:
         from pydantic import Field  # noqa: PLC0415 - pydantic is loaded with the first file
 
         return handler.generate_schema(Annotated[source, Field(discriminator=self.field)])
-
-
-def listed(names: Iterable[str]) -> str:
-    """Names for a message, cut where they become too many to read."""
-    every = list(names)
-    if len(every) <= _SHOWN_NAMES:
-        return ", ".join(every)
-    return f"{', '.join(every[:_SHOWN_NAMES])} … ({len(every)} in all)"

@@ -9,12 +9,13 @@ from itertools import islice
 from typing import Final, NoReturn
 
 from hwsim.errors import HwsimError, Where, did_you_mean
-from hwsim.spec.fields import Unit, listed
+from hwsim.spec.fields import Unit
 from hwsim.spec.nodes import Document, Entry, MappingNode, Node, ScalarNode, SequenceNode, join
 from hwsim.spec.quantity import SOURCE_OF_SET, Quantity
 from hwsim.spec.shape import Hint, alternatives, below, known_keys, mark_of, paths
-from hwsim.spec.shorthand import is_quantity, quantity_node, split_number, text_node, with_value
+from hwsim.spec.shorthand import is_quantity, split_number, text_node, with_value
 from hwsim.spec.text import parse
+from hwsim.spec.words import listed, quoted
 
 __all__ = ["override"]
 
@@ -43,7 +44,7 @@ def override(document: Document, path: str, text: str, where: str, schema: type 
     """
     at = Where(where)
     if not _PATH.fullmatch(path):
-        raise HwsimError.at(at, f"the path {path!r}", "keys with dots between them, as tree.parents[2]")
+        raise HwsimError.at(at, f"the path {quoted(path)}", "keys with dots between them, as tree.parents[2]")
     if not text.strip():
         raise HwsimError.at(at, f"no value for {path}", "a YAML value, as 4, [0, 0, 1] or 819.2 GB/s")
     value = parse(text, where, positions=False).root
@@ -132,7 +133,7 @@ class _Setting:
         near = did_you_mean(self.path, known) or (same_name[0] if same_name else None)
         for key in _near_keys(self.path, path, keys):
             near = near or key
-        raise HwsimError.at(self.at, f"unknown path {self.path!r}", expected, near)
+        raise HwsimError.at(self.at, f"unknown path {quoted(self.path)}", expected, near)
 
 
 def _near_keys(wanted: str, path: str, keys: tuple[str, ...]) -> Iterator[str]:
@@ -146,15 +147,11 @@ def _near_keys(wanted: str, path: str, keys: tuple[str, ...]) -> Iterator[str]:
 def _completed(value: MappingNode, old: Node | None, unit: Unit | None) -> Node:
     """A quantity written as a mapping, with what it leaves out: the old unit, and ``set`` as its kind."""
     kept = old.get("unit") if isinstance(old, MappingNode) else None
-    default = quantity_node(
-        value, kept or text_node(unit.name if unit else "", value.where), SOURCE_OF_SET, value.where
-    )
-    entries = dict(value.entries)
-    if kept or unit:
-        entries.setdefault("unit", default.entries["unit"])
-    if not {"kind", "source"} & entries.keys():
-        entries |= {name: default.entries[name] for name in ("kind", "source")}
-    return replace(value, entries=entries)
+    defaults = {"unit": kept or (text_node(unit.name, value.where) if unit else None)}
+    if not {"kind", "source"} & value.entries.keys():
+        defaults |= {"kind": text_node("set", value.where), "source": text_node(SOURCE_OF_SET, value.where)}
+    added = {key: Entry(value.where, node) for key, node in defaults.items() if node and key not in value.entries}
+    return replace(value, entries={**value.entries, **added})
 
 
 def _below(hints: tuple[Hint, ...], key: str | int) -> tuple[Hint, ...]:

@@ -9,9 +9,10 @@ from enum import Enum
 from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from hwsim.spec.fields import Bound, OneOf, Tagged, Unit, listed
+from hwsim.spec.fields import Bound, OneOf, Tagged, Unit
 from hwsim.spec.nodes import MappingNode, Node, ScalarNode, SequenceNode, join
 from hwsim.spec.quantity import Quantity
+from hwsim.spec.words import listed
 
 __all__ = ["Alternative", "Hint", "alternatives", "below", "describe", "hints", "known_keys", "mark_of", "paths"]
 

@@ -8,8 +8,9 @@ from typing import Final
 from hwsim.errors import HwsimError, Where
 from hwsim.spec.nodes import Entry, MappingNode, Node, ScalarNode, ScalarValue
 from hwsim.spec.scalars import resolve
+from hwsim.spec.words import quoted
 
-__all__ = ["is_quantity", "quantity_node", "split_number", "text_node", "with_value"]
+__all__ = ["is_quantity", "split_number", "text_node", "with_value"]
 
 _PARTS: Final = frozenset({"value", "unit", "kind", "source", "rows"})
 _SPACED: Final = re.compile(r"(\S+)\s+(\S+)")
@@ -55,19 +56,18 @@ def with_value(old: Node | None, new: ScalarNode, unit: str | None, source: str,
     parts = split_number(new)
     if parts is None:
         example = "819.2 GB/s" if unit is None else f"1.5 {unit}"
-        raise HwsimError.at(new.where, f"found {new.text!r} for {path}", f"a number, or one with its unit ({example})")
+        raise HwsimError.at(
+            new.where, f"found {quoted(new.text)} for {path}", f"a number, or one with its unit ({example})"
+        )
     number, written_unit = parts
     kept = old.get("unit") if isinstance(old, MappingNode) else None
     if written_unit is None and kept is None and unit is None:
-        raise HwsimError.at(new.where, f"found {new.text!r} without a unit for {path}", "a number with its unit")
+        raise HwsimError.at(new.where, f"found {quoted(new.text)} without a unit for {path}", "a number with its unit")
     unit_node = kept if written_unit is None and kept else text_node(written_unit or unit or "", new.where)
-    return quantity_node(ScalarNode(number, new.text, new.where), unit_node, source, new.where)
-
-
-def quantity_node(value: Node, unit: Node, source: str, where: Where) -> MappingNode:
-    """The node of a quantity that the user set."""
-    parts = {"value": value, "unit": unit, "kind": text_node("set", where), "source": text_node(source, where)}
-    return MappingNode({key: Entry(where, node) for key, node in parts.items()}, where)
+    where = new.where
+    value = ScalarNode(number, new.text, where)
+    entries = {"value": value, "unit": unit_node, "kind": text_node("set", where), "source": text_node(source, where)}
+    return MappingNode({key: Entry(where, node) for key, node in entries.items()}, where)
 
 
 def text_node(text: str, where: Where) -> ScalarNode:

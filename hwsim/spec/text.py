@@ -27,7 +27,7 @@ _LOADER: Final[Any] = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLo
 _REWORDED: Final = (
     ("mapping values are not allowed", "a second ':' in a plain value", "one 'key: value' per line, or quotes"),
     ("could not find expected ':'", "a line without ':'", "'key: value'"),
-    ("did not find expected key", "text that does not line up with the keys above", "'key: value' at their column"),
+    ("did not find expected key", "text where a key should stand", "'key: value' in the column of the other keys"),
     ("did not find expected '-' indicator", "text inside a list that starts no item", "'- item'"),
     ("found unexpected end of stream", "a quote that is never closed", "the closing quote"),
     ("found undefined alias", "an alias without an anchor", "an anchor ('&name') before the alias"),
@@ -53,7 +53,7 @@ def parse(text: str | bytes, source: str = "<text>", positions: bool = True) -> 
     def place(line: int, column: int) -> Where:
         return Where(source, line + 1, column + 1) if positions else Where(source)
 
-    decoded = _decode(data, place)
+    decoded = _decode(data, place) if isinstance(text, bytes) else text.removeprefix("\ufeff")
     _refuse_control_characters(decoded, place)
     root = TreeBuilder(place).build(_events(decoded, place))
     if root is None:

@@ -1,0 +1,54 @@
+# Table of contents: each target delegates to one command. `make` alone prints them.
+# .venv is set up on its own when it is missing, stale, half made, of another Python, or copied from elsewhere.
+
+PYTHON   ?= python3
+VENV     ?= .venv
+WORKLOAD ?= mamba
+DEVICE   ?= vck190-spec
+ARGS     ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help simulate test check bench wheel clean distclean
+
+# A stamp's name holds what the environment was made by and where; a name that is not there means: make it anew.
+KEY := $(shell $(PYTHON) -c 'import os, sys, zlib; print("%d.%d-%08x" % (*sys.version_info[:2], zlib.crc32(os.getcwd().encode())))' 2>/dev/null)
+RUN := $(VENV)/.ready-to-run-$(KEY)
+DEV := $(VENV)/.ready-to-develop-$(KEY)
+NAME := $(patsubst %.yaml,%,$(notdir $(WORKLOAD)))
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+# Under -j the environment is set up once: beside a target that needs the larger one, use that.
+simulate: $(if $(filter test check bench wheel,$(MAKECMDGOALS)),$(DEV),$(RUN)) ## run WORKLOAD=mamba on DEVICE=vck190-spec; files go to reports/WORKLOAD (ARGS='--context 4096')
+	@$(VENV)/bin/hwsim simulate "$(WORKLOAD)" --device "$(DEVICE)" --out "reports/$(NAME)" $(ARGS)
+
+test: $(DEV) ## run the tests on all cores, some minutes (ARGS='-k engine')
+	@$(VENV)/bin/python -m pytest -n auto --dist loadgroup $(ARGS)
+
+check: $(DEV) ## lint, format, types, and the direction of imports
+	@$(VENV)/bin/python -m ruff check .
+	@$(VENV)/bin/python -m ruff format --check .
+	@$(VENV)/bin/python -m mypy --strict
+	@PYTHONPATH=. $(VENV)/bin/lint-imports --no-logo
+
+bench: $(DEV) ## time the engine and the commands, a table for each file in bench/ (ARGS='engine')
+	@$(VENV)/bin/python bench/run.py $(ARGS)
+
+wheel: $(DEV) ## build the source archive and the wheel into dist/
+	@$(VENV)/bin/python -m build --no-isolation --outdir dist .
+
+clean: ## remove generated output and caches, keep .venv
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find hwsim tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find reports -mindepth 1 ! -name .gitkeep -delete
+
+distclean: clean ## the same, and remove .venv
+	@rm -rf "$(VENV)"
+
+$(RUN): pyproject.toml constraints.txt
+	@tools/setup_venv.sh "$(PYTHON)" "$(VENV)" "$(KEY)" run
+
+$(DEV): pyproject.toml constraints.txt
+	@tools/setup_venv.sh "$(PYTHON)" "$(VENV)" "$(KEY)" develop

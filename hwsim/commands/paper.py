@@ -1,0 +1,38 @@
+"""`hwsim paper`: published figures beside what the simulator gives."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from hwsim.commands.arguments import Parser
+from hwsim.commands.console import Console
+
+__all__ = ["add_arguments", "run"]
+
+EXIT_OUTSIDE = 3
+
+
+def add_arguments(parser: Parser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("names", nargs="*", metavar="NAME", help="papers (hwsim list papers); all when none is named")
+    parser.add_json()
+
+
+def run(arguments: Namespace) -> int:
+    """Run the rows; 3 when a row marked `reproduced` is outside its tolerance."""
+    from hwsim.published.model import find_paper, paper_names  # noqa: PLC0415
+    from hwsim.published.runner import holds, predictors, run_paper  # noqa: PLC0415
+    from hwsim.report.paper import paper_result_blocks  # noqa: PLC0415
+
+    console = Console(arguments.json, arguments.quiet)
+    papers = [find_paper(name) for name in dict.fromkeys(arguments.names or paper_names())]
+    console.announce_compilation()
+    table = predictors()
+    results = [(paper, run_paper(paper, table)) for paper in papers]
+    for paper, rows in results:
+        console.show(paper_result_blocks(paper, rows))
+    console.write_json({"results": [row.to_dict() for _, rows in results for row in rows]})
+    failed = [row for _, rows in results if not holds(rows) for row in rows if row.failed]
+    for row in failed:
+        console.note(f"{row.paper}: {row.row.id} is marked reproduced and is outside its tolerance")
+    return EXIT_OUTSIDE if failed else 0

@@ -1,0 +1,84 @@
+"""Machines by name or file: the catalog's YAML to a device of the right family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from hwsim.devices.base import Device
+from hwsim.devices.fpga import FpgaDevice, FpgaParameters
+from hwsim.errors import HwsimError
+from hwsim.spec import Document, load, override, plain, read
+
+__all__ = ["device_document", "device_names", "device_of_document", "find_device"]
+
+_CATALOG: Final = Path(__file__).resolve().parent / "catalog"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A machine family: the schema of its files, and the device around a loaded one."""
+
+    schema: type
+    device: Callable[[Any], Device]
+
+
+_FAMILIES: Final[dict[str, Family]] = {"fpga": Family(FpgaParameters, FpgaDevice)}
+"""Families by the name that a file gives as ``family``. A new family adds a line here."""
+
+
+def device_names() -> tuple[str, ...]:
+    """Names of the shipped machines, sorted."""
+    return tuple(sorted(path.stem for path in _CATALOG.glob("*.yaml")))
+
+
+def _file_of(name_or_file: str) -> Path:
+    if "/" in name_or_file or name_or_file.endswith((".yaml", ".yml")):
+        return Path(name_or_file)
+    if name_or_file not in device_names():
+        raise HwsimError.unknown_name("--device", "device", name_or_file, device_names())
+    return _CATALOG / f"{name_or_file}.yaml"
+
+
+def device_document(name_or_file: str, overrides: Sequence[str] = ()) -> Document:
+    """The text of a machine with what it extends, and ``PATH=VALUE`` overrides laid over it.
+
+    Raises:
+        HwsimError: there is no such name, or the file cannot be read.
+    """
+    document = read(_file_of(name_or_file), _file_of)
+    for text in overrides:
+        path, _, value = text.partition("=")
+        document = override(document, path, value, f"--set device.{text}", _family_of(document).schema)
+    return document
+
+
+def device_of_document(document: Document) -> Device:
+    """The device that a document describes.
+
+    Raises:
+        HwsimError: the family is missing or unknown, or all that is wrong with the file.
+    """
+    family = _family_of(document)
+    return family.device(load(document, family.schema))
+
+
+def _family_of(document: Document) -> Family:
+    content = plain(document.root)
+    name = content.get("family") if isinstance(content, dict) else None
+    if name in _FAMILIES:
+        return _FAMILIES[name]
+    if isinstance(name, str):
+        raise HwsimError.unknown_name(document.source, "family", name, _FAMILIES)
+    raise HwsimError.at(document.source, "no family", "family: " + " or ".join(_FAMILIES))
+
+
+def find_device(name_or_file: str, overrides: Sequence[str] = ()) -> Device:
+    """The machine that a shipped name or a file means, with overrides.
+
+    Raises:
+        HwsimError: see `device_document` and `device_of_document`.
+    """
+    return device_of_document(device_document(name_or_file, overrides))

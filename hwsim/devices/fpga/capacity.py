@@ -1,0 +1,106 @@
+"""What the design needs of the chip and of off-chip memory, term by term, and what does not fit.
+
+Block memories: a BRAM holds 36 Kb, at most 72 bits wide and then 512 deep; a URAM 288 Kb, 72 bits wide and 4096 deep
+(AMD UG1273).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from hwsim.devices.fpga.layer import MambaLayer
+from hwsim.devices.fpga.load import Load
+from hwsim.devices.fpga.parameters import FpgaParameters, whole
+from hwsim.devices.fpga.traffic import beat_bits, input_bits
+from hwsim.errors import Infeasible
+from hwsim.formats import FORMATS
+
+__all__ = ["check_fabric", "check_memory", "fabric_terms"]
+
+BLOCK_WIDTH_BITS: Final = 72
+BRAM_DEPTH: Final = 512
+URAM_DEPTH: Final = 4096
+
+_LEVERS: Final[dict[str, tuple[str, ...]]] = {
+    "LUT": ("fewer token slots (linear.tp)", "fewer lanes (scan.lanes)", "multipliers in DSPs (linear.dsp_per_mac)"),
+    "DSP": ("fewer lanes (scan.lanes)", "fewer token slots (linear.tp)", "multipliers in LUTs (linear.lut_per_mac)"),
+    "BRAM": (
+        "a smaller tree",
+        "a smaller scan tile (scan.tile_channels)",
+        "a shallower weight FIFO (fifo.weight_beats)",
+    ),
+    "URAM": ("policy replay instead of cache", "a smaller batch", "fewer state bits"),
+}
+
+
+def _blocks(width_bits: int, depth: int, block_depth: int) -> int:
+    """Block memories of a buffer ``width_bits`` wide and ``depth`` words deep."""
+    return -(-width_bits // BLOCK_WIDTH_BITS) * -(-depth // block_depth)
+
+
+def fabric_terms(
+    p: FpgaParameters, layer: MambaLayer, load: Load, nodes: int, fifo_peak: int
+) -> Mapping[str, Mapping[str, float]]:
+    """Demand by resource and unit, for one load of a layer.
+
+    Args:
+        p: the machine.
+        layer: shape of the widest layer run.
+        load: what is run in one reading of the weights.
+        nodes: tree nodes in flight per sequence (1 without speculation).
+        fifo_peak: parent states live at once in the tree (0 without speculation).
+    """
+    macs = whole(p.linear.tp) * whole(p.linear.cip) * whole(p.linear.cop)
+    lanes, vector = whole(p.scan.lanes), whole(p.vector.lanes)
+    tile_bits = input_bits(p, whole(p.scan.tile_channels) * layer.d_state)
+    lane_bits = input_bits(p, lanes)
+    depth = -(-layer.state_elements // lanes)
+    copies = load.sequences * max(load.state.reads, load.state.writes)
+    replay_bits = layer.d_inner * FORMATS[p.formats.activations].bits
+    return {
+        "LUT": {
+            "linear core": macs * p.linear.lut_per_mac.value,
+            "scan lanes": lanes * p.scan.lut_per_lane.value,
+            "vector units": vector * p.vector.lut_per_lane.value,
+            "control and routing": p.fabric.lut.value,
+        },
+        "DSP": {
+            "linear core": macs * p.linear.dsp_per_mac.value,
+            "scan lanes": lanes * p.scan.dsp_per_lane.value,
+            "vector units": vector * p.vector.dsp_per_lane.value,
+            "control and routing": p.fabric.dsp.value,
+        },
+        "BRAM": {
+            "weight FIFO": _blocks(beat_bits(p), whole(p.fifo.weight_beats), BRAM_DEPTH),
+            "activation buffers": load.slots * -(-replay_bits // (BLOCK_WIDTH_BITS * BRAM_DEPTH)),
+            "parent-state FIFO": _blocks(lane_bits, fifo_peak * -(-tile_bits // lane_bits), BRAM_DEPTH)
+            if fifo_peak
+            else 0,
+            "conv inputs of tree nodes": -(
+                -input_bits(p, layer.conv_channels) * (nodes - 1) // (BLOCK_WIDTH_BITS * BRAM_DEPTH)
+            ),
+            "control and routing": p.fabric.bram.value,
+        },
+        "URAM": {"hidden state of a layer": _blocks(lane_bits, depth * copies, URAM_DEPTH)},
+    }
+
+
+def check_fabric(p: FpgaParameters, terms: Mapping[str, Mapping[str, float]]) -> Infeasible | None:
+    """None when every resource suffices, else the first that does not."""
+    have = {"LUT": p.part.lut, "DSP": p.part.dsp, "BRAM": p.part.bram, "URAM": p.part.uram}
+    for resource, parts in terms.items():
+        demand, bound = sum(parts.values()), have[resource].value
+        if demand > bound:
+            reason = f"{p.name} has too few {resource} blocks" if resource != "LUT" else f"{p.name} has too few LUTs"
+            return Infeasible(resource, demand, bound, resource, reason, dict(parts), _LEVERS[resource])
+    return None
+
+
+def check_memory(p: FpgaParameters, footprint: Mapping[str, float]) -> Infeasible | None:
+    """None when off-chip memory holds weights, states and saved inputs."""
+    demand, bound = sum(footprint.values()), p.memory.capacity.value
+    if demand <= bound:
+        return None
+    levers = ("a smaller batch", "policy replay instead of cache", "a smaller model or draft")
+    return Infeasible("DRAM", demand, bound, "bytes", f"{p.name} cannot hold the model off chip", footprint, levers)

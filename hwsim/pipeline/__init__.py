@@ -1,0 +1,11 @@
+"""What the command line and notebooks call: `simulate` a workload on a machine, or time one `kernel`.
+
+An answer is made left to right: the formats that the machine has, the passes of a step, their state plans and graphs,
+feasibility, schedule, and the books of time, bytes and energy.
+"""
+
+from hwsim.pipeline.question import Question
+from hwsim.pipeline.simulate import simulate
+from hwsim.pipeline.single import KernelResult, kernel
+
+__all__ = ["KernelResult", "Question", "kernel", "simulate"]

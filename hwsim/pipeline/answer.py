@@ -1,0 +1,169 @@
+"""From what a simulation found to the `Result` that a user reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hwsim.cost import add_counts, scale_counts
+from hwsim.pipeline.accounts import constants_of
+from hwsim.pipeline.question import RunPass, Simulated
+from hwsim.result import OpRow, PassRow, Result
+from hwsim.units import PICO
+from hwsim.workload.model import VitModel
+
+if TYPE_CHECKING:
+    from hwsim.pipeline.outcome import OpOutcome
+
+__all__ = ["answer_of"]
+
+_STATIC = "static"
+
+
+def answer_of(found: Simulated) -> Result:
+    """Put the books together: a step, and all the work asked (the prompt, then the steps)."""
+    device, workload, question = found.device, found.workload, found.question
+    clock = device.clock_hz
+    step_cycles, prompt_cycles = _cycles(found.passes), _cycles(found.prompt)
+    step_s, prompt_s = step_cycles / clock, prompt_cycles / clock
+    time_s = prompt_s + found.steps * step_s
+    energy = _over_all(found, lambda run: run.outcome.energy_pj)
+    energy_j_by = {**scale_counts(energy, PICO), _STATIC: device.static_power_w() * time_s}
+    energy_j = sum(energy_j_by.values())
+    macs = _over_all(found, lambda run: {"macs": sum(op.macs for op in run.outcome.ops)}).get("macs", 0.0)
+    fitted, assumed, set_by_user = constants_of(device, workload)
+    utilization = _utilization(found)
+    return Result(
+        workload=workload.name,
+        device=device.name,
+        family=device.family,
+        mapping=question.mapping,
+        phase=str(question.phase),
+        batch=question.batch or 1,
+        context=question.context or 0,
+        new_tokens=(question.new_tokens or 1) if found.step else 0,
+        clock_hz=clock,
+        cycles=round(time_s * clock),
+        time_s=time_s,
+        step_s=step_s,
+        step_cycles=step_cycles,
+        tokens_per_step=found.tokens_per_step,
+        **_rates(found, step_s, time_s, prompt_s, energy_j),
+        energy_j=energy_j,
+        energy_j_by=energy_j_by,
+        bound=max(utilization, key=lambda name: utilization[name]),
+        utilization=utilization,
+        bytes=_over_all(found, lambda run: run.outcome.bytes),
+        macs=macs,
+        memory_bytes=found.footprint,
+        speculative=_speculative(found),
+        formats={
+            "asked": dict(found.formats.asked),
+            "used": dict(found.formats.used),
+        },
+        ops=tuple(_op_rows(found, step_cycles)),
+        passes=tuple(_pass_row(found, run) for run in (*found.prompt, *found.passes)),
+        fitted=fitted,
+        assumed=assumed,
+        set_by_user=set_by_user,
+        notes=found.notes,
+        inputs=question.inputs,
+        roofs=device.roofs,
+    )
+
+
+def _cycles(passes: tuple[RunPass, ...]) -> int:
+    return sum(run.outcome.cycles for run in passes)
+
+
+def _over_all(found: Simulated, amounts: Any) -> dict[str, float]:
+    """Sum of a pass's amounts over all the work asked."""
+    prompt = add_counts(*(amounts(run) for run in found.prompt))
+    step = add_counts(*(amounts(run) for run in found.passes))
+    return add_counts(prompt, scale_counts(step, found.steps))
+
+
+def _rates(found: Simulated, step_s: float, time_s: float, prompt_s: float, energy_j: float) -> dict[str, float | None]:
+    """Tokens or images per second and per joule; a field that makes no sense here is None."""
+    batch = found.question.batch or 1
+    names = ("time_per_token_s", "tokens_per_s", "tokens_per_s_per_user", "images_per_s", "time_to_first_token_s")
+    rates: dict[str, float | None] = dict.fromkeys((*names, "tokens_per_j", "images_per_j"))
+    if isinstance(found.workload.model, VitModel):
+        rates |= {"images_per_s": batch / time_s, "images_per_j": batch / energy_j}
+        return rates
+    per_token = step_s / found.tokens_per_step
+    rates |= {
+        "time_per_token_s": per_token,
+        "tokens_per_s": batch / per_token,
+        "tokens_per_s_per_user": 1 / per_token,
+        "tokens_per_j": batch * found.steps * found.tokens_per_step / energy_j,
+    }
+    if found.prompt or found.step is None:
+        rates["time_to_first_token_s"] = prompt_s or step_s
+    return rates
+
+
+def _utilization(found: Simulated) -> dict[str, float]:
+    """Share of a step for which each resource is busy, in the machine's order of resources."""
+    busy = add_counts(*(run.outcome.busy_cycles for run in found.passes))
+    total = _cycles(found.passes)
+    return {resource.name: busy.get(resource.name, 0.0) / total for resource in found.device.resources}
+
+
+def _speculative(found: Simulated) -> Mapping[str, Any] | None:
+    """Nodes, tokens per step and the policies that were used; None when autoregressive."""
+    if found.step is None or not found.step.draft_passes:
+        return None
+    policies = {run.work.role: run.work.state.policy for run in found.passes}
+    return {
+        "nodes": found.step.verify_tokens,
+        "parents": list(found.step.tree.parents),
+        "tokens_per_step": found.tokens_per_step,
+        "policy": {"target": policies["verify"], "draft": policies["draft"]},
+        "draft": found.passes[0].model,
+        "draft_s": sum(run.outcome.cycles for run in found.passes if run.work.role == "draft") / found.device.clock_hz,
+        "verify_s": sum(run.outcome.cycles for run in found.passes if run.work.role == "verify")
+        / found.device.clock_hz,
+    }
+
+
+def _pass_row(found: Simulated, run: RunPass) -> PassRow:
+    work, outcome = run.work, run.outcome
+    time_s = outcome.cycles / found.device.clock_hz
+    policy = work.state.policy
+    return PassRow(work.role, run.model, work.tokens, work.batch, 1, outcome.cycles, time_s, policy, outcome.programs)
+
+
+def _op_rows(found: Simulated, step_cycles: int) -> list[OpRow]:
+    """Operators of a step, the draft's under their own name, longest first."""
+    clock = found.device.clock_hz
+    groups: dict[str, list[OpOutcome]] = {}
+    for run in found.passes:
+        prefix = "draft." if run.work.role == "draft" else ""
+        for op in run.outcome.ops:
+            groups.setdefault(prefix + op.name, []).append(op)
+    rows = [_op_row(name, parts, clock, step_cycles) for name, parts in groups.items()]
+    return sorted(rows, key=lambda row: (-row.time_s, -row.busy_s, row.name))
+
+
+def _op_row(name: str, parts: list[OpOutcome], clock: float, step_cycles: int) -> OpRow:
+    busy = add_counts(*(part.busy_cycles for part in parts))
+    critical = add_counts(*(part.extends_cycles for part in parts))
+    cycles = sum(critical.values())
+    deciding = critical if cycles else busy
+    resource = max(deciding, key=lambda each: deciding[each], default="none")
+    bound = "hidden" if not cycles else "memory" if resource == "memory" else "compute"
+    return OpRow(
+        name=name,
+        kind=parts[0].kind,
+        block=parts[0].block,
+        count=sum(part.count for part in parts),
+        time_s=cycles / clock,
+        cycles=cycles,
+        busy_s=busy.get(resource, 0.0) / clock,
+        resource=resource,
+        bytes=sum(sum(part.bytes.values()) for part in parts),
+        macs=sum(part.macs for part in parts),
+        bound=bound,
+        share=cycles / step_cycles,
+    )

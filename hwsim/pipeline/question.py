@@ -1,0 +1,76 @@
+"""What is asked, and what a simulation has found before it is put into an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hwsim.devices.base import FormatChoice, PassWork
+from hwsim.workload.model import Phase
+
+if TYPE_CHECKING:
+    from hwsim.devices.base import Device
+    from hwsim.pipeline.outcome import PassOutcome
+    from hwsim.workload.decoding import Step
+    from hwsim.workload.graph import Graph
+    from hwsim.workload.model import Workload
+
+__all__ = ["Question", "RunPass", "Simulated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a workload; None falls back to the workload's own ``run``.
+
+    Attributes:
+        phase: decode, prefill or inference (a whole request: prompt, then new tokens; or images of a ViT).
+        batch: sequences or images.
+        context: tokens before the new ones, or tokens of the prompt.
+        new_tokens: tokens to decode.
+        mapping: ``auto`` or a mapping file.
+        inputs: file -> sha256 of what was read, for the record.
+    """
+
+    phase: Phase | None = None
+    batch: int | None = None
+    context: int | None = None
+    new_tokens: int | None = None
+    mapping: str = "auto"
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunPass:
+    """A pass of a step that has been run: what ran, how often, and what came of it."""
+
+    model: str
+    work: PassWork
+    graph: Graph
+    outcome: PassOutcome
+    count: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """Everything that an answer is made of.
+
+    Attributes:
+        passes: passes of one step (draft levels, verification), or the one pass of a prefill or image batch.
+        prompt: the prefill of a whole request, if one was asked.
+        tokens_per_step: tokens of each sequence that a step yields.
+        steps: steps in all the work asked.
+        decoding: how tokens are produced here, None for prefill and images.
+    """
+
+    workload: Workload
+    device: Device
+    question: Question
+    formats: FormatChoice
+    passes: tuple[RunPass, ...]
+    prompt: tuple[RunPass, ...]
+    tokens_per_step: float
+    steps: float
+    step: Step | None
+    footprint: Mapping[str, float]
+    notes: tuple[str, ...]

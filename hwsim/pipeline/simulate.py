@@ -1,0 +1,185 @@
+"""`simulate`: formats the machine has, passes of a step, state plans, feasibility, schedule, answer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from hwsim.devices.base import FormatChoice, PassWork
+from hwsim.errors import HwsimError, Infeasible
+from hwsim.pipeline.answer import answer_of
+from hwsim.pipeline.outcome import run_pass
+from hwsim.pipeline.question import Question, RunPass, Simulated
+from hwsim.workload.builders import build
+from hwsim.workload.catalog import find_workload
+from hwsim.workload.decoding import Autoregressive, Speculative, Step, compose
+from hwsim.workload.model import Pass, Phase, VitModel, Workload
+
+if TYPE_CHECKING:
+    from hwsim.devices.base import Device
+    from hwsim.result import Result
+    from hwsim.workload.graph import Graph
+
+__all__ = ["simulate"]
+
+Planned: TypeAlias = "tuple[str, Graph, PassWork]"
+
+
+def simulate(workload: Workload, device: Device, question: Question | None = None) -> Result | Infeasible:
+    """Time, energy and limiter of a workload on a machine.
+
+    Raises:
+        HwsimError: the question makes no sense for the workload (a ViT has no decode phase).
+    """
+    asked = _complete(workload, question or Question())
+    formats, choice = device.formats(workload.formats)
+    adapted = replace(workload, formats=formats)
+    if asked.phase == "decode":
+        simulated = _decode(adapted, device, asked, choice)
+    elif asked.phase == "prefill" or isinstance(workload.model, VitModel):
+        simulated = _whole(adapted, device, asked, choice)
+    else:
+        simulated = _request(adapted, device, asked, choice)
+    return simulated if isinstance(simulated, Infeasible) else answer_of(simulated)
+
+
+def _complete(workload: Workload, question: Question) -> Question:
+    """The question with the workload's own values where the user gave none, checked for sense."""
+    run = workload.run
+    phase = question.phase or run.phase
+    is_vit = isinstance(workload.model, VitModel)
+    if is_vit and phase != "inference":
+        raise HwsimError.at("--phase", f"phase {phase} for {workload.name}, a vision model", "inference")
+    for name in ("batch", "context", "new_tokens"):
+        value = getattr(question, name)
+        least = 0 if name == "context" else 1
+        if value is not None and not least <= value <= 10**9:
+            raise HwsimError.at(f"--{name.replace('_', '-')}", str(value), f"a whole number from {least} to 10^9")
+    complete = replace(
+        question,
+        phase=phase,
+        batch=question.batch or run.batch,
+        context=run.context if question.context is None else question.context,
+        new_tokens=question.new_tokens or run.new_tokens,
+    )
+    if not is_vit and phase in ("prefill", "inference") and not complete.context:
+        raise HwsimError.at("--context", "a prompt of 0 tokens", "the tokens of the prompt, 1 or more")
+    return complete
+
+
+def _numbers(question: Question) -> tuple[int, int, int]:
+    """(batch, context, new_tokens) of a completed question."""
+    return question.batch or 1, question.context or 0, question.new_tokens or 1
+
+
+def _decode(workload: Workload, device: Device, question: Question, choice: FormatChoice) -> Simulated | Infeasible:
+    """Steps of decoding. The context grows as tokens come: costs are affine in it, so its mean stands for all."""
+    batch, context, new_tokens = _numbers(question)
+    decoding, notes = workload.decoding, list(choice.differences)
+    if isinstance(decoding, Speculative) and not device.verifies_trees:
+        notes.append(f"{device.name} cannot verify several tokens at once: runs autoregressively")
+        decoding = Autoregressive()
+    step = compose(decoding, batch, context + (new_tokens - 1) // 2)
+    planned = _planned(workload, device, decoding, step)
+    if isinstance(planned, Infeasible):
+        return planned
+    passes = _run_all(device, planned)
+    if isinstance(passes, Infeasible):
+        return passes
+    if workload.run.lm_head == "host":
+        notes.append("embedding, final norm and LM head run on the host, outside the time shown")
+    steps = new_tokens / step.tokens_per_step
+    footprint = device.footprint(tuple((graph, work) for _, graph, work in planned))
+    return Simulated(
+        workload, device, question, choice, passes, (), step.tokens_per_step, steps, step, footprint, tuple(notes)
+    )
+
+
+def _planned(
+    workload: Workload, device: Device, decoding: Autoregressive | Speculative, step: Step
+) -> list[Planned] | Infeasible:
+    """Graphs and state plans of the passes of one step, checked to fit together."""
+    head = workload.run.lm_head == "device"
+    tree = step.tree if isinstance(decoding, Speculative) else None
+    role = "verify" if tree else "decode"
+    verify = PassWork(role, step.verify_tokens, step.batch, step.context, tree=tree)  # type: ignore[arg-type]
+    graph = build(workload.model, workload.formats, Pass("decode", step.batch, step.verify_tokens, step.context, head))
+    planned: list[Planned] = []
+    if isinstance(decoding, Speculative):
+        unsupported = _unsupported(device, graph)
+        if unsupported:
+            return unsupported
+        kept = math.ceil(step.tokens_per_step - 1e-9)
+        planned += _planned_draft(workload, device, decoding, step, kept)
+        (verify,) = device.plan_state(graph, (verify,), decoding.policy.target, kept)
+    planned.append((workload.name, graph, verify))
+    bad = device.fits(tuple((graph, work) for _, graph, work in planned))
+    return bad or planned
+
+
+def _planned_draft(workload: Workload, device: Device, decoding: Speculative, step: Step, kept: int) -> list[Planned]:
+    """The draft's passes, one for each level of the tree."""
+    draft = find_workload(decoding.draft)
+    formats, _ = device.formats(draft.formats)
+    head = workload.run.lm_head == "device"
+    graphs = [
+        build(draft.model, formats, Pass("decode", step.batch, each.tokens, each.context, head))
+        for each in step.draft_passes
+    ]
+    works = tuple(
+        PassWork("draft", each.tokens, step.batch, each.context, each.level, step.tree) for each in step.draft_passes
+    )
+    works = device.plan_state(graphs[0], works, decoding.policy.draft, kept)
+    return [(draft.name, graph, work) for graph, work in zip(graphs, works, strict=True)]
+
+
+def _unsupported(device: Device, graph: Graph) -> Infeasible | None:
+    for op, _ in graph.distinct():
+        bad = device.supports(op)
+        if bad:
+            return bad
+    return None
+
+
+def _run_all(device: Device, planned: list[Planned]) -> tuple[RunPass, ...] | Infeasible:
+    """Every pass run, in order."""
+    passes: list[RunPass] = []
+    for model, graph, work in planned:
+        outcome = run_pass(device, graph, work)
+        if isinstance(outcome, Infeasible):
+            return outcome
+        passes.append(RunPass(model, work, graph, outcome))
+    return tuple(passes)
+
+
+def _whole(workload: Workload, device: Device, question: Question, choice: FormatChoice) -> Simulated | Infeasible:
+    """A prefill of the whole prompt, or a batch of images."""
+    batch, context, _ = _numbers(question)
+    is_vit = isinstance(workload.model, VitModel)
+    phase: Phase = "inference" if is_vit else "prefill"
+    tokens = 1 if is_vit else context
+    head = workload.run.lm_head == "device"
+    graph = build(workload.model, workload.formats, Pass(phase, batch, tokens, 0, head))
+    work = PassWork(phase, tokens, batch)
+    planned: list[Planned] = [(workload.name, graph, work)]
+    bad = _unsupported(device, graph) or device.fits(((graph, work),))
+    if bad:
+        return bad
+    passes = _run_all(device, planned)
+    if isinstance(passes, Infeasible):
+        return passes
+    footprint = device.footprint(((graph, work),))
+    notes = tuple(choice.differences)
+    return Simulated(workload, device, question, choice, passes, (), float(tokens), 1.0, None, footprint, notes)
+
+
+def _request(workload: Workload, device: Device, question: Question, choice: FormatChoice) -> Simulated | Infeasible:
+    """A whole request: the prompt's prefill, then the new tokens."""
+    prompt = _whole(workload, device, replace(question, phase="prefill"), choice)
+    if isinstance(prompt, Infeasible):
+        return prompt
+    decode = _decode(workload, device, replace(question, phase="decode"), choice)
+    if isinstance(decode, Infeasible):
+        return decode
+    return replace(decode, question=question, prompt=prompt.passes)

@@ -1,0 +1,1 @@
+"""What papers claim, and the runner that holds the simulator against it."""

@@ -1,0 +1,131 @@
+"""A paper's catalogue: what it published, where that was read, and which predictor stands against it.
+
+A file of `hwsim/published/` in YAML:
+
+    paper: lightmamba                    # the name that a user types
+    title: "LightMamba: ..."
+    reference: arXiv 2502.15260
+    rows:
+      - id: vck190-tokens-per-s          # unique in the file
+        claim: Mamba-2 2.7B, W4A4, decode on VCK190
+        published: 7.21
+        unit: tokens/s
+        source: PKU-SEC-Lab/LightMamba, README.md, results table
+        read: repository                 # paper | repository | third-party | derived | memory
+        expected: reproduced             # reproduced | trend | not_reproduced | inputs_not_published
+        tolerance: 0.01                  # relative; with `reproduced` only
+        why: what the verdict rests on, or what is missing
+        predict:
+          by: decode_tokens_per_s        # a name of the table of predictors
+          with: {device: vck190, workload: mamba-ar}
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from hwsim.errors import HwsimError
+from hwsim.spec import Positive, Refused, load, read
+
+__all__ = ["Argument", "Expected", "Paper", "PaperRow", "Predict", "find_paper", "paper_names"]
+
+Expected: TypeAlias = Literal["reproduced", "trend", "not_reproduced", "inputs_not_published"]
+Read: TypeAlias = Literal["paper", "repository", "third-party", "derived", "memory"]
+Argument: TypeAlias = str | float | bool | tuple[float, ...] | tuple[str, ...]
+
+_FOLDER: Final = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True, slots=True)
+class Predict:
+    """How the simulator's figure is made.
+
+    Attributes:
+        by: the predictor's name.
+        arguments: what it is called with.
+    """
+
+    by: str
+    arguments: dict[str, Argument] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PaperRow:
+    """One published figure.
+
+    Attributes:
+        id: unique in its paper.
+        claim: what was measured, in a line.
+        published: the figure, in ``unit``.
+        unit: its unit; ``x`` for a ratio.
+        source: where the figure stands.
+        read: how it was read.
+        expected: what the simulator is expected to do. ``reproduced``: it must land within ``tolerance``.
+        why: what the verdict rests on, or what is missing.
+        predict: how the simulator's figure is made.
+        tolerance: relative; exactly with ``reproduced``.
+    """
+
+    id: str
+    claim: str
+    published: float
+    unit: str
+    source: str
+    read: Read
+    expected: Expected
+    why: str
+    predict: Predict
+    tolerance: Annotated[float, Positive] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.expected == "reproduced") != (self.tolerance is not None):
+            raise Refused("", "a tolerance exactly where expected is reproduced", at="tolerance")
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A paper and its rows.
+
+    Attributes:
+        paper: the name that a user types.
+        title: its title.
+        reference: where it is found.
+        rows: its figures, in the order in which they are shown.
+        note: what a reader should know of all rows.
+    """
+
+    paper: str
+    title: str
+    reference: str
+    rows: tuple[PaperRow, ...]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        ids = [row.id for row in self.rows]
+        for place, name in enumerate(ids):
+            if name in ids[:place]:
+                raise Refused("", "an id that no other row has", at=f"rows[{place}].id")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {**asdict(self), "rows": [asdict(row) for row in self.rows]}
+
+
+def paper_names() -> tuple[str, ...]:
+    """Names of the papers that ship, sorted."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
+
+
+def find_paper(name_or_file: str) -> Paper:
+    """The paper of a shipped name or a file.
+
+    Raises:
+        HwsimError: there is none, or all that is wrong in it.
+    """
+    if "/" in name_or_file or name_or_file.endswith((".yaml", ".yml")):
+        return load(read(name_or_file), Paper)
+    if name_or_file not in paper_names():
+        raise HwsimError.unknown_name("paper", "paper", name_or_file, paper_names())
+    return load(read(_FOLDER / f"{name_or_file}.yaml"), Paper)

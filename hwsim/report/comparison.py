@@ -1,0 +1,69 @@
+"""The table of `compare`: machines side by side, those that cannot run the workload with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hwsim.analysis.compare import Entry
+from hwsim.errors import Infeasible
+from hwsim.report.answer import decoding_words, format_words
+from hwsim.report.table import Block, Bullets, Column, Heading, Table, number
+from hwsim.result import Result
+from hwsim.units import format_seconds, format_si
+
+__all__ = ["comparison_blocks"]
+
+_COLUMNS = (
+    Column("machine"),
+    Column("weights used"),
+    Column("decoding"),
+    Column("phase"),
+    Column("per token", "right"),
+    Column("step", "right"),
+    Column("tokens/s", "right"),
+    Column("images/s", "right"),
+    Column("J/token", "right"),
+    Column("J/image", "right"),
+    Column("bound"),
+)
+
+
+def comparison_blocks(workload: str, entries: Sequence[Entry]) -> list[Block]:
+    """A row per machine in the order asked, then the departures from the formats asked, then who leans on what."""
+    blocks: list[Block] = [Heading(f"{workload} on {len(entries)} machine{'s' if len(entries) != 1 else ''}")]
+    blocks.append(Table(_COLUMNS, tuple(_row(entry) for entry in entries)))
+    cannot = [f"{e.device}: {e.answer}" for e in entries if isinstance(e.answer, Infeasible)]
+    results = [entry.answer for entry in entries if isinstance(entry.answer, Result)]
+    departures = [f"{result.device} runs {words}" for result in results if (words := format_words(result))]
+    leaning = [
+        f"{r.device}: {len(r.fitted)} fitted, {len(r.assumed)} assumed" for r in results if r.fitted or r.assumed
+    ]
+    for title, items in (
+        ("Cannot run it", cannot),
+        ("Number formats that differ from what was asked", departures),
+        ("Constants without a datasheet (hwsim simulate names them)", leaning),
+    ):
+        if items:
+            blocks += [Heading(title), Bullets(tuple(items))]
+    return blocks
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    """One machine."""
+    answer = entry.answer
+    if isinstance(answer, Infeasible):
+        return (entry.device, *[""] * (len(_COLUMNS) - 2), f"cannot: {answer.resource}")
+    per_token, per_image = answer.tokens_per_j, answer.images_per_j
+    return (
+        answer.device,
+        str(answer.formats.get("used", {}).get("weights", "")),
+        decoding_words(answer),
+        answer.phase,
+        "" if answer.time_per_token_s is None else format_seconds(answer.time_per_token_s),
+        format_seconds(answer.step_s),
+        number(answer.tokens_per_s),
+        number(answer.images_per_s),
+        "" if not per_token else format_si(1 / per_token, "J"),
+        "" if not per_image else format_si(1 / per_image, "J"),
+        answer.bound,
+    )

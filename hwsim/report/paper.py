@@ -1,0 +1,69 @@
+"""What `paper` says: published, predicted, error, verdict, and the constants that each row leans on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table, number
+
+if TYPE_CHECKING:
+    from hwsim.published.model import Paper
+    from hwsim.published.runner import PaperResult
+
+__all__ = ["paper_result_blocks"]
+
+
+def paper_result_blocks(paper: Paper, results: tuple[PaperResult, ...]) -> list[Block]:
+    """A paper's rows as a table, then the reason behind each verdict, then the constants leaned on."""
+    columns = (
+        Column("row"),
+        Column("claim"),
+        Column("published", "right"),
+        Column("predicted", "right"),
+        Column("error", "right"),
+        Column("verdict"),
+    )
+    blocks: list[Block] = [Heading(f"{paper.paper}: {paper.title}"), Paragraph(paper.reference)]
+    if paper.note:
+        blocks.append(Paragraph(paper.note))
+    blocks.append(Table(columns, tuple(_row(each) for each in results)))
+    blocks += [Heading("Why"), Bullets(tuple(_why(each) for each in results))]
+    leaning = tuple(text for each in results if (text := _leaning(each)))
+    return blocks + ([Heading("Constants that the rows lean on"), Bullets(leaning)] if leaning else [])
+
+
+def _row(each: PaperResult) -> tuple[str, ...]:
+    row, said = each.row, each.prediction
+    return (
+        row.id,
+        row.claim,
+        _figure(row.published, row.unit),
+        "" if said.value is None else _figure(said.value, said.unit),
+        "" if each.error is None else f"{100 * each.error:+.2f} %",
+        each.verdict,
+    )
+
+
+def _figure(value: float, unit: str) -> str:
+    """A figure with its unit: ``2.85x``, ``7.21 tokens/s``."""
+    return f"{number(value)}x" if unit == "x" else f"{number(value)} {unit}"
+
+
+def _why(each: PaperResult) -> str:
+    """Source, tolerance, reason, and what was predicted where that is another quantity."""
+    row = each.row
+    within = "" if row.tolerance is None else f" (tolerance {100 * row.tolerance:g} %)"
+    words = f" Predicted: {each.prediction.words}." if each.prediction.words else ""
+    return f"{row.id}{within}: {row.why.rstrip('.')}.{words} Published in: {row.source} ({row.read})."
+
+
+def _leaning(each: PaperResult) -> str:
+    """The row with its fitted and assumed constants that enter times; those of energies where energy is claimed."""
+    energy = each.row.unit.endswith("/J") or "energy" in each.row.claim.lower()
+    enters = ("time", "energy") if energy else ("time",)
+    kinds = {
+        kind: [c.path for c in each.prediction.constants if c.kind == kind and c.enters in enters]
+        for kind in ("fitted", "assumed")
+    }
+    parts = [f"{kind} {', '.join(paths)}" for kind, paths in kinds.items() if paths]
+    return f"{each.row.id}: {'; '.join(parts)}" if parts else ""

@@ -1,0 +1,20 @@
+"""Builders: a model, its formats and a pass make a graph."""
+
+from __future__ import annotations
+
+from hwsim.workload.builders import hybrid, mamba, transformer, vit
+from hwsim.workload.graph import Graph
+from hwsim.workload.model import Formats, HybridModel, Mamba1Model, Mamba2Model, Model, Pass, TransformerModel
+
+__all__ = ["build"]
+
+
+def build(model: Model, formats: Formats, pass_: Pass) -> Graph:
+    """The graph of one pass of any model."""
+    if isinstance(model, Mamba1Model | Mamba2Model):
+        return mamba.build(model, formats, pass_)
+    if isinstance(model, TransformerModel):
+        return transformer.build(model, formats, pass_)
+    if isinstance(model, HybridModel):
+        return hybrid.build(model, formats, pass_)
+    return vit.build(model, formats, pass_)

@@ -1,0 +1,204 @@
+"""The parts of a transformer layer: attention, MLP, mixture of experts; each with its norm and residual addition.
+
+Ops carry the names of the weights in the published checkpoints: q_proj, k_proj, v_proj (or one qkv_proj), o_proj,
+gate_proj, up_proj, down_proj.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from hwsim.workload.builders.body import Body, Source, linear, normed, residual
+from hwsim.workload.model import Formats, Pass
+from hwsim.workload.op import Op, Operand
+from hwsim.workload.ops import attention, elementwise, embedding, softmax
+
+__all__ = ["AttentionShape", "MlpShape", "MoeShape", "add_attention", "add_mlp", "add_moe", "experts_touched"]
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionShape:
+    """Shape of an attention block (fields as :class:`hwsim.workload.model.TransformerModel`)."""
+
+    d_model: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    norm: str = "rmsnorm"
+    rope: bool = True
+    qkv_bias: bool = False
+    output_bias: bool = False
+    fused_qkv: bool = False
+    qk_norm: bool = False
+    window: int = 0
+    causal: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class MlpShape:
+    """Shape of an MLP block (fields as :class:`hwsim.workload.model.TransformerModel`)."""
+
+    d_model: int
+    d_ff: int
+    norm: str = "rmsnorm"
+    gated: bool = True
+    activation: str = "silu"
+    bias: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MoeShape:
+    """Shape of a mixture of experts, each of them a gated MLP."""
+
+    d_model: int
+    d_ff: int
+    experts: int
+    per_token: int
+    norm: str = "rmsnorm"
+    activation: str = "silu"
+
+
+def add_attention(body: Body, shape: AttentionShape, formats: Formats, pass_: Pass, stream: Source) -> str:
+    """Add an attention block to a layer; returns the name of its last op.
+
+    What produces keys and values writes them to the cache; attention reads the whole cache, the new positions included.
+    Rotary embedding of queries and keys is one op, as in the libraries' kernels.
+    """
+    rows, block = pass_.rows, "attention"
+    q_width, kv_width = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    body.add("attn_norm", block, normed(shape.norm, rows, shape.d_model, formats), x=stream)
+    q, k, v = _project(body, shape, formats, rows)
+    if shape.qk_norm:
+        q = body.add("q_norm", block, _head_norm(rows, shape.heads, shape.head_dim, formats), x=q)
+        k = body.add("k_norm", block, _head_norm(rows, shape.kv_heads, shape.head_dim, formats), x=k)
+    if shape.rope:
+        body.add("rope", block, _rope(rows, q_width, kv_width, formats), q=q, k=k)
+        q, k = ("rope", 0, q_width), ("rope", q_width, q_width + kv_width)
+    causal_phase = "decode" if pass_.phase == "decode" else "prefill"
+    core = attention(
+        causal_phase if shape.causal else "bidirectional",
+        pass_.batch,
+        shape.heads,
+        shape.kv_heads,
+        pass_.tokens,
+        pass_.context + pass_.tokens,
+        shape.head_dim,
+        formats.activations,
+        formats.kv_format if shape.causal else formats.activations,
+        shape.window,
+    )
+    body.add("attention", block, core, q=q, k=k, v=v)
+    out = linear(rows, shape.d_model, q_width, formats, shape.output_bias)
+    body.add("o_proj", block, out, a="attention")
+    return body.add("attn_residual", block, residual(rows, shape.d_model, formats), x="o_proj", y=stream)
+
+
+def _project(body: Body, shape: AttentionShape, formats: Formats, rows: int) -> tuple[Source, Source, Source]:
+    """Add the query, key and value projections; returns where each comes out."""
+    q_width, kv_width = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    if shape.fused_qkv:
+        fused = linear(rows, q_width + 2 * kv_width, shape.d_model, formats, shape.qkv_bias)
+        name = body.add("qkv_proj", "attention", fused, a="attn_norm")
+        middle = q_width + kv_width
+        return (name, 0, q_width), (name, q_width, middle), (name, middle, middle + kv_width)
+    for name, width in (("q_proj", q_width), ("k_proj", kv_width), ("v_proj", kv_width)):
+        body.add(name, "attention", linear(rows, width, shape.d_model, formats, shape.qkv_bias), a="attn_norm")
+    return "q_proj", "k_proj", "v_proj"
+
+
+def _head_norm(rows: int, heads: int, head_dim: int, formats: Formats) -> Op:
+    """A norm of every head on its own: rows x heads rows of head_dim; edges see it as rows x (heads * head_dim)."""
+    op = normed("rmsnorm", rows * heads, head_dim, formats)
+    return replace(op, attributes=op.attributes.replace(heads=heads))
+
+
+def _rope(rows: int, q_width: int, kv_width: int, formats: Formats) -> Op:
+    """Rotary embedding of queries and keys; the output holds both, queries first."""
+    op = elementwise("rope", rows, q_width + kv_width, formats.activations)
+    row, format_ = (("tokens", 1),), formats.activations
+    q = Operand("q", "activation", (row, (("q_width", 1),)), format_)
+    k = Operand("k", "activation", (row, (("kv_width", 1),)), format_)
+    return replace(op, dims=op.dims.replace(q_width=q_width, kv_width=kv_width), operands=(q, k, op.output))
+
+
+def add_mlp(body: Body, shape: MlpShape, formats: Formats, pass_: Pass, stream: Source) -> str:
+    """Add an MLP block to a layer; returns the name of its last op."""
+    rows, d, inner, block = pass_.rows, shape.d_model, shape.d_ff, "mlp"
+    body.add("mlp_norm", block, normed(shape.norm, rows, d, formats), x=stream)
+    if shape.gated:
+        body.add("gate_proj", block, linear(rows, inner, d, formats, shape.bias), a="mlp_norm")
+    body.add("up_proj", block, linear(rows, inner, d, formats, shape.bias), a="mlp_norm")
+    _activate(body, block, shape.gated, shape.activation, rows, inner, formats)
+    body.add("down_proj", block, linear(rows, d, inner, formats, shape.bias), a="mlp_act")
+    return body.add("mlp_residual", block, residual(rows, d, formats), x="down_proj", y=stream)
+
+
+def _activate(body: Body, block: str, gated: bool, activation: str, rows: int, width: int, formats: Formats) -> None:
+    op = elementwise(f"{activation}_mul" if gated else activation, rows, width, formats.activations)
+    inputs: dict[str, Source] = {"gate": "gate_proj", "up": "up_proj"} if gated else {"x": "up_proj"}
+    body.add("mlp_act", block, op, **inputs)
+
+
+def add_moe(body: Body, shape: MoeShape, formats: Formats, pass_: Pass, stream: Source) -> str:
+    """Add a mixture of experts to a layer; returns the name of its last op.
+
+    Every token visits ``per_token`` experts, so the products have rows * per_token rows. Of the weights, those of the
+    experts that some token visits are read (:func:`experts_touched`); all of them are parameters.
+    """
+    rows, d, inner, block = pass_.rows, shape.d_model, shape.d_ff, "moe"
+    picked = shape.per_token
+    body.add("mlp_norm", block, normed(shape.norm, rows, d, formats), x=stream)
+    body.add("router", block, linear(rows, shape.experts, d, formats), a="mlp_norm")
+    body.add("router_softmax", block, softmax(rows, shape.experts, dtype=formats.activations), x="router")
+    topk = elementwise("topk", rows, picked, formats.activations, read_elems=shape.experts)
+    body.add("router_topk", block, topk, x="router_softmax")
+    body.add("dispatch", block, _dispatch(rows, picked, d, formats), table="mlp_norm", choice="router_topk")
+    for name in ("gate_proj", "up_proj"):
+        body.add(name, block, _expert_linear(rows, inner, d, shape, formats), a="dispatch")
+    _activate(body, block, True, shape.activation, rows * picked, inner, formats)
+    body.add("down_proj", block, _expert_linear(rows, d, inner, shape, formats), a="mlp_act")
+    combine = _combine(rows, picked, d, formats)
+    body.add("combine", block, combine, x="down_proj", weights="router_topk")
+    return body.add("mlp_residual", block, residual(rows, d, formats), x="combine", y=stream)
+
+
+def experts_touched(experts: int, per_token: int, tokens: int) -> int:
+    """Distinct experts that ``tokens`` tokens visit, each choosing ``per_token`` at random, to the nearest integer.
+
+    A token misses a given expert with probability 1 - per_token/experts, so the expected number is
+    ``experts * (1 - (1 - per_token/experts) ** tokens)``: exactly ``per_token`` for one token, in the limit all.
+    Trained routers are close to balanced (arXiv 2401.04088 section 5), so real batches touch slightly fewer.
+    """
+    expected = experts * (1 - (1 - per_token / experts) ** tokens)
+    return min(experts, max(per_token, int(expected + 0.5)))
+
+
+def _expert_linear(rows: int, n: int, k: int, shape: MoeShape, formats: Formats) -> Op:
+    """One product over the rows of all experts; the dimension ``expert`` numbers the weight matrices that are read."""
+    op = linear(rows * shape.per_token, n, k, formats)
+    a, b, out = op.operands
+    experts = replace(b, axes=((("expert", 1),), *b.axes[1:]), resident=shape.experts * n * k)
+    touched = experts_touched(shape.experts, shape.per_token, rows)
+    attributes = op.attributes.replace(experts=shape.experts)
+    return replace(op, dims=op.dims.replace(expert=touched), operands=(a, experts, out), attributes=attributes)
+
+
+def _dispatch(rows: int, picked: int, width: int, formats: Formats) -> Op:
+    """A copy of each row for each expert that it visits."""
+    op = embedding(rows, width, rows, formats.activations, learned=False)
+    table, out = op.operands
+    copies = ((("tokens", picked), ("picked", 1)), (("width", 1),))
+    choice = Operand("choice", "activation", ((("tokens", 1),), (("picked", 1),)), formats.activations)
+    operands = (replace(table, axes=copies), choice, replace(out, axes=copies))
+    return replace(op, dims=op.dims.replace(picked=picked), operands=operands)
+
+
+def _combine(rows: int, picked: int, width: int, formats: Formats) -> Op:
+    """The weighted sum of the rows that the experts gave back for each token."""
+    op = elementwise("weighted_sum", rows, width, formats.activations)
+    copies = ((("tokens", picked), ("picked", 1)), (("width", 1),))
+    x = Operand("x", "activation", copies, formats.activations)
+    weights = Operand("weights", "activation", ((("tokens", 1),), (("picked", 1),)), formats.activations)
+    attributes = op.attributes.replace(ops_per_element=2 * picked)
+    dims = op.dims.replace(picked=picked)
+    return replace(op, dims=dims, operands=(x, weights, op.output), attributes=attributes)

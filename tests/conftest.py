@@ -1,0 +1,55 @@
+"""What every test may lean on: golden files, bounded hypothesis runs, and a numba cache of its own for each worker."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+GOLDEN_FILES = Path(__file__).resolve().parent / "golden_files"
+
+# Before anything imports numba. Two processes that compile different signatures of one function into one folder can
+# overwrite each other's entry, so each xdist worker keeps its own; it stays warm from run to run.
+os.environ.setdefault(
+    "NUMBA_CACHE_DIR", str(ROOT / ".pytest_cache" / "numba" / os.environ.get("PYTEST_XDIST_WORKER", "main"))
+)
+
+# Shared cores make single examples slow at times, which says nothing about the code: no deadline, no too_slow.
+settings.register_profile("dev", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("dev"), max_examples=80, derandomize=True, database=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the switch that rewrites golden files."""
+    parser.addoption(
+        "--update-golden", action="store_true", help="write tests/golden_files/ anew from what the tests produce"
+    )
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with `tests/golden_files/NAME`: `golden("simulate_mamba.txt", text)`."""
+    update = bool(request.config.getoption("--update-golden"))
+
+    def compare(name: str, text: str) -> None:
+        path = GOLDEN_FILES / name
+        if update:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            return
+        if not path.exists():
+            pytest.fail(f"no golden file {path.relative_to(ROOT)}: read the text, then run pytest --update-golden")
+        expected = path.read_text(encoding="utf-8")
+        if text != expected:
+            lines = difflib.unified_diff(
+                expected.splitlines(), text.splitlines(), f"{name} (expected)", f"{name} (got)", lineterm=""
+            )
+            pytest.fail("\n".join([*lines, "pytest --update-golden accepts the new text"]), pytrace=False)
+
+    return compare

@@ -1,0 +1,296 @@
+"""Builders against published totals, and the wiring of each family."""
+
+from collections import Counter
+from itertools import combinations, product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwsim.workload.builders import build
+from hwsim.workload.builders.layers import experts_touched
+from hwsim.workload.catalog import find_workload
+from hwsim.workload.model import (
+    Formats,
+    HybridModel,
+    Mamba1Model,
+    Mamba2Model,
+    Pass,
+    TransformerModel,
+    VitModel,
+)
+from hwsim.workload.summary import summary
+
+# Parameters, linear MACs per token in the layers, scan-state elements of all layers.
+MAMBA = {
+    "mamba2-130m": (128_989_632, 90_095_616, 4_718_592),
+    "mamba2-370m": (368_346_624, 316_145_664, 12_582_912),
+    "mamba2-780m": (780_161_280, 701_890_560, 18_874_368),
+    "mamba2-1.3b": (1_343_757_312, 1_239_416_832, 25_165_824),
+    "mamba2-2.7b": (2_702_599_680, 2_571_632_640, 41_943_040),
+    "mamba-130m": (129_135_360, 89_653_248, 589_824),
+    "mamba-370m": (371_516_416, 317_718_528, 1_572_864),
+    "mamba-790m": (793_204_224, 712_507_392, 2_359_296),
+    "mamba-1.4b": (1_372_178_432, 1_264_582_656, 3_145_728),
+    "mamba-2.8b": (2_768_345_600, 2_631_925_760, 5_242_880),
+}
+
+# Published totals. Llama, Mistral, Mixtral and Qwen: element counts of the safetensors files on Hugging Face.
+# GPT-2: the parameter count of the Hugging Face model. ViT: num_params of torchvision's weights.
+# DeiT: timm's counts. Jamba: half of its bf16 safetensors' total_size, known from memory only.
+PARAMETERS = {
+    "gpt2": 124_439_808,
+    "llama-2-7b": 6_738_415_616,
+    "llama-2-13b": 13_015_864_320,
+    "llama-2-70b": 68_976_648_192,
+    "llama-3-8b": 8_030_261_248,
+    "llama-3-70b": 70_553_706_496,
+    "mistral-7b": 7_241_732_096,
+    "qwen3-8b": 8_190_735_360,
+    "mixtral-8x7b": 46_702_792_704,
+    "jamba": 51_570_323_328,
+    "vit-b-16": 86_567_656,
+    "vit-l-16": 304_326_632,
+    "deit-t": 5_717_416,
+    "deit-s": 22_050_664,
+    "deit-b": 86_567_656,
+}
+
+TINY = {
+    "mamba1": Mamba1Model(d_model=64, layers=2, vocab=96),
+    "mamba2": Mamba2Model(d_model=64, layers=2, vocab=96, d_state=16, head_dim=16, groups=2, chunk=4),
+    "transformer": TransformerModel(d_model=64, layers=2, heads=4, kv_heads=2, d_ff=96, vocab=96),
+    "qk_norm": TransformerModel(64, 2, 4, 2, 96, 96, head_dim=32, qk_norm=True, window=8),
+    "gpt": TransformerModel(
+        64, 2, 4, 4, 96, 96, norm="layernorm", mlp="plain", activation="gelu", position="learned", max_positions=32,
+        attention_bias=True, output_bias=True, mlp_bias=True, fused_qkv=True, tied_head=True,
+    ),
+    "moe": TransformerModel(64, 2, 4, 2, 96, 96, experts=4, experts_per_token=2),
+    "hybrid": HybridModel(
+        64, 4, 4, 2, 96, 96, pattern=("mamba1", "attention", "mamba2", "mamba2"),
+        mlp_pattern=("mlp", "moe", "none", "mlp"), experts=4, experts_per_token=1, ssm_norms=True,
+        position="none", ssm_head_dim=16,
+    ),
+}  # fmt: skip
+PASSES = (Pass("decode", 2, 1, 7), Pass("decode", 1, 5, 3), Pass("prefill", 2, 6), Pass("prefill", 1, 1))
+
+
+@pytest.mark.parametrize("name", MAMBA)
+def test_mamba_checkpoints(name):
+    """Parameters, linear MACs per token and state elements equal the published table to the unit."""
+    found = summary(find_workload(name))
+    assert (found.parameters, found.linear_macs_body, found.scan_state_elements) == MAMBA[name]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters(name):
+    """Parameter totals equal the published ones to the unit."""
+    assert summary(find_workload(name)).parameters == PARAMETERS[name]
+
+
+def test_head_macs_of_mamba():
+    """The head is vocabulary x d_model: 43 % of the 130M's layers."""
+    assert summary(find_workload("mamba2-2.7b")).head_macs == 128_737_280
+    assert summary(find_workload("mamba2-130m")).head_macs == 38_621_184
+
+
+def test_vit_macs_are_torchvisions():
+    """torchvision states 17.56 G and 61.55 G multiply-adds for ViT-B/16 and ViT-L/16 (rounded to two decimals)."""
+    assert round(summary(find_workload("vit-b-16")).macs / 1e9, 2) == 17.56
+    assert round(summary(find_workload("vit-l-16")).macs / 1e9, 2) == 61.55
+
+
+def test_apriel_has_about_fifteen_billion():
+    """The paper gives 15B; the shapes are partly assumed, so the total is held to 10 %."""
+    assert summary(find_workload("apriel-h1")).parameters == pytest.approx(15e9, rel=0.10)
+
+
+@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("pass_", PASSES, ids=str)
+def test_every_activation_is_fed(name, pass_):
+    """All activation and cache operands have a producer (token ids are no operand), and ids are unique."""
+    graph = build(TINY[name], Formats(), pass_)
+    for op in graph:
+        expected = {operand.name for operand in op.operands if operand.role in ("activation", "cache")}
+        assert {edge.operand for edge in graph.edges_into(op.id)} == expected, op.id
+    assert max(Counter(op.id for op in graph).values()) == 1
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_every_output_is_used(name):
+    """Nothing is computed for nothing: all ops but the head feed another."""
+    graph = build(TINY[name], Formats(), PASSES[0])
+    assert [op.id for op in graph if not graph.successors(op.id)] == ["lm_head"]
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_parameters_do_not_depend_on_the_pass(name):
+    """A model has the parameters it has, whatever runs."""
+    assert len({build(TINY[name], Formats(), each).totals.parameters for each in PASSES}) == 1
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_linear_macs_grow_with_tokens(name):
+    """In the layers, matrix-product MACs are proportional to the tokens."""
+    one, many = (build(TINY[name], Formats(), Pass("decode", 1, tokens, 4)) for tokens in (1, 6))
+    macs = [sum(op.macs for op in graph if op.kind == "gemm") for graph in (one, many)]
+    assert macs[1] == 6 * macs[0]
+
+
+def test_mamba2_layer():
+    """Names, order and column slices of a Mamba-2 layer: [z, x, B, C, dt] with the convolution over x, B, C."""
+    graph = build(TINY["mamba2"], Formats(), PASSES[0])
+    names = [op.name for op in graph if op.layer == 0]
+    assert names == ["norm", "in_proj", "conv1d", "dt_softplus", "scan", "gated_norm", "out_proj", "residual"]
+    inner, shared, heads = 128, 2 * 16, 8
+    slices = {
+        (edge.consumer.split(".")[-1], edge.operand): edge.columns
+        for edge in graph.edges
+        if "layers.0" in edge.consumer
+    }
+    assert slices["gated_norm", "z"] == (0, inner)
+    assert slices["conv1d", "x"] == (inner, 2 * inner + 2 * shared)
+    assert slices["dt_softplus", "x"] == (2 * inner + 2 * shared, 2 * inner + 2 * shared + heads)
+    assert (slices["scan", "x"], slices["scan", "B"], slices["scan", "C"]) == (
+        (0, inner),
+        (inner, inner + shared),
+        (inner + shared, inner + 2 * shared),
+    )
+    assert graph.op("layers.0.in_proj").dims["n"] == 2 * inner + 2 * shared + heads
+
+
+def test_mamba1_layer():
+    """Names and order of a Mamba-1 layer; dt, B and C come out of x_proj."""
+    graph = build(TINY["mamba1"], Formats(), PASSES[0])
+    names = [op.name for op in graph if op.layer == 1]
+    assert names == [
+        "norm", "in_proj", "conv1d", "x_proj", "dt_proj", "dt_softplus", "scan", "gate", "out_proj", "residual",
+    ]  # fmt: skip
+    assert [edge.columns for edge in graph.edges_into("layers.1.scan")] == [None, (4, 20), (20, 36), None]
+    assert graph.edges_into("layers.1.dt_proj")[0].columns == (0, 4)
+
+
+def test_outside_the_layers():
+    """Embedding before, final norm and head behind; learned positions are added."""
+    assert [op.name for op in build(TINY["mamba2"], Formats(), PASSES[0]) if op.layer is None] == [
+        "embedding", "final_norm", "lm_head",
+    ]  # fmt: skip
+    assert [op.name for op in build(TINY["gpt"], Formats(), PASSES[0]) if op.layer is None] == [
+        "embedding", "position_embedding", "position_add", "final_norm", "lm_head",
+    ]  # fmt: skip
+
+
+def test_prefill_computes_the_last_logits_only():
+    """The head of a prefill has one row per sequence; a verification has one per node."""
+    assert build(TINY["mamba2"], Formats(), Pass("prefill", 2, 6)).op("lm_head").dims["m"] == 2
+    assert build(TINY["mamba2"], Formats(), Pass("decode", 2, 6)).op("lm_head").dims["m"] == 12
+
+
+def test_tied_head_owns_no_parameters():
+    """A tied head reads the embedding's table and adds no parameters of its own."""
+    head = build(TINY["gpt"], Formats(), PASSES[0]).op("lm_head")
+    assert (head.parameters, head.weight_bytes) == (0, 0)
+    assert head.bytes_by_role["weight"] == 2 * 64 * 96
+
+
+def test_state_is_moved_once_whatever_the_tokens():
+    """Thirteen nodes verified in one pass read and write the state once."""
+    one, many = (build(TINY["mamba2"], Formats(), Pass("decode", 1, tokens)) for tokens in (1, 13))
+    assert one.totals.bytes_by_role["state"] == many.totals.bytes_by_role["state"]
+
+
+def test_cache_grows_with_the_context():
+    """Bytes of keys and values: 2 x layers x kv_heads x head_dim x format, per position."""
+    short, long = (build(TINY["transformer"], Formats(kv="fp8_e4m3"), Pass("decode", 1, 1, n)) for n in (10, 11))
+    grown = long.totals.bytes_by_role["cache"] - short.totals.bytes_by_role["cache"]
+    assert grown == 2 * 2 * 2 * 16
+    window = TransformerModel(64, 2, 4, 2, 96, 96, window=8)
+    short, long = (build(window, Formats(), Pass("decode", 1, 1, n)) for n in (10, 11))
+    assert short.totals.bytes_by_role == long.totals.bytes_by_role
+
+
+def test_formats_reach_their_operands():
+    """Each role of Formats shows on the operands that it is for."""
+    formats = Formats("int4", "fp16", "int8", "int6", "fp8_e5m2", "bf16", "fp8_e4m3", "nvfp4", weight_group=32)
+    graph = build(TINY["hybrid"], formats, PASSES[0])
+    op = graph.op
+    assert op("layers.0.in_proj").operand("b").format == "int4"
+    assert op("layers.0.in_proj").operand("a").format == "fp16"
+    assert op("layers.0.in_proj").attributes["group"] == 32
+    assert op("layers.0.scan").operand("state").format == "int8"
+    assert op("layers.0.conv1d").operand("w").format == op("layers.0.conv1d").operand("state").format == "int6"
+    assert op("layers.1.attention").operand("k").format == "fp8_e5m2"
+    assert op("layers.0.norm").operand("gain").format == "bf16"
+    assert op("embedding").operand("table").format == "fp8_e4m3"
+    assert op("lm_head").operand("b").format == "nvfp4"
+
+
+def test_sparse_weights_are_the_layers():
+    """Weight sparsity holds for the layers' products, not for embedding and head."""
+    sparse, dense = (
+        build(TINY["transformer"], Formats(weight_sparsity=part), PASSES[0]).totals_by_block() for part in (0.5, 0.0)
+    )
+    assert sparse["mlp"].bytes_by_role["weight"] < 0.51 * dense["mlp"].bytes_by_role["weight"]
+    assert sparse["head"] == dense["head"]
+
+
+def test_experts():
+    """Products over tokens x experts_per_token rows; weights of the experts touched; all experts are parameters."""
+    graph = build(TINY["moe"], Formats(), Pass("decode", 1, 3, 4))
+    gate = graph.op("layers.0.gate_proj")
+    assert (gate.dims["m"], gate.macs) == (6, 6 * 96 * 64)
+    assert gate.parameters == 4 * 96 * 64
+    assert gate.bytes_by_role["weight"] == 2 * experts_touched(4, 2, 3) * 96 * 64
+    assert gate.weight_bytes == 2 * gate.parameters
+    assert graph.op("layers.0.combine").other_ops == 2 * 2 * 3 * 64
+    assert graph.op("layers.0.router_topk").other_ops == 3 * 2 * 4
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 4), st.data())
+def test_experts_touched_is_the_expectation(experts, data):
+    """The formula against the mean over every way in which tokens can choose."""
+    per_token, tokens = data.draw(st.integers(1, experts)), data.draw(st.integers(1, 3))
+    choices = list(combinations(range(experts), per_token))
+    distinct = [len(set().union(*picks)) for picks in product(choices, repeat=tokens)]
+    mean = sum(distinct) / len(distinct)
+    assert abs(experts_touched(experts, per_token, tokens) - mean) <= 0.5 + 1e-9
+
+
+def test_experts_touched_in_the_limits():
+    """One token touches what it chooses; many touch all."""
+    assert experts_touched(8, 2, 1) == 2
+    assert experts_touched(16, 2, 1000) == 16
+
+
+def test_vit():
+    """Patches, the class token in front, positions, layers, and the class row to the head; per image alike."""
+    model = VitModel(d_model=48, layers=2, heads=3, d_ff=96, image=32, patch=8, classes=10)
+    graph = build(model, Formats(), Pass("inference", batch=2))
+    outside = [op.name for op in graph if op.layer is None]
+    assert outside == ["patch_embed", "class_token", "position_add", "final_norm", "class_row", "head"]
+    assert graph.op("layers.0.attention").attributes["phase"] == "bidirectional"
+    assert graph.op("layers.0.attention").bytes_by_role["cache"] == 0
+    assert graph.op("class_token").output.matrix(graph.op("class_token").dims) == (2 * 17, 48)
+    assert graph.op("patch_embed").operand("x").elements(graph.op("patch_embed").dims) == 2 * 3 * 32 * 32
+    assert graph.op("head").dims["m"] == 2
+    single = build(model, Formats(), Pass("inference"))
+    assert graph.totals.macs == 2 * single.totals.macs
+    assert graph.totals.parameters == single.totals.parameters
+
+
+def test_hybrid_layers():
+    """The pattern shows in the layers: mixer, then what follows it."""
+    graph = build(TINY["hybrid"], Formats(), PASSES[0])
+    blocks = [{op.block for op in graph if op.layer == layer} for layer in range(4)]
+    assert blocks == [{"mamba1", "mlp"}, {"attention", "moe"}, {"mamba2"}, {"mamba2", "mlp"}]
+    assert graph.op("layers.0.dt_norm").dims["width"] == 4
+    assert "layers.1.rope" not in graph
+
+
+def test_hybrid_without_gated_norm():
+    """A Mamba-2 layer without the gated norm multiplies by silu(z) alone."""
+    model = HybridModel(64, 2, 4, 2, 96, 96, pattern=("mamba2",), ssm_head_dim=16, gated_norm=False)
+    graph = build(model, Formats(), PASSES[0])
+    assert "layers.0.gated_norm" not in graph
+    assert graph.op("layers.0.gate").attributes["op"] == "silu_mul"

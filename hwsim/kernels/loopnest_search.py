@@ -102,14 +102,16 @@ def _keep(objective: int, energy: float, cycles: float, name: Array, held: Array
     if objective == PARETO:
         for row in range(found.rows[0]):
             if energy > found.points[row, 0] or cycles > found.points[row, 1]:
-                found.points[kept] = found.points[row]
-                found.nests[kept] = found.nests[row]
+                for cell in range(2):
+                    found.points[kept, cell] = found.points[row, cell]
+                for cell in range(found.nests.shape[1]):
+                    found.nests[kept, cell] = found.nests[row, cell]
                 kept += 1
     if kept == found.points.shape[0]:
         found.full[0] = 1.0
         return
     found.points[kept, 0], found.points[kept, 1] = energy, cycles
-    found.nests[kept, :2] = name
+    found.nests[kept, 0], found.nests[kept, 1] = name[0], name[1]
     at = 2
     for position in range(held.shape[0]):
         for dim in range(held.shape[1]):
@@ -168,9 +170,9 @@ def _below(slot: int, state: State) -> float:
 
 
 @jit_part
-def _hold(family: Family, order: Array, positions: Array, depth: int, divisors: Array, state: State) -> bool:
+def _hold(family: Family, order: Array, start: int, stop: int, depth: int, divisors: Array, state: State) -> bool:
     """Let nodes hold the current tile; False when one of them has no room."""
-    for position in range(positions[0], positions[1]):
+    for position in range(start, stop):
         node = order[position]
         for dim in range(family.extents.shape[0]):
             tile = divisors[dim, state.now[dim]]
@@ -191,7 +193,8 @@ def _hold(family: Family, order: Array, positions: Array, depth: int, divisors: 
 def _least(family: Family, order: Array, start: int, depth: int, state: State) -> tuple[float, float]:
     """Least energy and cycles of every nest below a state."""
     energy = state.energy[depth]
-    state.lower[:] = state.ports[depth]
+    for port in range(family.bandwidth.shape[0]):
+        state.lower[port] = state.ports[depth, port]
     for position in range(start, order.shape[0]):
         node = order[position]
         passed = passed_words(family, node, state.visits, True)
@@ -199,6 +202,27 @@ def _least(family: Family, order: Array, start: int, depth: int, state: State) -
         for port in range(family.bandwidth.shape[0]):
             state.lower[port] += family.bytes_of[port, node] * passed
     return energy, worst_port(family, state.lower)
+
+
+@jit_part
+def _start(family: Family, order: Array, state: State) -> None:
+    """Nothing held yet: the constants."""
+    nodes = order.shape[0]
+    state.energy[0] = family.energy_of[nodes]
+    for port in range(state.ports.shape[1]):
+        state.ports[0, port] = family.bytes_of[port, nodes]
+    for level in range(state.used.shape[1]):
+        state.used[0, level] = 0.0
+
+
+@jit_part
+def _carry(slot: int, state: State) -> None:
+    """One slot further in: what was held stays held."""
+    state.energy[slot] = state.energy[slot - 1]
+    for port in range(state.ports.shape[1]):
+        state.ports[slot, port] = state.ports[slot - 1, port]
+    for level in range(state.used.shape[1]):
+        state.used[slot, level] = state.used[slot - 1, level]
 
 
 @jit_part
@@ -217,15 +241,10 @@ def _enter(
     first = 0 if slot == 0 else state.slot_gap[slot - 1]
     stop = order.shape[0] if slot == count else state.slot_gap[slot]
     if slot == 0:
-        state.energy[0] = family.energy_of[order.shape[0]]
-        state.ports[0] = family.bytes_of[:, order.shape[0]]
-        state.used[0] = 0.0
+        _start(family, order, state)
     else:
-        state.energy[slot] = state.energy[slot - 1]
-        state.ports[slot] = state.ports[slot - 1]
-        state.used[slot] = state.used[slot - 1]
-    positions = np.array((first, stop))
-    if not _hold(family, order, positions, slot, divisors, state):
+        _carry(slot, state)
+    if not _hold(family, order, first, stop, slot, divisors, state):
         found.tally[CAPACITY] += _below(slot, state)
         return False
     energy, cycles = _least(family, order, stop, slot, state)
@@ -281,22 +300,31 @@ def _descend(
     return slot
 
 
-@jit_part
-def _new_state(family: Family, nodes: int, divisors: Array) -> State:
-    dims, slots = family.extents.shape[0], (nodes + 1) * family.extents.shape[0] + 1
-    return State(
-        np.zeros(slots, np.int64), np.zeros(slots, np.int64), np.zeros(slots, np.bool_), np.zeros(dims, np.bool_),
-        np.zeros((slots, dims, divisors.shape[1])), np.zeros(slots, np.int64), np.zeros(slots, np.int64),
-        np.zeros(dims, np.int64), np.zeros(dims), np.zeros(slots), np.zeros((slots, family.bandwidth.shape[0])),
-        np.zeros((slots, family.capacity.shape[0])), np.zeros((nodes, dims), np.int64), np.zeros(dims),
-        np.zeros(family.bandwidth.shape[0]),
-    )  # fmt: skip
-
-
-@jit
 def new_state(family: Family, divisors: Array) -> State:
     """Room for the search's stacks over one family."""
-    return _new_state(family, family.node_level.shape[0], divisors)
+    nodes, dims = family.node_level.shape[0], family.extents.shape[0]
+    slots, ports = (nodes + 1) * dims + 1, family.bandwidth.shape[0]
+
+    def whole(*shape: int) -> Array:
+        return np.zeros(shape, np.int64)
+
+    return State(
+        slot_gap=whole(slots),
+        slot_dim=whole(slots),
+        forced=np.zeros(slots, np.bool_),
+        inner=np.zeros(dims, np.bool_),
+        ways=np.zeros((slots, dims, divisors.shape[1])),
+        choice=whole(slots),
+        outer=whole(slots),
+        now=whole(dims),
+        visits=np.zeros(dims),
+        energy=np.zeros(slots),
+        ports=np.zeros((slots, ports)),
+        used=np.zeros((slots, family.capacity.shape[0])),
+        held=whole(nodes, dims),
+        scratch=np.zeros(dims),
+        lower=np.zeros(ports),
+    )
 
 
 @jit
@@ -364,8 +392,8 @@ def _begin(
 @jit
 def least_of_order(family: Family, order: Array, objective: int, state: State) -> float:
     """Least objective that any nest of an order can have (for what a spent budget leaves unsearched)."""
-    state.visits[:] = 1.0
-    state.energy[0] = family.energy_of[order.shape[0]]
-    state.ports[0] = family.bytes_of[:, order.shape[0]]
+    for dim in range(state.visits.shape[0]):
+        state.visits[dim] = 1.0
+    _start(family, order, state)
     energy, cycles = _least(family, order, 0, 0, state)
     return _score(objective, energy, cycles)

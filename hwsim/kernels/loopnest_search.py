@@ -66,6 +66,11 @@ class State(NamedTuple):
     held: Array
     scratch: Array
     lower: Array
+    last: Array
+    before: Array
+    entries: Array
+    extent: Array
+    copies: Array
 
 
 @jit_part
@@ -121,41 +126,44 @@ def _keep(objective: int, energy: float, cycles: float, name: Array, held: Array
 
 
 @jit_part
-def _lay_slots(family: Family, order: Array, divisor_count: Array, state: State) -> int:
+def _lay_slots(family: Family, order: Array, tile_count: Array, state: State) -> int:
     """Write the slots that can help; returns how many. ``inner`` marks what may run innermost."""
     count = 0
     for gap in range(order.shape[0]):
         inside = family.node_operand[order[gap]]
-        for dim in range(divisor_count.shape[0]):
+        for dim in range(tile_count.shape[0]):
             outside = NONE if gap == 0 else family.relation[family.node_operand[order[gap - 1]], dim]
-            if divisor_count[dim] > 1 and outside != PLAIN and family.relation[inside, dim] != NONE:
+            if tile_count[dim] > 1 and outside != PLAIN and family.relation[inside, dim] != NONE:
                 state.slot_gap[count], state.slot_dim[count] = gap, dim
                 count += 1
     last = family.node_operand[order[order.shape[0] - 1]] if order.shape[0] else -1
-    for dim in range(divisor_count.shape[0]):
+    for dim in range(tile_count.shape[0]):
         state.inner[dim] = last < 0 or family.relation[last, dim] != PLAIN
-        open_later = state.inner[dim]
+        open_later, seen = state.inner[dim], False
         for slot in range(count - 1, -1, -1):
             if state.slot_dim[slot] == dim:
                 state.forced[slot] = not open_later
-                open_later = True
+                state.last[slot] = not seen
+                open_later = seen = True
     return count
 
 
 @jit_part
-def _count_ways(count: int, divisors: Array, divisor_count: Array, state: State) -> None:
-    """``ways[slot, dim, i]``: ways in which the slots from ``slot`` on can cut the i-th divisor of a dimension."""
-    for dim in range(divisor_count.shape[0]):
-        for i in range(divisor_count[dim]):
+def _count_ways(count: int, tiles: Array, tile_count: Array, perfect: bool, state: State) -> None:
+    """``ways[slot, dim, i]``: ways in which the slots from ``slot`` on can cut the i-th tile of a dimension."""
+    for dim in range(tile_count.shape[0]):
+        for i in range(tile_count[dim]):
             state.ways[count, dim, i] = 1.0 if state.inner[dim] or i == 0 else 0.0
     for slot in range(count - 1, -1, -1):
-        for dim in range(divisor_count.shape[0]):
-            for i in range(divisor_count[dim]):
+        for dim in range(tile_count.shape[0]):
+            for i in range(tile_count[dim]):
                 total = state.ways[slot + 1, dim, i]
-                if state.slot_dim[slot] == dim:
+                if state.slot_dim[slot] == dim and not perfect:
+                    total += state.ways[slot, dim, i - 1] if i else 0.0
+                elif state.slot_dim[slot] == dim:
                     total = 0.0
                     for j in range(i + 1):
-                        if divisors[dim, i] % divisors[dim, j] == 0:
+                        if tiles[dim, i] % tiles[dim, j] == 0:
                             total += state.ways[slot + 1, dim, j]
                 state.ways[slot, dim, i] = total
 
@@ -170,12 +178,12 @@ def _below(slot: int, state: State) -> float:
 
 
 @jit_part
-def _hold(family: Family, order: Array, start: int, stop: int, depth: int, divisors: Array, state: State) -> bool:
+def _hold(family: Family, order: Array, start: int, stop: int, depth: int, tiles: Array, state: State) -> bool:
     """Let nodes hold the current tile; False when one of them has no room."""
     for position in range(start, stop):
         node = order[position]
         for dim in range(family.extents.shape[0]):
-            tile = divisors[dim, state.now[dim]]
+            tile = tiles[dim, state.now[dim]]
             state.held[position, dim] = tile
             state.scratch[dim] = tile * family.lanes_inside[node, dim]
         level = family.node_level[node]
@@ -231,7 +239,7 @@ def _enter(
     order: Array,
     slot: int,
     count: int,
-    divisors: Array,
+    tiles: Array,
     state: State,
     found: Found,
     name: Array,
@@ -244,7 +252,7 @@ def _enter(
         _start(family, order, state)
     else:
         _carry(slot, state)
-    if not _hold(family, order, first, stop, slot, divisors, state):
+    if not _hold(family, order, first, stop, slot, tiles, state):
         found.tally[CAPACITY] += _below(slot, state)
         return False
     energy, cycles = _least(family, order, stop, slot, state)
@@ -260,10 +268,46 @@ def _enter(
 
 
 @jit_part
-def _push(slot: int, state: State) -> None:
-    """Start on a slot: its choices run from the whole tile down to the smallest."""
-    state.outer[slot] = state.now[state.slot_dim[slot]]
+def _push(slot: int, tiles: Array, state: State) -> None:
+    """Start on a slot: its choices run from the whole tile down to the smallest. Notes the tiles that it will cut."""
+    dim = state.slot_dim[slot]
+    state.outer[slot] = state.now[dim]
     state.choice[slot] = 0 if state.forced[slot] else state.outer[slot]
+    state.before[slot] = state.visits[dim]
+    state.extent[slot, 0], state.copies[slot, 0], state.entries[slot] = tiles[dim, tiles.shape[1] - 1], 1.0, 1
+    for outer in range(slot - 1, -1, -1):
+        if state.slot_dim[outer] == dim:
+            _cut(outer, slot, tiles[dim, state.now[dim]], state)
+            return
+
+
+@jit_part
+def _cut(outer: int, slot: int, tile: int, state: State) -> None:
+    """Cut the tiles that slot ``outer`` found into whole ones and rests, for ``slot`` to find."""
+    entries = 1
+    state.extent[slot, 0], state.copies[slot, 0] = tile, 0.0
+    for entry in range(state.entries[outer]):
+        extent, copies = state.extent[outer, entry], state.copies[outer, entry]
+        state.copies[slot, 0] += (extent // tile) * copies
+        if extent % tile:
+            state.extent[slot, entries], state.copies[slot, entries] = extent % tile, copies
+            entries += 1
+    state.entries[slot] = entries
+
+
+@jit_part
+def _visits(slot: int, tile: int, state: State) -> float:
+    """Tiles of ``tile`` that what a slot cuts falls into."""
+    visits = 0.0
+    for entry in range(state.entries[slot]):
+        visits += state.copies[slot, entry] * -(-state.extent[slot, entry] // tile)
+    return visits
+
+
+@jit_part
+def _wasteful(slot: int, tile: int, visits: float, state: State) -> bool:
+    """Whether a tile one smaller makes no more visits: less room for the same traffic, if no loop cuts it further."""
+    return bool(state.last[slot] and not state.forced[slot] and tile > 1 and visits == _visits(slot, tile - 1, state))
 
 
 @jit_part
@@ -272,35 +316,38 @@ def _descend(
     order: Array,
     slot: int,
     count: int,
-    divisors: Array,
+    tiles: Array,
+    perfect: bool,
     state: State,
     found: Found,
     name: Array,
     objective: int,
 ) -> int:
     """Walk the choices of an order's slots from ``slot`` on; returns where a spent budget stopped it, else -1."""
-    whole = divisors.shape[1] - 1
     while slot >= 0 and found.budget[0] > 0:
         dim, choice, before = state.slot_dim[slot], state.choice[slot], state.outer[slot]
         if choice < 0:
             state.now[dim] = before
-            state.visits[dim] = divisors[dim, whole] / divisors[dim, before]
+            state.visits[dim] = state.before[slot]
             slot -= 1
             continue
         state.choice[slot] = -1 if state.forced[slot] else choice - 1
-        if divisors[dim, before] % divisors[dim, choice] != 0:
+        if perfect and tiles[dim, before] % tiles[dim, choice] != 0:
             continue
         state.now[dim] = choice
-        state.visits[dim] = divisors[dim, whole] / divisors[dim, choice]
-        if _below(slot + 1, state) == 0.0:
+        state.visits[dim] = _visits(slot, tiles[dim, choice], state)
+        below = _below(slot + 1, state)
+        if not perfect and _wasteful(slot, tiles[dim, choice], state.visits[dim], state):
+            found.tally[DOMINATED] += below
+            found.budget[0] -= 1
             continue
-        if _enter(family, order, slot + 1, count, divisors, state, found, name, objective):
+        if below > 0.0 and _enter(family, order, slot + 1, count, tiles, state, found, name, objective):
             slot += 1
-            _push(slot, state)
+            _push(slot, tiles, state)
     return slot
 
 
-def new_state(family: Family, divisors: Array) -> State:
+def new_state(family: Family, tiles: Array) -> State:
     """Room for the search's stacks over one family."""
     nodes, dims = family.node_level.shape[0], family.extents.shape[0]
     slots, ports = (nodes + 1) * dims + 1, family.bandwidth.shape[0]
@@ -313,7 +360,7 @@ def new_state(family: Family, divisors: Array) -> State:
         slot_dim=whole(slots),
         forced=np.zeros(slots, np.bool_),
         inner=np.zeros(dims, np.bool_),
-        ways=np.zeros((slots, dims, divisors.shape[1])),
+        ways=np.zeros((slots, dims, tiles.shape[1])),
         choice=whole(slots),
         outer=whole(slots),
         now=whole(dims),
@@ -324,6 +371,11 @@ def new_state(family: Family, divisors: Array) -> State:
         held=whole(nodes, dims),
         scratch=np.zeros(dims),
         lower=np.zeros(ports),
+        last=np.zeros(slots, np.bool_),
+        before=np.zeros(slots),
+        entries=whole(slots),
+        extent=whole(slots, slots + 1),
+        copies=np.zeros((slots, slots + 1)),
     )
 
 
@@ -331,8 +383,9 @@ def new_state(family: Family, divisors: Array) -> State:
 def search(
     family: Family,
     orders: Array,
-    divisors: Array,
-    divisor_count: Array,
+    tiles: Array,
+    tile_count: Array,
+    perfect: bool,
     represented: float,
     name: int,
     objective: int,
@@ -345,8 +398,9 @@ def search(
     Args:
         family: its tables.
         orders: (orders, nodes) interleavings of its nodes, outermost first.
-        divisors: (dims, room) divisors of what the lanes leave of each dimension, ascending, and the whole again last.
-        divisor_count: (dims,) how many.
+        tiles: (dims, room) tiles to choose from per dimension, lanes divided out, ascending; the whole again last.
+        tile_count: (dims,) how many.
+        perfect: a loop's tile divides the one outside it.
         represented: nests of one order, useless loops included.
         name: number of the family, for the record.
         objective: LATENCY, ENERGY, EDP or PARETO.
@@ -362,12 +416,12 @@ def search(
         if cursor[1] < 0:
             if found.budget[0] <= 0:
                 return False
-            cursor[2] = _begin(family, order, divisors, divisor_count, represented, state, found)
-            if cursor[2] >= 0 and _enter(family, order, 0, cursor[2], divisors, state, found, label, objective):
+            cursor[2] = _begin(family, order, tiles, tile_count, perfect, represented, state, found)
+            if cursor[2] >= 0 and _enter(family, order, 0, cursor[2], tiles, state, found, label, objective):
                 cursor[1] = 0
-                _push(0, state)
+                _push(0, tiles, state)
         if cursor[1] >= 0:
-            cursor[1] = _descend(family, order, cursor[1], cursor[2], divisors, state, found, label, objective)
+            cursor[1] = _descend(family, order, cursor[1], cursor[2], tiles, perfect, state, found, label, objective)
             if cursor[1] >= 0:
                 return False
         cursor[0] += 1
@@ -376,14 +430,21 @@ def search(
 
 @jit_part
 def _begin(
-    family: Family, order: Array, divisors: Array, divisor_count: Array, represented: float, state: State, found: Found
+    family: Family,
+    order: Array,
+    tiles: Array,
+    tile_count: Array,
+    perfect: bool,
+    represented: float,
+    state: State,
+    found: Found,
 ) -> int:
     """Set the stacks for an order; returns its slots, or -1 when all of its nests are dominated."""
-    for dim in range(divisor_count.shape[0]):
-        state.now[dim] = divisor_count[dim] - 1
+    for dim in range(tile_count.shape[0]):
+        state.now[dim] = tile_count[dim] - 1
         state.visits[dim] = 1.0
-    count = _lay_slots(family, order, divisor_count, state)
-    _count_ways(count, divisors, divisor_count, state)
+    count = _lay_slots(family, order, tile_count, state)
+    _count_ways(count, tiles, tile_count, perfect, state)
     useful = _below(0, state)
     found.tally[DOMINATED] += represented - useful
     return count if useful > 0.0 else -1

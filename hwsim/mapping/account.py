@@ -2,14 +2,13 @@
 
 Conventions (they fix the published golden points, see docs/mapping.md):
 
-* Every word read and every word filled costs. A tile is filled when it changes: loops that do not move it and have no
-  loop inside them that does are free. A tile of a sliding window is filled whole.
+* Every word read and every word filled costs. Each round of each loop outside a tile fills it anew: to keep a tile over
+  a loop, hold it outside that loop. A tile of a sliding window is filled whole.
 * Output: an accumulation is a write, plus a read unless it is the word's first; a tile that leaves is read (drained)
   and accumulated into the level above; a tile that comes back is read above and filled, a fresh one is not.
 * Multicast: lanes that need the same word in the same cycle cost the level above one read (windows that overlap in part
   are read apart). Spatial reduction: lanes that add into the same word cost the level above one accumulation; one of
   the lanes is seeded when the tile comes back, the others start afresh.
-* A loop that moves a tile counts as moving it in the last, smaller round of an outer loop too.
 * The multipliers read each operand from its innermost level, one word per multiply-accumulate.
 * Cycles (``ideal``): the largest of the compute steps and, per level, the words of its busiest instance over the port.
 """
@@ -22,7 +21,7 @@ from itertools import pairwise
 from math import ceil, prod
 
 from hwsim.mapping.hierarchy import Hierarchy, Level
-from hwsim.mapping.nest import For, Hold, Nest, Spread
+from hwsim.mapping.nest import For, Nest, Spread
 from hwsim.mapping.problem import Operand, Problem, tile_elements
 
 __all__ = ["Account", "Traffic", "account"]
@@ -81,11 +80,16 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class _Split:
-    """A dimension cut into tiles: in time (fan-out -1), or over the lanes of a fan-out."""
+    """A dimension cut into tiles: in time (fan-out -1), or over the lanes of a fan-out, which share a rest evenly."""
 
     dim: str
     tile: int
     fanout: int
+    lanes: int = 0
+
+    def tile_of(self, held: int) -> int:
+        """The tile that a tile of ``held`` is cut into."""
+        return -(-held // self.lanes) if self.lanes else self.tile
 
 
 def _cut(extent: int, splits: Iterable[tuple[_Split, bool]]) -> dict[int, int]:
@@ -94,13 +98,14 @@ def _cut(extent: int, splits: Iterable[tuple[_Split, bool]]) -> dict[int, int]:
     for split, first_only in splits:
         after: dict[int, int] = {}
         for held, count in tiles.items():
+            tile = split.tile_of(held)
             if first_only:
-                size = min(held, split.tile)
+                size = min(held, tile)
                 after[size] = after.get(size, 0) + count
                 continue
-            whole, rest = divmod(held, split.tile)
+            whole, rest = divmod(held, tile)
             if whole:
-                after[split.tile] = after.get(split.tile, 0) + whole * count
+                after[tile] = after.get(tile, 0) + whole * count
             if rest:
                 after[rest] = after.get(rest, 0) + count
         tiles = after
@@ -109,33 +114,17 @@ def _cut(extent: int, splits: Iterable[tuple[_Split, bool]]) -> dict[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Ledger:
-    """A nest ready for counting: its splits in order, each with the step that made it."""
+    """A nest ready for counting: its splits in order, each with the step that made it, and the end."""
 
     problem: Problem
     hierarchy: Hierarchy
     splits: tuple[tuple[int, _Split], ...]
-    trips: Mapping[int, int]
     end: int
 
-    def cut(self, dim: str, position: int, lanes: frozenset[int], free: frozenset[int] = frozenset()) -> dict[int, int]:
-        """Tiles of ``dim`` at a step, following lane 0 of the fan-outs ``lanes`` and one trip of the loops ``free``."""
-        before = (
-            (split, split.fanout in lanes or at in free)
-            for at, split in self.splits
-            if at < position and split.dim == dim
-        )
+    def cut(self, dim: str, position: int, lanes: frozenset[int]) -> dict[int, int]:
+        """Tiles of ``dim`` at a step, following lane 0 only of the fan-outs ``lanes``."""
+        before = ((split, split.fanout in lanes) for at, split in self.splits if at < position and split.dim == dim)
         return _cut(self.problem.extents[dim], before)
-
-    def free_above(self, operand: Operand, position: int) -> frozenset[int]:
-        """Temporal loops directly outside ``position`` that leave the operand's tile where it is."""
-        free = set()
-        for at, split in reversed(self.splits):
-            if at >= position or split.fanout >= 0:
-                continue
-            if split.dim in operand.dims and self.trips[at] > 1:
-                break
-            free.add(at)
-        return frozenset(free)
 
     def words(
         self, operand: Operand, position: int, *, lanes: frozenset[int], own: frozenset[int], ones: bool = False
@@ -149,11 +138,10 @@ class _Ledger:
             own: the same, for dimensions that do.
             ones: count each tile's first visit only.
         """
-        free = self.free_above(operand, position)
         visits = 1
         for dim, _ in self.problem.dims:
             if dim not in operand.dims and not ones:
-                visits *= sum(self.cut(dim, position, lanes, free).values())
+                visits *= sum(self.cut(dim, position, lanes).values())
         words = 1
         for axis in operand.axes:
             tiles = [(stride, self.cut(dim, position, own)) for dim, stride in axis]
@@ -182,15 +170,14 @@ def account(problem: Problem, hierarchy: Hierarchy, nest: Nest) -> Account:
 
 
 def _ledger(problem: Problem, hierarchy: Hierarchy, nest: Nest) -> _Ledger:
-    splits, trips = [], {}
+    splits = []
     for at, (step, tile) in enumerate(nest.tiles(problem)):
-        if isinstance(step, Hold):
-            continue
-        fanout = hierarchy.fanout_of(step.axis) if isinstance(step, Spread) else -1
-        splits.append((at, _Split(step.dim, step.tile, fanout)))
-        if isinstance(step, For):
-            trips[at] = -(-tile[step.dim] // step.tile)
-    return _Ledger(problem, hierarchy, tuple(splits), trips, len(nest.steps))
+        if isinstance(step, Spread):
+            lanes = -(-tile[step.dim] // step.tile)
+            splits.append((at, _Split(step.dim, step.tile, hierarchy.fanout_of(step.axis), lanes)))
+        elif isinstance(step, For):
+            splits.append((at, _Split(step.dim, step.tile, -1)))
+    return _Ledger(problem, hierarchy, tuple(splits), len(nest.steps))
 
 
 def _above(count: int) -> frozenset[int]:

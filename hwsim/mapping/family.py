@@ -99,8 +99,14 @@ def _laid(axis: SpatialAxis, problem: Problem, left: dict[str, int]) -> list[Lan
     return found
 
 
-def represented(problem: Problem, lanes: Lanes, nodes: int) -> int:
-    """Nests of one order: ways to deal each dimension's prime factors to the ``nodes + 1`` places for loops."""
+def represented(problem: Problem, lanes: Lanes, nodes: int, *, perfect: bool) -> int:
+    """Nests of one order: ways to deal each dimension's prime factors to the ``nodes + 1`` places for loops.
+
+    With imperfect factors: falling sequences of ``nodes`` tiles.
+    """
+    if not perfect:
+        left = (extent // _lanes_of(lanes, dim) for dim, extent in problem.dims)
+        return prod(comb(extent + nodes - 1, nodes) for extent in left)
     total = 1
     for dim, extent in problem.dims:
         for exponent in _exponents(extent // _lanes_of(lanes, dim)):

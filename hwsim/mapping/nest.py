@@ -29,7 +29,7 @@ class For:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """``dim`` laid on a spatial axis; each lane takes ``tile`` neighbouring iterations of it."""
+    """``dim`` laid on a spatial axis; each lane takes ``tile`` neighbouring iterations (a rest is shared evenly)."""
 
     axis: str
     dim: str

@@ -15,15 +15,17 @@ from hwsim.kernels import loopnest_search as kernel
 from hwsim.kernels.loopnest import Array, Family
 from hwsim.mapping.account import Account, account
 from hwsim.mapping.check import held_bytes
-from hwsim.mapping.family import Lanes, build_family, chains, divisors, lane_choices, nest_of, represented
+from hwsim.mapping.family import Chains, Lanes, build_family, chains, divisors, lane_choices, nest_of, represented
 from hwsim.mapping.hierarchy import Hierarchy
 from hwsim.mapping.nest import Nest
 from hwsim.mapping.problem import Problem, tile_elements
 
-__all__ = ["OBJECTIVES", "Certificate", "Mapped", "Objective", "find_best"]
+__all__ = ["OBJECTIVES", "SPACES", "Certificate", "Mapped", "Objective", "Space", "find_best"]
 
 Objective = Literal["latency", "energy", "edp", "pareto"]
 OBJECTIVES: Final[tuple[Objective, ...]] = ("latency", "energy", "edp", "pareto")
+Space = Literal["perfect", "imperfect"]
+SPACES: Final[tuple[Space, ...]] = ("perfect", "imperfect")
 _CODES: Final = {
     "latency": kernel.LATENCY,
     "energy": kernel.ENERGY,
@@ -40,7 +42,7 @@ class Certificate:
     """What an answer is worth.
 
     Attributes:
-        space: ``perfect``.
+        space: ``perfect`` or ``imperfect``.
         objective: what was minimised.
         optimal: nothing in the space is better.
         lower_bound: no nest of the space has a smaller objective (cycles, pJ, or pJ x cycles).
@@ -78,8 +80,8 @@ class _Candidate:
     lanes: Lanes
     nodes: tuple[tuple[int, int], ...]
     orders: Array
-    divisors: Array
-    divisor_count: Array
+    tiles: Array
+    tile_count: Array
     represented: int
 
 
@@ -88,55 +90,63 @@ def find_best(
     hierarchy: Hierarchy,
     objective: Objective = "edp",
     *,
+    space: Space = "perfect",
     budget_s: float = inf,
     progress: Callable[[float], None] | None = None,
 ) -> Mapped | Infeasible:
-    """The best perfect nest of a problem on a hierarchy, ``ideal`` cycles, unfused.
+    """The best nest of a problem on a hierarchy, ``ideal`` cycles, unfused.
 
     Args:
         problem: the op.
         hierarchy: the machine.
+        space: ``perfect``, tiles divide; ``imperfect``, any tile (lanes still divide).
         objective: what to minimise; ties go to lower energy, then lower cycles.
         budget_s: seconds after which the best so far is returned with its gap.
         progress: called with the share of the families done, from time to time.
 
     """
-    candidates = _candidates(problem, hierarchy)
+    candidates = _candidates(problem, hierarchy, space)
     if not candidates:
         return _nowhere(problem, hierarchy)
     found = _nothing_found(objective, candidates)
-    lowest = _run(candidates, objective, found, budget_s, progress)
+    lowest = _run(candidates, objective, space, found, budget_s, progress)
     if found.rows[0] == 0:
         return _nowhere(problem, hierarchy) if lowest == inf else _too_soon(budget_s)
     rows = range(int(found.rows[0]))
     answers = [_decode(problem, hierarchy, candidates, found.nests[row]) for row in rows]
     answers.sort(key=lambda answer: (answer[1].cycles, answer[1].energy_pj))
-    certificate = _certify(candidates, objective, found, lowest, _best(objective, answers)[1])
+    certificate = _certify(candidates, objective, space, found, lowest, _best(objective, answers)[1])
     front = tuple(answers) if objective == "pareto" else ()
     return Mapped(*_best(objective, answers), certificate, front)
 
 
-def _candidates(problem: Problem, hierarchy: Hierarchy) -> list[_Candidate]:
+def _candidates(problem: Problem, hierarchy: Hierarchy, space: Space) -> list[_Candidate]:
     return [
-        _candidate(problem, hierarchy, lanes, held)
+        _candidate(problem, hierarchy, lanes, held, space)
         for lanes in lane_choices(problem, hierarchy)
         for held in chains(problem, hierarchy)
     ]
 
 
-def _candidate(problem: Problem, hierarchy: Hierarchy, lanes: Lanes, held: tuple[tuple[int, ...], ...]) -> _Candidate:
+def _candidate(problem: Problem, hierarchy: Hierarchy, lanes: Lanes, held: Chains, space: Space) -> _Candidate:
     family, orders = build_family(problem, hierarchy, lanes, held)
-    rows = [divisors(extent // prod(n for _, name, n in lanes if name == dim)) for dim, extent in problem.dims]
+    rows = [_tiles(extent // prod(n for _, name, n in lanes if name == dim), space) for dim, extent in problem.dims]
     room = max(len(row) for row in rows) + 1
     table = np.array([[*row, *[row[-1]] * (room - len(row))] for row in rows], np.int64)
     nodes = tuple((o, level) for o, chain in enumerate(held) for level in chain)
     count = np.array([len(row) for row in rows], np.int64)
-    return _Candidate(family, lanes, nodes, orders, table, count, represented(problem, lanes, len(nodes)))
+    return _Candidate(
+        family, lanes, nodes, orders, table, count, represented(problem, lanes, len(nodes), perfect=space == "perfect")
+    )
+
+
+def _tiles(extent: int, space: Space) -> tuple[int, ...]:
+    return divisors(extent) if space == "perfect" else tuple(range(1, extent + 1))
 
 
 def _nothing_found(objective: Objective, candidates: list[_Candidate]) -> kernel.Found:
     room = _FRONT_ROOM if objective == "pareto" else 1
-    cells = 2 + max(c.orders.shape[1] * c.divisors.shape[0] for c in candidates)
+    cells = 2 + max(c.orders.shape[1] * c.tiles.shape[0] for c in candidates)
     return kernel.Found(
         np.zeros((room, 2)), np.zeros((room, cells), np.int64), np.zeros(1, np.int64), np.zeros(4), np.zeros(1),
         np.zeros(1, np.int64),
@@ -146,6 +156,7 @@ def _nothing_found(objective: Objective, candidates: list[_Candidate]) -> kernel
 def _run(
     candidates: list[_Candidate],
     objective: Objective,
+    space: Space,
     found: kernel.Found,
     budget_s: float,
     progress: Callable[[float], None] | None,
@@ -153,14 +164,14 @@ def _run(
     """Search family after family; returns the least objective that what is left unsearched could have."""
     code, start, lowest = _CODES[objective], time.monotonic(), inf
     for name, candidate in enumerate(candidates):
-        state = kernel.new_state(candidate.family, candidate.divisors)
+        state = kernel.new_state(candidate.family, candidate.tiles)
         cursor = np.array((0, -1, 0))
         done = False
         try:
             while not done and time.monotonic() - start < budget_s:
                 found.budget[0] = _PAUSE
                 done = kernel.search(
-                    candidate.family, candidate.orders, candidate.divisors, candidate.divisor_count,
+                    candidate.family, candidate.orders, candidate.tiles, candidate.tile_count, space == "perfect",
                     float(candidate.represented), name, code, state, cursor, found,
                 )  # fmt: skip
                 if progress:
@@ -191,7 +202,7 @@ def _best(objective: Objective, answers: list[tuple[Nest, Account]]) -> tuple[Ne
 
 
 def _certify(
-    candidates: list[_Candidate], objective: Objective, found: kernel.Found, lowest: float, cost: Account
+    candidates: list[_Candidate], objective: Objective, space: Space, found: kernel.Found, lowest: float, cost: Account
 ) -> Certificate:
     total = sum(c.represented * len(c.orders) for c in candidates)
     evaluated, dominated, capacity, bound = (int(n) for n in found.tally)
@@ -202,7 +213,7 @@ def _certify(
     if not optimal:
         pruned["unsearched"] = max(0, total - evaluated - dominated - capacity - bound)
     gap = 0.0 if best == lower else best / lower - 1 if lower else inf
-    return Certificate("perfect", objective, best == lower, lower, gap, total, evaluated, pruned)
+    return Certificate(space, objective, best == lower, lower, gap, total, evaluated, pruned)
 
 
 def _nowhere(problem: Problem, hierarchy: Hierarchy) -> Infeasible:

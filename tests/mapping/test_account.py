@@ -163,18 +163,15 @@ def test_account_equals_the_walk(problem, data):
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_imperfect_account_covers_the_walk(data):
-    """Imperfect nests: same compute steps, and never fewer words than the walk moves."""
+def test_imperfect_account_equals_the_walk(data):
+    """Imperfect nests without lanes: the same words at every level, the same compute steps."""
     problem = gemm(5, 7, 3)
-    nest = data.draw(nests(problem, perfect=False))
-    hierarchy = machine()
-    result = account(problem, hierarchy, nest)
-    rows, steps = walked(problem, hierarchy, nest)
+    drawn = data.draw(nests(problem, perfect=False))
+    nest = Nest(tuple(step for step in drawn.steps if not isinstance(step, Spread)))
+    result = account(problem, machine(), nest)
+    rows, steps = walked(problem, machine(), nest)
+    assert {key: moved for key, moved in result.traffic.items() if moved != Traffic()} == rows
     assert result.cycles_by["compute"] == steps
-    for key, moved in rows.items():
-        mine = result.traffic[key]
-        assert mine.reads >= moved.reads
-        assert mine.writes >= moved.writes
 
 
 def test_shared_port_adds_reads_and_writes():

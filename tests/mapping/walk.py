@@ -17,11 +17,17 @@ class Walk:
     def __init__(self, problem, hierarchy, nest):
         self.problem, self.hierarchy, self.nest = problem, hierarchy, nest
         self.words, self.tiles, self.valid, self.steps = Counter(), {}, set(), 0
+        self.rounds = {}
         self.chain = {name: [level for level, _ in chain] for name, chain in nest.holds(problem, hierarchy).items()}
         spreads = [step for step in nest.steps if isinstance(step, Spread)]
         self.lanes_above = {
             level: sum(hierarchy.fanout_of(s.axis) < hierarchy.fanouts_above(level) for s in spreads)
             for level in range(len(hierarchy.levels))
+        }
+        self.lanes = {
+            at: -(-tile[step.dim] // step.tile)
+            for at, (step, tile) in enumerate(nest.tiles(problem))
+            if isinstance(step, Spread)
         }
         self.visit(0, {(): {dim: (0, extent) for dim, extent in problem.dims}})
         self.close()
@@ -41,23 +47,28 @@ class Walk:
             self.hold(at, step, lanes)
             self.visit(at + 1, lanes)
         elif isinstance(step, Spread):
-            spread = {
-                (*lane, i): sub
-                for lane, box in lanes.items()
-                for i in range(trips(box, step))
-                for sub in [cut(box, step, i)]
-            }
+            spread = {}
+            for lane, box in lanes.items():
+                share = self.lane_step(at, box)
+                spread |= {(*lane, i): cut(box, share, i) for i in range(trips(box, share))}
             self.visit(at + 1, spread)
         else:
             assert isinstance(step, For)
             for i in range(max(trips(box, step) for box in lanes.values())):
+                self.rounds[at] = i
                 self.visit(at + 1, {lane: cut(box, step, i) for lane, box in lanes.items() if i < trips(box, step)})
+
+    def lane_step(self, at, box):
+        step = self.nest.steps[at]
+        low, high = box[step.dim]
+        return Spread(step.axis, step.dim, -(-(high - low) // self.lanes[at]))
 
     def hold(self, at, step, lanes):
         operand = self.problem.operand(step.operand)
         arrivals = {}
         for lane, box in lanes.items():
-            key = tuple(box[dim] for dim, _ in self.problem.dims if dim in operand.dims)
+            rounds = tuple(i for loop, i in sorted(self.rounds.items()) if loop < at)
+            key = (rounds, tuple(box[dim] for dim, _ in self.problem.dims if dim in operand.dims))
             old = self.tiles.get((at, lane))
             if old is None or old[0] != key:
                 arrivals[lane] = (key, old)

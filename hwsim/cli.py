@@ -9,6 +9,7 @@ module of the command that was asked for is imported, and it imports what it nee
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,10 @@ EXIT_BUG: Final = 1
 EXIT_INPUT: Final = 2
 EXIT_INTERRUPTED: Final = 130
 EXIT_BROKEN_PIPE: Final = 141
+
+_GC_THRESHOLDS: Final = (100_000, 50, 50)
+"""Importing numba and its kin makes objects that live as long as the process; looking for garbage among them every 700
+objects, as Python does by default, takes a seventh of a short run."""
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "simulate": (
@@ -64,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `hwsim`; by default those that the process was started with.
     """
     _tolerate_odd_characters()
+    if argv is None:
+        gc.set_threshold(*_GC_THRESHOLDS)
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         code = _run(words)

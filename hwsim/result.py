@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -135,7 +136,10 @@ class Result:
     roofs: Roofs = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form: plain types only, keys in a fixed order, the fields of DESIGN section 5 and more."""
+        """The JSON form: plain types only, keys in a fixed order, the fields of DESIGN section 5 and more.
+
+        JSON has no infinity: an ideal constant stands as ``".inf"``, the text that a user writes for it.
+        """
         from hwsim import __version__  # noqa: PLC0415 - the package's version, not a room
 
         plain: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "hwsim_version": __version__}
@@ -163,6 +167,8 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
+    if isinstance(value, float) and math.isinf(value):
+        return ".inf" if value > 0 else "-.inf"
     return value
 
 

@@ -63,7 +63,7 @@ FITTED = Constant(
     "device.memory.bandwidth", 10.05e9, "bytes/s", "fitted", "one flat bandwidth, fitted to 7.21 tokens/s at 400 MHz"
 )
 ASSUMED = Constant(
-    "device.energy.mac", 0.35, "pJ", "assumed", "no source states it; a 4-bit multiplier in fabric", True
+    "device.energy.mac", 0.35, "pJ", "assumed", "no source states it; a 4-bit multiplier in fabric", "energy"
 )
 
 
@@ -130,7 +130,13 @@ def speculative(**changes: Any) -> Result:
         "tokens_per_s_per_user": 24.0,
         "tokens_per_j": 6.0,
         "passes": passes,
-        "speculative": {"nodes": 4, "parents": [0, 1, 2], "draft": "mamba2-130m", "tokens_per_step": 3.0, "policy": {"draft": "cache", "target": "replay"}},
+        "speculative": {
+            "nodes": 4,
+            "parents": [0, 1, 2],
+            "draft": "mamba2-130m",
+            "tokens_per_step": 3.0,
+            "policy": {"draft": "cache", "target": "replay"},
+        },
         "formats": {"asked": {"weights": "int4", "state": "bf16"}, "used": {"weights": "int4", "state": "int8"}},
         "notes": ("The acceptance was measured on another model.",),
     }

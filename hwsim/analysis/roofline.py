@@ -10,6 +10,7 @@ From the definitions (Williams, Waterman, Patterson, "Roofline", CACM 52(4), 200
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -83,7 +84,7 @@ class Roofline:
         phase: what was run.
         level: the memory level whose bytes the intensities count.
         flat_ops_per_s: number format -> operations per second with every multiplier busy.
-        bytes_per_s: memory level -> nominal bytes per second.
+        bytes_per_s: memory level -> nominal bytes per second; an ideal level has no roof and is not here.
         points: operators, by falling share of the step's time.
         step: the whole step.
         without_ops: operators that do no arithmetic that is counted; they have no place under a roof.
@@ -100,6 +101,11 @@ class Roofline:
     without_ops: tuple[str, ...]
 
     @property
+    def level_bytes_per_s(self) -> float:
+        """Bandwidth of ``level``; infinite when it is ideal."""
+        return self.bytes_per_s.get(self.level, math.inf)
+
+    @property
     def ridges(self) -> tuple[Ridge, ...]:
         """Every ridge point: each memory roof with each flat roof."""
         return tuple(
@@ -112,14 +118,14 @@ class Roofline:
         """The roof above ``point``: the highest flat roof, or the slope of the memory level at its intensity."""
         peak = max(self.flat_ops_per_s.values())
         intensity = point.ops_per_byte
-        return peak if intensity is None else min(peak, intensity * self.bytes_per_s[self.level])
+        return peak if intensity is None else min(peak, intensity * self.level_bytes_per_s)
 
     @property
     def step_roof(self) -> str:
         """The name of the roof above the step: the memory level, or the fastest format."""
         intensity = self.step.ops_per_byte
         fastest = max(self.flat_ops_per_s, key=lambda name: (self.flat_ops_per_s[name], name))
-        if intensity is None or intensity * self.bytes_per_s[self.level] >= self.flat_ops_per_s[fastest]:
+        if intensity is None or intensity * self.level_bytes_per_s >= self.flat_ops_per_s[fastest]:
             return fastest
         return self.level
 
@@ -162,7 +168,7 @@ def roofline(result: Result) -> Roofline:
         phase=result.phase,
         level=level,
         flat_ops_per_s={name: OPS_PER_MAC * rate for name, rate in result.roofs.macs_per_s.items()},
-        bytes_per_s=dict(result.roofs.bytes_per_s),
+        bytes_per_s={name: rate for name, rate in result.roofs.bytes_per_s.items() if math.isfinite(rate)},
         points=points,
         step=step,
         without_ops=tuple(row.name for row in rows if not row.macs),
@@ -175,7 +181,7 @@ def _all_units(drawn: Roofline) -> float:
     """The roof of a step, in which units of different formats may work side by side."""
     peak = sum(drawn.flat_ops_per_s.values())
     intensity = drawn.step.ops_per_byte
-    return peak if intensity is None else min(peak, intensity * drawn.bytes_per_s[drawn.level])
+    return peak if intensity is None else min(peak, intensity * drawn.level_bytes_per_s)
 
 
 def _check(drawn: Roofline) -> None:

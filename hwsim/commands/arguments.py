@@ -91,7 +91,9 @@ class Parser(argparse.ArgumentParser):
     def add_question(self) -> None:
         """`--phase`, `--batch`, `--context`, `--new-tokens`: what is asked of the workload."""
         phases = ("decode", "prefill", "inference")
-        self.add_argument("--phase", type=choice("--phase", phases), metavar="|".join(phases), help="part of the work")
+        self.add_argument(
+            "--phase", type=choice("--phase", "phase", phases), metavar="|".join(phases), help="part of the work"
+        )
         self.add_argument("--batch", type=whole_number("--batch", 1), metavar="N", help="sequences or images at once")
         context = "tokens before the new ones"
         self.add_argument("--context", type=whole_number("--context", 0), metavar="N", help=context)
@@ -109,19 +111,19 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--quiet", action="store_true", help="print nothing but what was asked for")
 
 
-def choice(option: str, valid: Iterable[str]) -> Callable[[str], str]:
-    """A reader of a word that must be one of ``valid``; the nearest is suggested."""
+def choice(where: str, what: str, valid: Iterable[str]) -> Callable[[str], str]:
+    """A reader of a word that must be one of ``valid``; ``what`` says what it names. The nearest is suggested."""
     names = tuple(valid)
 
     def read(word: str) -> str:
         if word not in names:
-            raise HwsimError.at(option, f"unknown {_noun(option)} {word!r}", _listed(names), did_you_mean(word, names))
+            raise HwsimError.at(where, f"unknown {what} {word!r}", _listed(names), did_you_mean(word, names))
         return word
 
     return read
 
 
-def whole_number(option: str, least: int, most: int = 10**12) -> Callable[[str], int]:
+def whole_number(option: str, least: int, most: int = 10**9) -> Callable[[str], int]:
     """A reader of a whole number from ``least`` to ``most``."""
 
     def read(word: str) -> int:
@@ -161,10 +163,6 @@ def _asks_help(words: Sequence[str]) -> bool:
     """Whether `-h` or `--help` stands among the words (before a `--`)."""
     before = words[: words.index("--")] if "--" in words else words
     return "-h" in before or "--help" in before
-
-
-def _noun(option: str) -> str:
-    return option.removeprefix("--")
 
 
 def _listed(names: Sequence[str]) -> str:

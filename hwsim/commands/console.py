@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -63,12 +64,26 @@ class Console:
         """Write ``value`` where `--json` says, if it does."""
         from hwsim.result import to_json  # noqa: PLC0415
 
+        if self.json_target is None:
+            return
+        text = to_json(_without_infinities(value))
         if self.json_target == "-":
-            sys.stdout.write(to_json(value))
-        elif self.json_target is not None:
+            sys.stdout.write(text)
+        else:
             from hwsim.report.files import write_text  # noqa: PLC0415
 
-            write_text(Path(self.json_target), to_json(value))
+            write_text(Path(self.json_target), text)
+
+
+def _without_infinities(value: Any) -> Any:
+    """Infinity (an ideal constant) as the text that a user writes for it: JSON has none."""
+    if isinstance(value, Mapping):
+        return {name: _without_infinities(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_infinities(item) for item in value]
+    if isinstance(value, float) and math.isinf(value):
+        return ".inf" if value > 0 else "-.inf"
+    return value
 
 
 def _is_terminal(stream: Any) -> bool:

@@ -14,7 +14,9 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: Parser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("what", type=choice("list", _LISTS), metavar="|".join(_LISTS), help="what to list")
+    parser.add_argument(
+        "what", type=choice("hwsim list", "kind of thing", _LISTS), metavar="|".join(_LISTS), help="what to list"
+    )
     parser.add_json()
 
 

@@ -20,9 +20,9 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Run the rows; 3 when a row marked `reproduced` is outside its tolerance."""
+    from hwsim.published.blocks import paper_result_blocks  # noqa: PLC0415
     from hwsim.published.model import find_paper, paper_names  # noqa: PLC0415
     from hwsim.published.runner import holds, predictors, run_paper  # noqa: PLC0415
-    from hwsim.report.paper import paper_result_blocks  # noqa: PLC0415
 
     console = Console(arguments.json, arguments.quiet)
     papers = [find_paper(name) for name in dict.fromkeys(arguments.names or paper_names())]

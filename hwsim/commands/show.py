@@ -19,7 +19,9 @@ Shown = tuple[dict[str, Any], list[Block]]
 
 def add_arguments(parser: Parser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("what", type=choice("show", _KINDS), metavar="|".join(_KINDS), help="what to show")
+    parser.add_argument(
+        "what", type=choice("hwsim show", "kind of thing", _KINDS), metavar="|".join(_KINDS), help="what to show"
+    )
     parser.add_argument("name", metavar="NAME", help="a shipped name or a file")
     parser.add_set()
     parser.add_json()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hwsim.commands.arguments import Parser, one_device, path
 from hwsim.commands.console import Console
 from hwsim.commands.inputs import Overrides, device_of, question_of, split_overrides, workload_of
-from hwsim.errors import Infeasible
+from hwsim.errors import HwsimError, Infeasible
 
 if TYPE_CHECKING:
     from hwsim.commands.inputs import LoadedWorkload
@@ -47,6 +47,9 @@ def run(arguments: Namespace) -> int:
     if not arguments.device:
         console.note(f"no --device given, taking {DEFAULT_DEVICE}")
     device = device_of(one_device(arguments.device, "simulate", DEFAULT_DEVICE), overrides)
+    if arguments.mapping != "auto":
+        expected = f"auto: machines of the family {device.value.family} lay out the work by themselves"
+        raise HwsimError.at("--mapping", repr(arguments.mapping), expected)
     workload = workload_of(arguments.workload, overrides)
     console.announce_compilation()
     answer = simulate(workload.value, device.value, question_of(arguments, workload, device))

@@ -21,7 +21,8 @@ def _ask(m: Array, s: Number) -> None:
     """Work out what the next tile of stage ``s`` waits for; positions come one after another."""
     pos = m[s + at.POS]
     pending = 0
-    for e in range(m[s + at.IN], m[s + at.IN_END], at.EDGE_WORDS):
+    for address in range(m[s + at.IN], m[s + at.IN_END], at.EDGE_WORDS):
+        e = address & at.ADDRESS
         if m[e + at.LO] < pos < m[e + at.HI]:
             need = m[e + at.NEED] + m[e + at.STEP_Q]
             rem = m[e + at.REM] + m[e + at.STEP_R]
@@ -32,7 +33,7 @@ def _ask(m: Array, s: Number) -> None:
             m[e + at.REM] = rem
         else:
             need = _enter_or_leave(m, e, pos, m[s + at.REP])
-        slack = m[m[e + at.PRODUCER] + at.DONE] - need
+        slack = m[(m[e + at.PRODUCER] & at.ADDRESS) + at.DONE] - need
         if slack < 0:
             pending += 1
         if slack < m[e + at.LOW]:
@@ -111,18 +112,18 @@ def _end_segment(m: Array, r: Number) -> None:
         block += at.BLOCK_WORDS
         _load_block(m, r, block if block < m[r + at.LAST_BLOCK] else m[r + at.FIRST_BLOCK])
         if m[m[r + at.HEAD] + at.REP] == m[at.REPS]:
-            m[r + at.HEAD] = -1
+            m[r + at.HEAD] = 0
 
 
 @jit_part
 def _arbitrate(m: Array, r: Number) -> Number:
-    """The ready stage with the least (ready time, priority, listing index), or -1."""
-    best = -1
+    """The ready stage with the least (ready time, priority, listing index), or 0."""
+    best = 0
     for i in range(m[r + at.MEMBER], m[r + at.MEMBER_END]):
-        s = m[i]
+        s = m[i & at.ADDRESS] & at.ADDRESS
         if m[s + at.PENDING] != 0:
             continue
-        if best < 0 or m[s + at.READY] < m[best + at.READY]:
+        if best == 0 or m[s + at.READY] < m[best + at.READY]:
             best = s
         elif m[s + at.READY] == m[best + at.READY] and m[s + at.PRIORITY] < m[best + at.PRIORITY]:
             best = s
@@ -176,11 +177,12 @@ def _start(m: Array, r: Number, s: Number) -> Number:
 def _grant(m: Array) -> Number:
     """Let every free resource start a tile if it can; returns the next instant, BIG if nothing runs."""
     soonest = at.BIG
-    for r in range(m[at.RESOURCES], m[at.RESOURCES_END], at.RESOURCE_WORDS):
+    for address in range(m[at.RESOURCES], m[at.RESOURCES_END], at.RESOURCE_WORDS):
+        r = address & at.ADDRESS
         finish = m[r + at.FINISH]
         if finish == at.BIG:
-            s = _arbitrate(m, r) if m[r + at.ARBITRATED] else m[r + at.HEAD]
-            if s >= 0 and m[s + at.PENDING] == 0:
+            s = (_arbitrate(m, r) if m[r + at.ARBITRATED] else m[r + at.HEAD]) & at.ADDRESS
+            if s != 0 and m[s + at.PENDING] == 0:
                 finish = _start(m, r, s)
         if finish < soonest:
             soonest = finish
@@ -191,19 +193,20 @@ def _grant(m: Array) -> Number:
 def _complete(m: Array) -> None:
     """Count the tiles that are finished now, and mark what that makes ready."""
     now = m[at.NOW]
-    for r in range(m[at.RESOURCES], m[at.RESOURCES_END], at.RESOURCE_WORDS):
+    for address in range(m[at.RESOURCES], m[at.RESOURCES_END], at.RESOURCE_WORDS):
+        r = address & at.ADDRESS
         if m[r + at.FINISH] != now:
             continue
-        s = m[r + at.STAGE]
+        s = m[r + at.STAGE] & at.ADDRESS
         done = m[s + at.DONE] + 1
         m[r + at.FINISH] = at.BIG
         m[s + at.DONE] = done
         m[s + at.LAST] = now
         m[s + at.RUNNING] = 0
         for i in range(m[s + at.OUT], m[s + at.OUT_END]):
-            e = m[i]
+            e = m[i & at.ADDRESS] & at.ADDRESS
             if m[e + at.NEED] == done:
-                v = m[e + at.CONSUMER]
+                v = m[e + at.CONSUMER] & at.ADDRESS
                 m[v + at.PENDING] -= 1
                 if m[v + at.PENDING] == 0 and m[v + at.RUNNING] == 0:
                     m[v + at.READY] = now
@@ -224,7 +227,7 @@ def _prepare(m: Array) -> None:
         _ask(m, s)
     for r in range(m[at.RESOURCES], m[at.RESOURCES_END], at.RESOURCE_WORDS):
         m[r + at.FINISH] = at.BIG
-        m[r + at.HEAD] = -1
+        m[r + at.HEAD] = 0
         if m[r + at.ARBITRATED] == 0:
             _load_block(m, r, m[r + at.FIRST_BLOCK])
 

@@ -96,11 +96,18 @@ def _rates(found: Simulated, step_s: float, time_s: float, prompt_s: float, ener
         "time_per_token_s": per_token,
         "tokens_per_s": batch / per_token,
         "tokens_per_s_per_user": 1 / per_token,
-        "tokens_per_j": batch * found.steps * found.tokens_per_step / energy_j,
+        "tokens_per_j": batch * _tokens(found) / energy_j,
     }
     if found.prompt or found.step is None:
         rates["time_to_first_token_s"] = prompt_s or step_s
     return rates
+
+
+def _tokens(found: Simulated) -> float:
+    """Tokens of each sequence in all the work asked: the prompt's when only it is run, else the new ones."""
+    if found.step is None:
+        return found.tokens_per_step
+    return float(found.question.new_tokens or 1)
 
 
 def _utilization(found: Simulated) -> dict[str, float]:

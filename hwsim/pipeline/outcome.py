@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hwsim.schedule import Program
     from hwsim.workload.graph import Graph
 
-__all__ = ["OpOutcome", "PassOutcome", "run_pass"]
+__all__ = ["OpOutcome", "PassOutcome", "run_pass", "unsupported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +72,24 @@ class PassOutcome:
         return add_counts(*(op.energy_pj for op in self.ops))
 
 
+def unsupported(device: Device, graph: Graph) -> Infeasible | None:
+    """None when the machine runs every op, else why not.
+
+    Where it lacks several, the one with the most multiply-accumulates speaks: it says best what is missing.
+    """
+    refused = [(op.macs * count, bad) for op, count in graph.distinct() if (bad := device.supports(op))]
+    return max(refused, key=lambda each: each[0])[1] if refused else None
+
+
 def run_pass(device: Device, graph: Graph, work: PassWork) -> PassOutcome | Infeasible:
     """Lower, schedule and account for one pass.
 
     Raises:
         HwsimError: the programs deadlock: a buffer of the machine is too shallow for what it feeds.
     """
-    for op, _ in graph.distinct():
-        bad = device.supports(op)
-        if bad:
-            return bad
+    bad = unsupported(device, graph)
+    if bad:
+        return bad
     lowered = device.lower(graph, work)
     cycles = 0
     extends: dict[str, dict[str, float]] = {}

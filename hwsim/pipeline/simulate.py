@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, TypeAlias
 from hwsim.devices.base import FormatChoice, PassWork
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline.answer import answer_of
-from hwsim.pipeline.outcome import run_pass
+from hwsim.pipeline.outcome import run_pass, unsupported
 from hwsim.pipeline.question import Question, RunPass, Simulated
 from hwsim.workload.builders import build
 from hwsim.workload.catalog import find_workload
-from hwsim.workload.decoding import Autoregressive, Speculative, Step, compose
+from hwsim.workload.decoding import Autoregressive, Policy, Speculative, Step, compose
 from hwsim.workload.model import Pass, Phase, VitModel, Workload
 
 if TYPE_CHECKING:
@@ -105,20 +105,28 @@ def _planned(
     role = "verify" if tree else "decode"
     verify = PassWork(role, step.verify_tokens, step.batch, step.context, tree=tree)  # type: ignore[arg-type]
     graph = build(workload.model, workload.formats, Pass("decode", step.batch, step.verify_tokens, step.context, head))
-    planned: list[Planned] = []
-    if isinstance(decoding, Speculative):
-        unsupported = _unsupported(device, graph)
-        if unsupported:
-            return unsupported
-        kept = math.ceil(step.tokens_per_step - 1e-9)
-        planned += _planned_draft(workload, device, decoding, step, kept)
-        (verify,) = device.plan_state(graph, (verify,), decoding.policy.target, kept)
-    planned.append((workload.name, graph, verify))
-    bad = device.fits(tuple((graph, work) for _, graph, work in planned))
-    return bad or planned
+    target: Planned = (workload.name, graph, verify)
+    if not isinstance(decoding, Speculative):
+        return _refused(device, [target]) or [target]
+    drafts = _draft_passes(workload, device, decoding, step)
+    bad = _refused(device, [*drafts, target])  # before states are planned: a plan needs layers that the machine runs
+    if bad:
+        return bad
+    kept = math.ceil(step.tokens_per_step - 1e-9)
+    planned = [
+        *_with_state(device, drafts, decoding.policy.draft, kept),
+        *_with_state(device, [target], decoding.policy.target, kept),
+    ]
+    return device.fits(tuple((graph, work) for _, graph, work in planned)) or planned
 
 
-def _planned_draft(workload: Workload, device: Device, decoding: Speculative, step: Step, kept: int) -> list[Planned]:
+def _with_state(device: Device, planned: list[Planned], policy: Policy, kept: int) -> list[Planned]:
+    """The passes of one model with their state plans."""
+    works = device.plan_state(planned[0][1], tuple(work for _, _, work in planned), policy, kept)
+    return [(name, graph, work) for (name, graph, _), work in zip(planned, works, strict=True)]
+
+
+def _draft_passes(workload: Workload, device: Device, decoding: Speculative, step: Step) -> list[Planned]:
     """The draft's passes, one for each level of the tree."""
     draft = find_workload(decoding.draft)
     formats, _ = device.formats(draft.formats)
@@ -127,19 +135,19 @@ def _planned_draft(workload: Workload, device: Device, decoding: Speculative, st
         build(draft.model, formats, Pass("decode", step.batch, each.tokens, each.context, head))
         for each in step.draft_passes
     ]
-    works = tuple(
+    works = (
         PassWork("draft", each.tokens, step.batch, each.context, each.level, step.tree) for each in step.draft_passes
     )
-    works = device.plan_state(graphs[0], works, decoding.policy.draft, kept)
     return [(draft.name, graph, work) for graph, work in zip(graphs, works, strict=True)]
 
 
-def _unsupported(device: Device, graph: Graph) -> Infeasible | None:
-    for op, _ in graph.distinct():
-        bad = device.supports(op)
+def _refused(device: Device, planned: list[Planned]) -> Infeasible | None:
+    """None when the machine knows every op and holds all the passes together, else why not."""
+    for _, graph, _ in planned:
+        bad = unsupported(device, graph)
         if bad:
             return bad
-    return None
+    return device.fits(tuple((graph, work) for _, graph, work in planned))
 
 
 def _run_all(device: Device, planned: list[Planned]) -> tuple[RunPass, ...] | Infeasible:
@@ -163,7 +171,7 @@ def _whole(workload: Workload, device: Device, question: Question, choice: Forma
     graph = build(workload.model, workload.formats, Pass(phase, batch, tokens, 0, head))
     work = PassWork(phase, tokens, batch)
     planned: list[Planned] = [(workload.name, graph, work)]
-    bad = _unsupported(device, graph) or device.fits(((graph, work),))
+    bad = _refused(device, planned)
     if bad:
         return bad
     passes = _run_all(device, planned)
@@ -175,11 +183,13 @@ def _whole(workload: Workload, device: Device, question: Question, choice: Forma
 
 
 def _request(workload: Workload, device: Device, question: Question, choice: FormatChoice) -> Simulated | Infeasible:
-    """A whole request: the prompt's prefill, then the new tokens."""
+    """A whole request: the prompt's prefill, which yields the first new token, then steps for the others."""
     prompt = _whole(workload, device, replace(question, phase="prefill"), choice)
     if isinstance(prompt, Infeasible):
         return prompt
     decode = _decode(workload, device, replace(question, phase="decode"), choice)
     if isinstance(decode, Infeasible):
         return decode
-    return replace(decode, question=question, prompt=prompt.passes)
+    _, _, new_tokens = _numbers(question)
+    steps = (new_tokens - 1) / decode.tokens_per_step
+    return replace(decode, question=question, prompt=prompt.passes, steps=steps)

@@ -7,9 +7,9 @@ from typing import Final
 
 from hwsim.analysis.breakdown import busiest, resources_by_share, speed_up, top_operators
 from hwsim.errors import Infeasible
-from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table, number, per_cent, ratio
+from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table, amount, number, per_cent, ratio
 from hwsim.result import Constant, OpRow, PassRow, Result
-from hwsim.units import format_bytes, format_count, format_seconds, format_si
+from hwsim.units import format_bytes, format_count, format_seconds
 
 __all__ = ["answer_blocks", "constant_blocks", "decoding_words", "format_words", "infeasible_blocks", "machine_table"]
 
@@ -42,7 +42,7 @@ def infeasible_blocks(workload: str, device: str, answer: Infeasible) -> list[Bl
     blocks: list[Block] = [
         Heading(f"{workload} cannot run on {device}"),
         Paragraph(answer.reason.rstrip(".") + "."),
-        Paragraph(f"{answer.resource}: needs {_amount(answer.demand, answer.unit)}, has {number(answer.bound)}."),
+        Paragraph(f"{answer.resource}: needs {amount(answer.demand, answer.unit)}, has {number(answer.bound)}."),
     ]
     if answer.terms:
         rows = tuple((name, number(value), answer.unit) for name, value in answer.terms.items())
@@ -281,20 +281,11 @@ def constant_blocks(result: Result) -> list[Block]:
 
 
 def _constant_row(each: Constant) -> tuple[str, ...]:
-    return (each.path, _amount(each.value, each.unit), each.enters, _short(each.source))
+    return (each.path, amount(each.value, each.unit), each.enters, _short(each.source))
 
 
 def _note_blocks(result: Result) -> list[Block]:
     return [Heading("Notes"), Bullets(result.notes)] if result.notes else []
-
-
-def _amount(value: float, unit: str) -> str:
-    """A value with its unit; a bare number for the unit 1."""
-    if unit in ("", "1"):
-        return number(value, 6)
-    if unit in ("bytes/s", "Hz", "bytes") and abs(value) >= 1e3:
-        return format_si(value, {"bytes/s": "B/s", "bytes": "B"}.get(unit, unit))
-    return f"{number(value, 6)} {unit}"
 
 
 def _short(text: str, most: int = 110) -> str:

@@ -15,7 +15,7 @@ __all__ = ["comparison_blocks"]
 
 _COLUMNS = (
     Column("machine"),
-    Column("weights used"),
+    Column("weights"),
     Column("decoding"),
     Column("phase"),
     Column("per token", "right"),

@@ -148,13 +148,13 @@ def _ticks(axes: Axes) -> None:
 def _draw_roofs(axes: Axes, drawn: Roofline, view: _View, taken: _Taken) -> None:
     """Slopes, flat roofs, ridge points, each with its label."""
     top = max(drawn.flat_ops_per_s.values())
-    fastest = max(drawn.bytes_per_s.values())
+    fastest = max(drawn.bytes_per_s.values(), default=math.inf)
     for style, (level, bandwidth) in zip(_cycle(SLOPES), _falling(drawn.bytes_per_s), strict=False):
         end = top / bandwidth
         axes.plot([view.left, end], [view.left * bandwidth, top], linestyle=style, color=INK, linewidth=1.8, zorder=3)
         _label_slope(axes, f"{level}: {format_rate(bandwidth)}", bandwidth, view, taken, end)
     for name, peak in _falling(drawn.flat_ops_per_s):
-        start = peak / fastest
+        start = max(peak / fastest, view.left)
         axes.plot([start, view.right], [peak, peak], color=INK, linewidth=1.8, zorder=3)
         text = axes.text(
             view.right, peak * 1.03, f"{name}: {format_si(peak, 'op/s')} ", ha="right", va="bottom", fontsize=9,
@@ -162,9 +162,9 @@ def _draw_roofs(axes: Axes, drawn: Roofline, view: _View, taken: _Taken) -> None
         )  # fmt: skip
         taken.add_text(text)
         taken.add_line((start, peak), (view.right, peak))
-    slowest = drawn.bytes_per_s[drawn.level]
-    for _name, peak in _falling(drawn.flat_ops_per_s):
-        _mark_ridge(axes, peak / slowest, peak, view, taken)
+    for ridge in drawn.ridges:
+        if ridge.level == drawn.level:
+            _mark_ridge(axes, ridge.ops_per_byte, ridge.ops_per_s, view, taken)
 
 
 def _mark_ridge(axes: Axes, intensity: float, peak: float, view: _View, taken: _Taken) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from hwsim.report.table import Block, Column, Heading, Paragraph, Table, number
+from hwsim.report.table import Block, Column, Heading, Paragraph, Table, amount
 from hwsim.units import format_bytes, format_count, format_rate, format_si
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def device_blocks(form: Mapping[str, Any]) -> list[Block]:
     """A machine's tables."""
     resources = tuple((r["name"], r["meaning"], _rate(r["rate"], r["unit"])) for r in form["resources"])
     constants = tuple(
-        (c["path"].removeprefix("device."), f"{number(c['value'], 6)} {c['unit'] if c['unit'] != '1' else ''}".strip(),
+        (c["path"].removeprefix("device."), amount(c["value"], c["unit"]),
          c["kind"], c["source"] + (f" (fitted on: {c['rows']})" if c["rows"] else ""))
         for c in form["constants"]
     )  # fmt: skip
@@ -132,7 +132,7 @@ def _settings(value: Any, path: str) -> list[tuple[str, str]]:
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         return [] if value in (None, "") else [(path, text)]
     if {"value", "unit", "kind", "source"} <= value.keys():
-        return [(path, f"{number(value['value'], 6)} ({value['kind']}: {value['source']})")]
+        return [(path, f"{amount(value['value'], value['unit'])} ({value['kind']}: {value['source']})")]
     return [row for name, item in value.items() for row in _settings(item, f"{path}.{name}")]
 
 
@@ -161,7 +161,7 @@ def _is_count(value: Any) -> bool:
 def paper_blocks(form: Mapping[str, Any]) -> list[Block]:
     """A paper's rows, as its catalogue states them."""
     rows = tuple(
-        (row["id"], row["claim"], f"{number(row['published'])} {row['unit']}", row["expected"], row["source"])
+        (row["id"], row["claim"], amount(row["published"], row["unit"]), row["expected"], row["source"])
         for row in form["rows"]
     )
     columns = (Column("row"), Column("claim"), Column("published", "right"), Column("expected"), Column("source"))

@@ -6,10 +6,13 @@ the same blocks in colour on a terminal.
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
+
+from hwsim.units import format_si
 
 __all__ = [
     "WIDTH",
@@ -19,6 +22,7 @@ __all__ = [
     "Heading",
     "Paragraph",
     "Table",
+    "amount",
     "number",
     "per_cent",
     "plain",
@@ -30,6 +34,8 @@ WIDTH: Final = 100
 """Columns of the plain form."""
 
 _GAP: Final = "  "
+_PREFIXED: Final = {"bytes/s": "B/s", "bytes": "B", "Hz": "Hz"}
+"""Units that are shown with a prefix, and how."""
 _LONGEST_WORD: Final = 44
 """A longer word is broken where the table is too wide."""
 
@@ -94,9 +100,20 @@ def number(value: float | None, digits: int = 4) -> str:
     """A number for a table: ``digits`` significant digits, thousands apart, nothing for None."""
     if value is None:
         return ""
+    if math.isfinite(value) and float(value).is_integer():
+        return f"{value:,.0f}"
     if abs(value) >= 10 ** (digits - 1):
         return f"{value:,.0f}"
     return f"{value:.{digits}g}"
+
+
+def amount(value: float, unit: str) -> str:
+    """A value with its unit: ``10.05 GB/s``, ``400 MHz``, ``2.85x`` for a ratio, a bare number for the unit 1."""
+    if unit in ("", "1", "x"):
+        return number(value, 6) + ("x" if unit == "x" else "")
+    if unit in _PREFIXED and abs(value) >= 1e3:
+        return format_si(value, _PREFIXED[unit])
+    return f"{number(value, 6)} {unit}"
 
 
 def per_cent(share: float) -> str:

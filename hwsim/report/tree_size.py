@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from hwsim.analysis.tree_size import TreeSizes
 from hwsim.report.roofline import BLUE, GREY, STYLE, VERMILION
@@ -35,7 +36,7 @@ def tree_size_figure(machines: Sequence[TreeSizes], title: str) -> Figure:
         _dress(upper, "tokens per second,\none token at a time = 1")
         _dress(lower, "time of one verification,\none token at a time = 1")
         upper.set_title(title, loc="left", fontsize=11.5, fontweight="bold")
-        upper.legend(frameon=False, loc="upper right")
+        upper.legend(frameon=False, loc="center right", bbox_to_anchor=(1.0, 0.45))
         lower.set_xlabel("nodes of the chain that is verified at once, the root included")
         return figure
 
@@ -43,7 +44,7 @@ def tree_size_figure(machines: Sequence[TreeSizes], title: str) -> Figure:
 def _mark_best(axes: Axes, machine: TreeSizes, colour: str) -> None:
     best = machine.best
     words = f"{best.speed_up:.2f}x at {best.nodes} nodes"
-    axes.annotate(words, (best.nodes, best.speed_up), (0, 7), textcoords="offset points", color=colour, ha="center")
+    axes.annotate(words, (best.nodes, best.speed_up), (9, 9), textcoords="offset points", color=colour)
     axes.plot([best.nodes], [best.speed_up], marker="o", markersize=10, fillstyle="none", color=colour)
 
 
@@ -51,5 +52,6 @@ def _dress(axes: Axes, label: str) -> None:
     axes.set_ylabel(label)
     axes.axhline(1.0, color=GREY, linewidth=0.8)
     axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.6)
-    axes.set_ylim(bottom=0)
-    axes.margins(y=0.15)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlim(left=0.5)
+    axes.set_ylim(0, 1.12 * axes.get_ylim()[1])

@@ -32,7 +32,7 @@ def critical_cycles(program: Program) -> dict[str, int]:
     schedule = run(short)
     if isinstance(schedule, Deadlock):
         return {}
-    walk = _Walk.of(short, schedule.window(0, reps))
+    walk = _Walk.of(short, schedule.window(0, reps, limit=short.tiles))
     return walk.cycles(walk.end_of_rep(reps - 2) if reps > 1 else 0)
 
 

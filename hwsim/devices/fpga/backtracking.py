@@ -8,8 +8,9 @@ rerun   the next step runs the accepted tokens through the whole model again, to
 A draft pass of level l processes the nodes of level l - 1. Under `cache` it reads each distinct parent state and
 writes one per node; under `replay` it reads the committed state and runs every earlier node of the tree again.
 
-`auto` takes the least off-chip traffic among the policies that fit: reruns fill idle token slots only, and the scan,
-replayed tokens included, stays hidden under in_proj. If none fits, the least traffic of all.
+`auto` takes the least off-chip traffic among the policies that fit: the chip holds the states, reruns fill idle token
+slots only, and the scan, replayed tokens included, stays hidden under in_proj. If none fits, the least traffic among
+those that the chip holds; if it holds none, the least of all.
 
 Source: traffic terms after the Mamba-in-the-Llama code (itsdaniele/speculative_mamba) and first principles; which
 policy SpecMamba gives to which model is not published.
@@ -22,6 +23,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from hwsim.devices.base import PassWork, StatePlan
+from hwsim.devices.fpga.capacity import check_fabric, demand_of
 from hwsim.devices.fpga.layer import MambaLayer, gemm_tiles
 from hwsim.devices.fpga.load import loads_of
 from hwsim.devices.fpga.parameters import FpgaParameters, whole
@@ -41,8 +43,9 @@ def plan(
     if policy != "auto":
         return _planned(works, policy, accepted_tokens)
     candidates = [_planned(works, name, accepted_tokens) for name in _PLANS]
-    fitting = [each for each in candidates if _fits(p, layer, each)]
-    return min(fitting or candidates, key=lambda each: plan_traffic_beats(p, layer, each))
+    held = [each for each in candidates if all(_held(p, layer, work) for work in each)] or candidates
+    hidden = [each for each in held if all(_hidden(p, layer, work) for work in each)]
+    return min(hidden or held, key=lambda each: plan_traffic_beats(p, layer, each))
 
 
 def plan_traffic_beats(p: FpgaParameters, layer: MambaLayer, works: tuple[PassWork, ...]) -> int:
@@ -101,12 +104,13 @@ def _catch_up(work: PassWork) -> int:
     return 1 if work.level == 1 else 0
 
 
-def _fits(p: FpgaParameters, layer: MambaLayer, works: tuple[PassWork, ...]) -> bool:
-    """Whether reruns find idle token slots and the scan stays under in_proj, in every pass."""
-    return all(_pass_fits(p, layer, work) for work in works)
+def _held(p: FpgaParameters, layer: MambaLayer, work: PassWork) -> bool:
+    """Whether the chip's fabric and block memories suffice."""
+    return all(check_fabric(p, terms) is None for terms in demand_of(p, layer, work))
 
 
-def _pass_fits(p: FpgaParameters, layer: MambaLayer, work: PassWork) -> bool:
+def _hidden(p: FpgaParameters, layer: MambaLayer, work: PassWork) -> bool:
+    """Whether reruns find idle token slots and the scan stays under in_proj."""
     load = loads_of(p, work)[0]
     passes_without = -(-work.tokens * load.sequences // whole(p.linear.tp))
     if -(-load.slots // whole(p.linear.tp)) > passes_without:

@@ -136,9 +136,13 @@ def _other_stages(body: Body, layer: MambaLayer, load: Load) -> None:
 
 
 def _weight_edges(body: Body, gemms: tuple[GemmTiles, ...]) -> None:
-    """Each GEMM's weight FIFO, and the first bursts of a stream, which wait for room that the GEMM before it leaves."""
-    before, shift = gemms[-1], -body.tiles(gemms[-1].name)
-    for gemm in gemms:
+    """Each GEMM's weight FIFO, and the first bursts of a stream, which wait for room that the GEMM before it leaves.
+
+    A GEMM of less than a beat has no stream: its weights come in the beat that it shares with a neighbour.
+    """
+    streamed = [gemm for gemm in gemms if f"weights.{gemm.name}" in body.beats]
+    before, shift = streamed[-1], -body.tiles(streamed[-1].name)
+    for gemm in streamed:
         stream = f"weights.{gemm.name}"
         bursts = body.tiles(stream)
         depth = body.limit_weights(gemm.name, stream)

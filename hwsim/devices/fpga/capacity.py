@@ -7,16 +7,19 @@ Block memories: a BRAM holds 36 Kb, at most 72 bits wide and then 512 deep; a UR
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hwsim.devices.fpga.layer import MambaLayer
-from hwsim.devices.fpga.load import Load
+from hwsim.devices.fpga.load import Load, loads_of
 from hwsim.devices.fpga.parameters import FpgaParameters, whole
 from hwsim.devices.fpga.traffic import beat_bits, input_bits
 from hwsim.errors import Infeasible
 from hwsim.formats import FORMATS
 
-__all__ = ["check_fabric", "check_memory", "fabric_terms"]
+if TYPE_CHECKING:
+    from hwsim.devices.base import PassWork
+
+__all__ = ["check_fabric", "check_memory", "demand_of", "fabric_terms"]
 
 BLOCK_WIDTH_BITS: Final = 72
 BRAM_DEPTH: Final = 512
@@ -84,6 +87,13 @@ def fabric_terms(
         },
         "URAM": {"hidden state of a layer": _blocks(lane_bits, depth * copies, URAM_DEPTH)},
     }
+
+
+def demand_of(p: FpgaParameters, layer: MambaLayer, work: PassWork) -> tuple[Mapping[str, Mapping[str, float]], ...]:
+    """`fabric_terms` of each load of a pass."""
+    peak = work.tree.fifo_peak if work.tree and work.role == "verify" else 0
+    nodes = work.tokens if peak else 1
+    return tuple(fabric_terms(p, layer, load, nodes, peak) for load in loads_of(p, work))
 
 
 def check_fabric(p: FpgaParameters, terms: Mapping[str, Mapping[str, float]]) -> Infeasible | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hwsim.devices.fpga.parameters import FpgaParameters, whole
 from hwsim.timing.linear import tile_cycles
@@ -12,7 +12,7 @@ from hwsim.timing.linear import tile_cycles
 if TYPE_CHECKING:
     from hwsim.workload.op import Op
 
-__all__ = ["GemmTiles", "MambaLayer", "gemm_tiles", "layer_of"]
+__all__ = ["GemmTiles", "MambaLayer", "gemm_tiles", "layer_of", "misfits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,30 @@ class MambaLayer:
         return dt + self.d_inner + self.groups * self.d_state + self.conv_channels
 
 
+_OPS: Final[dict[str, frozenset[str]]] = {
+    "mamba2": frozenset(("norm", "in_proj", "conv1d", "dt_softplus", "scan", "gated_norm", "out_proj", "residual")),
+    "mamba1": frozenset(
+        ("norm", "in_proj", "conv1d", "x_proj", "dt_proj", "dt_softplus", "scan", "gate", "out_proj", "residual")
+    ),
+}
+"""Ops of a layer by mixer: what the dataflow has a unit and a place in its order for."""
+
+
+def misfits(ops: Sequence[Op]) -> tuple[str, ...]:
+    """Names of the ops for which the dataflow has no place, then of those that a Mamba layer has and ``ops`` lacks.
+
+    Empty for a plain Mamba layer; every op when there is no Mamba scan among them.
+    """
+    names = [op.name for op in ops]
+    mixers = [str(op.attributes["mixer"]) for op in ops if op.kind == "scan"]
+    known = _OPS.get(mixers[0]) if len(mixers) == 1 else None
+    if known is None:
+        return tuple(names)
+    return (*(name for name in names if name not in known), *sorted(known.difference(names)))
+
+
 def layer_of(ops: Sequence[Op]) -> MambaLayer:
-    """The shape of the Mamba layer that ``ops`` make up."""
+    """The shape of the Mamba layer that ``ops`` make up; they have no `misfits`."""
     by_name = {op.name: op for op in ops}
     scan, conv, in_proj = by_name["scan"], by_name["conv1d"], by_name["in_proj"]
     groups = scan.dims["groups"]

@@ -2,7 +2,8 @@
 
 Tokens of a tree are verified together, however many they are: n > tp takes ceil(n / tp) passes of compute and one of
 weights. Prefill and batch run through the same datapath in tp-wide groups: a chain of up to tp prompt tokens, or as
-many sequences as fill the token slots, per reading of the weights.
+many sequences as fill the token slots, per reading of the weights. Groups are as few as can be and as equal as can be:
+an uneven rest would leave slots idle in one group and make another the bottleneck.
 """
 
 from __future__ import annotations
@@ -50,20 +51,15 @@ def loads_of(p: FpgaParameters, work: PassWork) -> tuple[Load, ...]:
     """The loads of a pass, in order; together they cover every token of every sequence once."""
     tp = whole(p.linear.tp)
     if work.role == "prefill":
-        return tuple(
-            Load(tokens, 1, work.state, repeats * work.batch) for tokens, repeats in _cut(work.tokens, tp) if repeats
-        )
-    together = max(1, tp // work.tokens)
-    return tuple(
-        Load(work.tokens, sequences, work.state, repeats)
-        for sequences, repeats in _cut(work.batch, together)
-        if repeats
-    )
+        return tuple(Load(tokens, 1, work.state, repeats * work.batch) for tokens, repeats in _cut(work.tokens, tp))
+    together = max(1, tp // (work.tokens + work.state.rerun_tokens))
+    return tuple(Load(work.tokens, sequences, work.state, repeats) for sequences, repeats in _cut(work.batch, together))
 
 
 def _cut(total: int, most: int) -> Iterator[tuple[int, int]]:
-    """``total`` as groups of ``most`` and one rest: (group, how many)."""
-    full, rest = divmod(total, most)
-    yield most, full
-    if rest:
-        yield rest, 1
+    """``total`` in the fewest groups of at most ``most``, which differ by one at most: (group, how many)."""
+    groups = -(-total // most)
+    least, larger = divmod(total, groups)
+    if larger:
+        yield least + 1, larger
+    yield least, groups - larger

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from hwsim.devices.base import Enters, FormatChoice, Lowered, PassWork, Resource, Roofs
 from hwsim.devices.fpga.backtracking import plan
-from hwsim.devices.fpga.capacity import check_fabric, check_memory, fabric_terms
-from hwsim.devices.fpga.layer import MambaLayer, layer_of
+from hwsim.devices.fpga.capacity import check_fabric, check_memory, demand_of
+from hwsim.devices.fpga.layer import MambaLayer, layer_of, misfits
 from hwsim.devices.fpga.load import Load, loads_of
 from hwsim.devices.fpga.parameters import FpgaParameters, whole
 from hwsim.devices.fpga.traffic import beat_bytes, input_bits, nominal_bytes_per_s, scaled_bits
@@ -27,6 +27,9 @@ __all__ = ["FpgaDevice"]
 
 _RUNS: Final = frozenset({"gemm", "conv1d", "scan", "norm", "elementwise"})
 _HOST: Final = frozenset({"embedding"})
+_NORMS: Final = frozenset({"rmsnorm", "gated_rmsnorm"})
+_ELEMENTWISE: Final = frozenset({"add", "mul", "silu", "silu_mul", "softplus", "softplus_bias", "quantize"})
+"""What the vector units compute: residual, gate, SiLU, softplus and the quantisers (MAMBA.scala's unit list)."""
 _MIXERS: Final = frozenset({"mamba1", "mamba2"})
 _MACS_PER_STATE: Final = 2
 """Multiply-accumulates of one state element: h = a*h + (dt*x)*B and y += h*C."""
@@ -116,17 +119,27 @@ class FpgaDevice:
             return _missing(f"{op.kind} unit", f"{self.name} has no unit for {op.kind}", op)
         if op.kind == "scan" and op.attributes["mixer"] not in _MIXERS:
             return _missing("scan unit", f"{self.name}'s lanes run mamba1 and mamba2 only", op)
-        if op.kind == "gemm":
-            return self._supports_formats(op)
-        return None
+        known = {"norm": _NORMS, "elementwise": _ELEMENTWISE}.get(op.kind)
+        if known and op.attributes["op"] not in known:
+            name = str(op.attributes["op"])
+            return _missing(f"{name} unit", f"{self.name}'s vector units do not compute {name}", op)
+        return self._supports_formats(op)
 
     def _supports_formats(self, op: Op) -> Infeasible | None:
         built = self.parameters.formats
+        roles: dict[str, dict[str, str]] = {
+            "gemm": {"weight": built.weights, "activation": built.activations},
+            "scan": {"state": built.state},
+            "conv1d": {"state": built.state},
+        }
         for operand in op.operands:
-            needed = {"weight": built.weights, "activation": built.activations}.get(operand.role)
+            if operand.name == "bias":  # added to the accumulator, in its width
+                continue
+            needed = roles.get(op.kind, {}).get(operand.role)
             if needed and operand.format != needed:
-                reason = f"{self.name}'s linear core takes {needed} {operand.role}s, not {operand.format}"
-                return _missing("number format", reason, op, f"run it as {needed} ({operand.role}s)")
+                unit = "linear core" if op.kind == "gemm" else f"{op.kind} unit"
+                reason = f"{self.name}'s {unit} takes {needed} for {operand.role}, not {operand.format}"
+                return _missing("number format", reason, op, f"run it with {operand.role} in {needed}")
         return None
 
     def map(self, op: Op) -> dict[str, int]:
@@ -149,20 +162,31 @@ class FpgaDevice:
         layer = _widest_or_none(graph)
         if layer is None:
             return ()
-        peak = work.tree.fifo_peak if work.tree and work.role == "verify" else 0
-        nodes = work.tokens if peak else 1
-        return tuple(
-            fabric_terms(self.parameters, layer, load, nodes, peak) for load in loads_of(self.parameters, work)
-        )
+        return demand_of(self.parameters, layer, work)
 
     def fits(self, passes: tuple[tuple[Graph, PassWork], ...]) -> Infeasible | None:
-        """Fabric for every pass on its own, off-chip memory for all together."""
+        """The layers' structure, then fabric for every pass on its own, then off-chip memory for all together."""
+        for graph, _ in passes:
+            bad = self._structure(graph)
+            if bad:
+                return bad
         for graph, work in passes:
             for terms in self.fabric_demand(graph, work):
                 bad = check_fabric(self.parameters, terms)
                 if bad:
                     return bad
         return check_memory(self.parameters, self.footprint(passes))
+
+    def _structure(self, graph: Graph) -> Infeasible | None:
+        """None when every layer is a plain Mamba layer: the dataflow has one order and a fixed chain of units."""
+        for ops, _ in _layer_runs(graph):
+            names = misfits(ops)
+            if names:
+                reason = f"{self.name}'s dataflow runs plain Mamba layers; a layer of {graph.name} departs from them"
+                terms = dict.fromkeys(names, 1)
+                levers = ("a Mamba workload, or a machine of another family",)
+                return Infeasible("layer structure", len(terms), 0, "ops", reason, terms, levers)
+        return None
 
     def footprint(self, passes: tuple[tuple[Graph, PassWork], ...]) -> dict[str, float]:
         """Off-chip bytes: weights of each model once, states and saved inputs of a whole step."""
@@ -195,7 +219,7 @@ class FpgaDevice:
             lowered += [self._layers(ops, repeats, load) for ops, repeats in _layer_runs(graph)]
         for op in graph.ops:
             if op.layer is None and op.kind not in _HOST:
-                lowered += [self._single(op, load) for load in loads_of(self.parameters, _rows_of(op, work))]
+                lowered += [self._single(op, load) for load in _loads_of_op(self.parameters, op, work)]
         return tuple(lowered)
 
     def _layers(self, ops: tuple[Op, ...], repeats: int, load: Load) -> Lowered:
@@ -265,9 +289,18 @@ def _widest(graph: Graph) -> MambaLayer:
     return layer
 
 
+def _loads_of_op(p: FpgaParameters, op: Op, work: PassWork) -> tuple[Load, ...]:
+    """The loads of an op outside the layers; independent products have weights of their own, so each has its loads."""
+    products = op.dims["batch"] if op.kind == "gemm" else 1
+    if products == 1:
+        return loads_of(p, _rows_of(op, work))
+    one = PassWork("decode", tokens=1, batch=op.dims["m"])
+    return tuple(replace(load, repeats=load.repeats * products) for load in loads_of(p, one))
+
+
 def _rows_of(op: Op, work: PassWork) -> PassWork:
     """The pass as an op outside the layers sees it: its own rows when they are not the pass's."""
-    rows = op.dims["m"] * op.dims["batch"] if op.kind == "gemm" else op.dims.get("tokens", work.tokens * work.batch)
+    rows = op.dims["m"] if op.kind == "gemm" else op.dims.get("tokens", work.tokens * work.batch)
     if op.kind in ("scan", "conv1d") or rows == work.tokens * work.batch:
         return work
     return PassWork(work.role if work.role != "prefill" else "decode", tokens=1, batch=rows)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
 from hwsim.formats import FORMATS
-from hwsim.spec import Fraction, NonNegative, OneOf, Positive, Quantity, Refused, Unit
+from hwsim.spec import Bound, OneOf, Positive, Quantity, Refused, Unit
 
 __all__ = [
     "Clock",
@@ -23,11 +24,17 @@ __all__ = [
     "whole",
 ]
 
-Count: TypeAlias = Annotated[Quantity, Unit("1"), Positive]
-Amount: TypeAlias = Annotated[Quantity, Unit("1"), NonNegative]
-Clock: TypeAlias = Annotated[Quantity, Unit("Hz"), Positive]
-Bandwidth: TypeAlias = Annotated[Quantity, Unit("bytes/s"), Positive]
+# What a machine offers may be `.inf` (an ideal part); what it is built of and what it costs is finite.
+Stock: TypeAlias = Annotated[Quantity, Unit("1"), Positive]
+Bandwidth: TypeAlias = Annotated[Quantity, Unit("bytes/s"), Bound(low=1)]
 Bytes: TypeAlias = Annotated[Quantity, Unit("bytes"), Positive]
+Count: TypeAlias = Annotated[Quantity, Unit("1"), Bound(low=1, high=1e9)]
+Amount: TypeAlias = Annotated[Quantity, Unit("1"), Bound(low=0, high=1e9)]
+Clock: TypeAlias = Annotated[Quantity, Unit("Hz"), Bound(low=1, high=1e12)]
+Share: TypeAlias = Annotated[Quantity, Unit("1"), Bound(low=1e-3, high=1)]
+Power: TypeAlias = Annotated[Quantity, Unit("W"), Bound(low=0, high=1e9)]
+OpEnergy: TypeAlias = Annotated[Quantity, Unit("pJ"), Bound(low=0, high=1e12)]
+ByteEnergy: TypeAlias = Annotated[Quantity, Unit("pJ/byte"), Bound(low=0, high=1e12)]
 Name: TypeAlias = Annotated[str, OneOf(tuple(FORMATS))]
 
 
@@ -47,13 +54,15 @@ def _require_whole(owner: Any, *names: str) -> None:
 class Part:
     """What the chip offers. ``uram`` are blocks of 288 Kb, ``bram`` blocks of 36 Kb."""
 
-    lut: Count
-    dsp: Count
-    bram: Count
-    uram: Count
+    lut: Stock
+    dsp: Stock
+    bram: Stock
+    uram: Stock
 
     def __post_init__(self) -> None:
-        _require_whole(self, "lut", "dsp", "bram", "uram")
+        _require_whole(
+            self, *(name for name in ("lut", "dsp", "bram", "uram") if getattr(self, name).value != math.inf)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,7 @@ class Memory:
     """
 
     bandwidth: Bandwidth
-    efficiency: Annotated[Quantity, Unit("1"), Fraction]
+    efficiency: Share
     capacity: Bytes
     ports: Count
     port_bits: Count
@@ -79,6 +88,8 @@ class Memory:
 
     def __post_init__(self) -> None:
         _require_whole(self, "ports", "port_bits", "burst_beats")
+        if self.port_bits.value % 8:
+            raise Refused(f"{self.port_bits.value:g} for port_bits", "whole bytes: a multiple of 8", at="port_bits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,11 +226,11 @@ class Energy:
 
     """
 
-    static_power: Annotated[Quantity, Unit("W"), NonNegative]
-    mac: Annotated[Quantity, Unit("pJ"), NonNegative]
-    scan_op: Annotated[Quantity, Unit("pJ"), NonNegative]
-    on_chip: Annotated[Quantity, Unit("pJ/byte"), NonNegative]
-    dram: Annotated[Quantity, Unit("pJ/byte"), NonNegative]
+    static_power: Power
+    mac: OpEnergy
+    scan_op: OpEnergy
+    on_chip: ByteEnergy
+    dram: ByteEnergy
 
 
 @dataclass(frozen=True, slots=True)

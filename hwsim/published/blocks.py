@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Final
 
+from hwsim.published.model import Paper
+from hwsim.published.runner import PaperResult
 from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table, number
 
-if TYPE_CHECKING:
-    from hwsim.published.model import Paper
-    from hwsim.published.runner import PaperResult
-
 __all__ = ["paper_result_blocks"]
+
+_EXACT: Final = 1e-6
 
 
 def paper_result_blocks(paper: Paper, results: tuple[PaperResult, ...]) -> list[Block]:
@@ -45,16 +45,21 @@ def _row(each: PaperResult) -> tuple[str, ...]:
 
 
 def _figure(value: float, unit: str) -> str:
-    """A figure with its unit: ``2.85x``, ``7.21 tokens/s``."""
+    """A figure with its unit, four digits: ``2.85x``, ``7.21 tokens/s``."""
     return f"{number(value)}x" if unit == "x" else f"{number(value)} {unit}"
 
 
 def _why(each: PaperResult) -> str:
     """Source, tolerance, reason, and what was predicted where that is another quantity."""
     row = each.row
-    within = "" if row.tolerance is None else f" (tolerance {100 * row.tolerance:g} %)"
+    within = "" if row.tolerance is None else f" ({_tolerance_words(row.tolerance)})"
     words = f" Predicted: {each.prediction.words}." if each.prediction.words else ""
     return f"{row.id}{within}: {row.why.rstrip('.')}.{words} Published in: {row.source} ({row.read})."
+
+
+def _tolerance_words(tolerance: float) -> str:
+    """``tolerance 1 %``; a tolerance that only allows for rounding is ``exact``."""
+    return "exact" if tolerance < _EXACT else f"tolerance {100 * tolerance:g} %"
 
 
 def _leaning(each: PaperResult) -> str:

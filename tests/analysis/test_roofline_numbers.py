@@ -1,0 +1,71 @@
+"""The roofline by its definitions."""
+
+from __future__ import annotations
+
+import pytest
+import result_builder as build
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwsim.analysis.roofline import roofline
+from hwsim.devices.base import Roofs
+
+
+def test_points_ridges_and_step_by_hand() -> None:
+    """2 operations a MAC; intensity is operations over bytes; ridge is peak over bandwidth."""
+    drawn = roofline(build.result())
+    point = drawn.points[0]
+    assert (point.name, point.ops, point.bytes) == ("in_proj", 2.4e9, 0.62e9)
+    assert point.ops_per_byte == pytest.approx(2.4 / 0.62)
+    assert point.ops_per_s == pytest.approx(2.4e9 / 0.062)
+    assert {(r.format, r.ops_per_byte) for r in drawn.ridges} == {("int4", 4.0), ("int8", 2.0)}
+    assert drawn.step.ops == pytest.approx(2 * 1.92e9)
+    assert drawn.step.time_s == 0.1
+    assert drawn.without_ops == ("norm",)
+    assert drawn.step_roof == "dram"
+
+
+@given(st.floats(1e6, 1e15), st.floats(1e6, 1e13))
+def test_ridge_is_where_both_roofs_are_equal(macs_per_s: float, bytes_per_s: float) -> None:
+    """At the ridge the slope reaches the flat roof: peak over bandwidth, not the product."""
+    quiet = build.op_row(macs=1e3, bytes=1e3, busy_s=1.0)
+    drawn = roofline(build.result(ops=(quiet,), roofs=Roofs({"int4": macs_per_s}, {"dram": bytes_per_s})))
+    (ridge,) = drawn.ridges
+    assert ridge.ops_per_byte * bytes_per_s == pytest.approx(2 * macs_per_s)
+
+
+@pytest.mark.parametrize("change", [{"busy_s": 0.01}, {"macs": 60e9}, {"bytes": 1e9}])
+def test_point_above_its_roof_is_our_bug(change: dict[str, float]) -> None:
+    """Too short a time, too many operations or too many bytes are not drawn."""
+    with pytest.raises(ArithmeticError, match=r"in_proj on board runs at .* above its roof"):
+        roofline(build.result(ops=(build.op_row(**change),)))
+
+
+def test_step_above_its_roof_is_our_bug() -> None:
+    """A step cannot be shorter than its bytes take."""
+    with pytest.raises(ArithmeticError, match="step on board"):
+        roofline(build.result(step_s=0.05))
+
+
+def test_work_that_moves_no_byte_is_under_the_flat_roof() -> None:
+    """Without bytes there is no intensity, and the flat roof alone holds."""
+    drawn = roofline(build.result(ops=(build.op_row(bytes=0.0, macs=1e9, busy_s=0.1, share=1.0),)))
+    assert drawn.points[0].ops_per_byte is None
+    assert drawn.attainable_ops_per_s(drawn.points[0]) == 2 * 25.6e9
+    assert drawn.step_roof == "int4"
+
+
+def test_slowest_level_is_the_one_whose_bytes_count() -> None:
+    """With several memory levels the intensities are of the slowest, and every pair has a ridge."""
+    drawn = roofline(build.result(roofs=Roofs({"int4": 25.6e9}, {"uram": 1e12, "dram": 12.8e9})))
+    assert drawn.level == "dram"
+    assert [r.level for r in drawn.ridges] == ["uram", "dram"]
+    assert drawn.to_dict()["memory_level"] == "dram"
+
+
+def test_ideal_memory_has_no_roof() -> None:
+    """An infinite bandwidth leaves the flat roofs alone, with no ridge."""
+    drawn = roofline(build.result(roofs=Roofs({"int4": 25.6e9}, {"dram": float("inf")})))
+    assert drawn.ridges == ()
+    assert drawn.attainable_ops_per_s(drawn.points[0]) == 2 * 25.6e9
+    assert drawn.step_roof == "int4"

@@ -1,0 +1,113 @@
+"""What `simulate`, `compare`, `diff` and `roofline` say, on plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import result_builder as build
+
+from hwsim.analysis.compare import Entry
+from hwsim.analysis.diff import difference
+from hwsim.analysis.roofline import roofline
+from hwsim.report.answer import answer_blocks, decoding_words, format_words, infeasible_blocks, machine_table
+from hwsim.report.comparison import comparison_blocks
+from hwsim.report.difference import difference_blocks
+from hwsim.report.roofline_table import roofline_blocks
+from hwsim.report.table import plain
+
+Golden = Callable[[str, str], None]
+
+
+def test_speculative_answer_beside_its_rival(golden: Golden) -> None:
+    """The whole text of an answer, with the autoregressive machine beside it."""
+    golden("answer_speculative.txt", plain(answer_blocks(build.speculative(), build.result())))
+
+
+def test_autoregressive_answer(golden: Golden) -> None:
+    """The whole text of an answer alone."""
+    golden("answer_autoregressive.txt", plain(answer_blocks(build.result())))
+
+
+def test_infeasible_answer(golden: Golden) -> None:
+    """Reason, terms and levers."""
+    golden("answer_infeasible.txt", plain(infeasible_blocks("mamba", "board", build.INFEASIBLE)))
+
+
+def test_comparison(golden: Golden) -> None:
+    """Machines that cannot run it stay, with the reason."""
+    entries = (
+        Entry("board", build.result()),
+        Entry("small", build.INFEASIBLE),
+        Entry("board-spec", build.speculative()),
+    )
+    golden("comparison.txt", plain(comparison_blocks("mamba", entries)))
+
+
+def test_difference(golden: Golden) -> None:
+    """Causes first, then outcomes."""
+    found = difference(build.result().to_dict(), build.speculative().to_dict())
+    golden("difference.txt", plain(difference_blocks("a.json", "b.json", found)))
+    same = difference(build.result().to_dict(), build.result().to_dict())
+    assert plain(difference_blocks("a.json", "b.json", same)) == "From a.json to b.json\nNothing differs.\n"
+
+
+def test_roofline_table(golden: Golden) -> None:
+    """Roofs, ridges and operators."""
+    golden("roofline.txt", plain(roofline_blocks(roofline(build.result()))))
+
+
+def test_rival_that_cannot_run_is_named() -> None:
+    """The answer stands even where the machine to compare with fails."""
+    text = plain(answer_blocks(build.speculative(), build.INFEASIBLE))
+    assert "The machine to compare with cannot run it: The design does not fit the fabric" in text
+
+
+def test_decoding_words() -> None:
+    """Chain, tree, one at a time, or nothing decoded."""
+    tree = {"nodes": 4, "parents": [0, 0, 1], "tokens_per_step": 2.0, "policy": {}}
+    assert decoding_words(build.result()) == "autoregressive"
+    assert decoding_words(build.speculative()) == "chain of 3"
+    assert decoding_words(build.speculative(speculative=tree)) == "tree of 4"
+    assert decoding_words(build.result(new_tokens=0)) == ""
+
+
+def test_format_words_name_departures_only() -> None:
+    """A format that is used as asked is not mentioned."""
+    assert format_words(build.result()) == ""
+    assert format_words(build.speculative()) == "state: bf16 -> int8"
+
+
+def test_prefill_request_and_images_say_what_a_step_is() -> None:
+    """Each phase defines its step; a request tells how long the prompt takes."""
+    prefill = build.result(phase="prefill", context=512, new_tokens=0, time_to_first_token_s=0.1)
+    assert "A step is the whole prompt of one sequence: 512 tokens." in plain(answer_blocks(prefill))
+    images = build.result(
+        phase="inference", batch=4, new_tokens=0, images_per_s=40.0, images_per_j=3.0, tokens_per_s=None,
+        time_per_token_s=None, tokens_per_j=None,
+    )  # fmt: skip
+    text = plain(answer_blocks(images))
+    assert "A step is one run of the model over a batch of 4 images." in text
+    assert "100 ms per batch, 40 images/s." in text
+    request = build.result(phase="inference", context=64, new_tokens=10, time_s=2.0, time_to_first_token_s=1.0)
+    said = " ".join(plain(answer_blocks(request)).split())
+    assert "The whole request takes 2 s: 1 s for the prompt of 64 tokens, then 10 new tokens." in said
+
+
+def test_limit_that_is_not_busy_throughout_says_so() -> None:
+    """Where no resource is busy most of the time, waiting is part of the reason."""
+    said = " ".join(plain(answer_blocks(build.result(bound="linear", utilization={"linear": 0.5}))).split())
+    assert "The limit is linear, busy for 50.0 % of a step" in said
+    assert "wait for one another" in said
+
+
+def test_speed_up_is_over_the_last_machine() -> None:
+    """The rival itself stands at 1x."""
+    table = machine_table([build.speculative(), build.result()])
+    assert [row[9] for row in table.rows] == ["2.4x", "1x"]
+
+
+def test_hostile_names_stay_on_their_line() -> None:
+    """A workload's name cannot add lines to the report."""
+    text = plain(answer_blocks(build.result(workload="evil\nNotes\x1b[2J")))
+    assert "\x1b" not in text
+    assert text.splitlines()[0] == "evil Notes?[2J on board"

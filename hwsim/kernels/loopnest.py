@@ -3,7 +3,7 @@
 A *family* is a choice of what each level holds and of the dimensions on the lanes; its *nodes* are its (operand, level)
 pairs. A nest of a family says in which order its nodes come and, per node, the extents of the tile that it holds. Its
 cost is linear in the words ``V`` that pass each node, counted once for lanes that share them (`hwsim.mapping.family`
-derives the coefficients): ``energy = e[-1] + e @ V`` and ``bytes of port p = b[p, -1] + b[p] @ V``.
+derives the coefficients): ``energy = e[-1] + e @ V`` and ``bytes of port p = b[-1, p] + V @ b[:, p]``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Family(NamedTuple):
         lanes_inside: (nodes, dims) lanes that it has inside.
         capacity: (levels,) bytes.
         energy_of: (nodes + 1,) picojoules per word that passes, last the constant.
-        bytes_of: (ports, nodes + 1) bytes through the busiest instance per word that passes, last the constant.
+        bytes_of: (nodes + 1, ports) bytes through the busiest instance per word that passes, last the constant.
         bandwidth: (ports,) bytes per cycle.
         compute: (1,) compute steps.
 
@@ -140,7 +140,7 @@ def cost_many(family: Family, tiles: Array) -> tuple[Array, Array, Array, Array]
     visits = np.empty(dims)
     for nest in range(nests):
         used[:] = 0.0
-        ports[:] = family.bytes_of[:, nodes]
+        ports[:] = family.bytes_of[nodes]
         total = family.energy_of[nodes]
         for node in range(nodes):
             for dim in range(dims):
@@ -151,7 +151,7 @@ def cost_many(family: Family, tiles: Array) -> tuple[Array, Array, Array, Array]
             words[nest, node] = passed
             total += family.energy_of[node] * passed
             for port in range(ports.shape[0]):
-                ports[port] += family.bytes_of[port, node] * passed
+                ports[port] += family.bytes_of[node, port] * passed
         energy_pj[nest] = total
         cycles[nest] = worst_port(family, ports)
         fits[nest] = np.all(used <= family.capacity)

@@ -193,7 +193,7 @@ def _hold(family: Family, order: Array, start: int, stop: int, depth: int, tiles
         passed = passed_words(family, node, state.visits, False)
         state.energy[depth] += family.energy_of[node] * passed
         for port in range(family.bandwidth.shape[0]):
-            state.ports[depth, port] += family.bytes_of[port, node] * passed
+            state.ports[depth, port] += family.bytes_of[node, port] * passed
     return True
 
 
@@ -208,7 +208,7 @@ def _least(family: Family, order: Array, start: int, depth: int, state: State) -
         passed = passed_words(family, node, state.visits, True)
         energy += family.energy_of[node] * passed
         for port in range(family.bandwidth.shape[0]):
-            state.lower[port] += family.bytes_of[port, node] * passed
+            state.lower[port] += family.bytes_of[node, port] * passed
     return energy, worst_port(family, state.lower)
 
 
@@ -218,7 +218,7 @@ def _start(family: Family, order: Array, state: State) -> None:
     nodes = order.shape[0]
     state.energy[0] = family.energy_of[nodes]
     for port in range(state.ports.shape[1]):
-        state.ports[0, port] = family.bytes_of[port, nodes]
+        state.ports[0, port] = family.bytes_of[nodes, port]
     for level in range(state.used.shape[1]):
         state.used[0, level] = 0.0
 

@@ -178,7 +178,7 @@ def build_family(problem: Problem, hierarchy: Hierarchy, lanes: Lanes, held: Cha
         lanes_inside=np.array([[lattice.of_dim(d, f, depth) for d in dims] for f in above]).reshape(-1, len(dims)),
         capacity=np.array([level.capacity_bytes for level in hierarchy.levels]),
         energy_of=energy,
-        bytes_of=ports,
+        bytes_of=np.ascontiguousarray(ports.T),
         bandwidth=bandwidth,
         compute=np.array([-(-problem.macs // lattice.all // hierarchy.macs_per_cycle)], np.float64),
     )

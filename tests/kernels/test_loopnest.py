@@ -1,16 +1,10 @@
 """The batched cost kernel against the plain account, nest by nest."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from array_machines import ALL
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "mapping"))
-
-from conftest import ALL
 
 from hwsim.kernels.loopnest import cost_many
 from hwsim.mapping.account import account

@@ -1,7 +1,7 @@
 """The account: the golden points by hand, and equality with a walk of every iteration."""
 
 import pytest
-from conftest import ALL, make_ws16
+from array_machines import ALL, make_ws16
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from walk import Walk

@@ -4,7 +4,7 @@ from itertools import pairwise, permutations, product
 from math import inf, prod
 
 import pytest
-from conftest import ALL
+from array_machines import ALL
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 

@@ -1,0 +1,45 @@
+"""Array machines: catalog file to hierarchy."""
+
+from pathlib import Path
+
+import pytest
+from array_machines import make_ws16
+
+from hwsim.devices.array import ArrayParameters, hierarchy_of
+from hwsim.errors import HwsimError
+from hwsim.mapping.hierarchy import Fanout
+from hwsim.mapping.problem import gemm
+from hwsim.mapping.search import find_best
+from hwsim.spec import load, parse, read
+
+WS16 = Path(__file__).parents[2] / "hwsim" / "devices" / "array" / "machines" / "ws16.yaml"
+
+
+def parameters(path=WS16):
+    return load(read(path, path.with_name), ArrayParameters)
+
+
+def test_ws16_is_the_golden_machine():
+    """The catalog's ws16 equals the one that the golden points were checked on, but that its axes know convolutions."""
+    mine, golden = hierarchy_of(parameters()), make_ws16()
+    assert [part for part in mine.parts if not isinstance(part, Fanout)] == [
+        part for part in golden.parts if not isinstance(part, Fanout)
+    ]
+    assert [(a.name, a.extent, a.dims[0], a.multicast, a.full) for a in mine.axes] == [
+        (a.name, a.extent, a.dims[0], a.multicast, a.full) for a in golden.axes
+    ]
+    assert find_best(gemm(1024, 1024, 1024), mine).cost.cycles == 4_194_304
+
+
+def test_axis_below_an_unknown_level_is_refused():
+    """An axis must name a level; the levels there are stand in the message."""
+    text = WS16.read_text().replace("below: L1", "below: L9")
+    with pytest.raises(HwsimError, match=r"below 'L9'.*DRAM, L2, L1, wreg"):
+        load(parse(text, "ws16.yaml"), ArrayParameters)
+
+
+def test_hierarchy_without_main_memory_is_refused():
+    """The outermost level has to hold every role."""
+    text = WS16.read_text().replace("    shared_port: true", "    may: [input, output]\n    shared_port: true")
+    with pytest.raises(HwsimError, match="DRAM may not hold weight"):
+        hierarchy_of(load(parse(text, "ws16.yaml"), ArrayParameters))

@@ -83,6 +83,7 @@ class ArrayParameters:
         description: one line.
         clock: clock that cycles are counted in.
         mac_energy: energy of one multiply-accumulate.
+        word_bits: bits of every word at every level, partial sums included, whatever format the op asks for.
         levels: memory levels, outermost first.
         axes: spatial axes, outermost first.
     """
@@ -92,6 +93,7 @@ class ArrayParameters:
     description: str
     clock: Clock
     mac_energy: MacEnergy
+    word_bits: Count
     levels: tuple[LevelParameters, ...]
     axes: tuple[AxisParameters, ...] = ()
 

@@ -42,7 +42,7 @@ wheel: $(DEV) ## build the source archive and the wheel into dist/
 clean: ## remove generated output and caches, keep .venv
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find hwsim tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
-	@find reports -mindepth 1 ! -name .gitkeep -delete
+	@find reports -mindepth 1 ! -name .gitkeep ! -path 'reports/gallery*' -delete
 
 distclean: clean ## the same, and remove .venv
 	@rm -rf "$(VENV)"

@@ -12,6 +12,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import simpy
@@ -24,7 +25,7 @@ from hwsim.schedule import Block, Order, Program, Schedule, Stage, after, barrie
 def pipeline(tiles: int) -> Program:
     """Four units in a row, double-buffered."""
     stages = tuple(Stage.uniform(f"unit{i}", f"unit{i}", tiles, cycles) for i, cycles in enumerate((3, 5, 4, 2)))
-    links = list(zip(stages, stages[1:], strict=False))
+    links = list(pairwise(stages))
     return Program(stages, tuple(edge for u, v in links for edge in (after(u, v), fifo(u, v, 2))))
 
 
@@ -140,7 +141,7 @@ def in_simpy(program: Program) -> int:
     return int(env.now)
 
 
-# -- the tables ----------------------------------------------------------------------------------------------------------
+# -- the tables ----------------------------------------------------------------------------------------------------
 
 
 def best_of(times: int, call: Callable[[], Any]) -> tuple[float, Any]:

@@ -13,9 +13,10 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from hwsim.errors import HwsimError
+if TYPE_CHECKING:
+    from hwsim.errors import HwsimError
 
 __all__ = ["COMMANDS", "main"]
 
@@ -72,15 +73,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the words after `hwsim`; by default those that the process was started with.
     """
+    if argv is not None:
+        return _guarded(list(argv))
+    gc.set_threshold(*_GC_THRESHOLDS)
+    code = _guarded(sys.argv[1:])
+    gc.freeze()  # the process ends: nothing is left to collect, and looking for it would take a fifth of a short run
+    return code
+
+
+def _guarded(words: list[str]) -> int:
+    """Run one command; whatever happens becomes a message and an exit code."""
     _tolerate_odd_characters()
-    if argv is None:
-        gc.set_threshold(*_GC_THRESHOLDS)
-    words = list(sys.argv[1:] if argv is None else argv)
     try:
         code = _run(words)
         sys.stdout.flush()
-    except HwsimError as error:
-        code = _report_faults(error)
     except KeyboardInterrupt:
         sys.stderr.write("hwsim: interrupted\n")
         code = EXIT_INTERRUPTED
@@ -88,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _silence_stdout()
         code = EXIT_BROKEN_PIPE
     except Exception as error:
-        code = _report_bug(error)
+        code = _report(error)
     return code
 
 
@@ -106,11 +112,18 @@ def _run(words: list[str]) -> int:
 
         sys.stdout.write(f"hwsim {__version__}\n")
         return EXIT_DONE
-    if first.startswith("-"):
-        raise HwsimError.unknown_name("hwsim", "option", first, ["--help", "--version"])
     if first not in COMMANDS:
-        raise HwsimError.unknown_name("hwsim", "command", first, COMMANDS)
+        raise _unknown(first)
     return _run_command(first, rest)
+
+
+def _unknown(word: str) -> HwsimError:
+    """The fault of a first word that is neither an option nor a command."""
+    from hwsim.errors import HwsimError  # noqa: PLC0415
+
+    if word.startswith("-"):
+        return HwsimError.unknown_name("hwsim", "option", word, ["--help", "--version"])
+    return HwsimError.unknown_name("hwsim", "command", word, COMMANDS)
 
 
 def _run_command(name: str, words: list[str]) -> int:
@@ -135,6 +148,13 @@ def _help() -> str:
         lines += [f"  {name:<{width}}{meaning}", f"  {'':<{width}}  hwsim {example}"]
     tail = "\nHWSIM_DEBUG=1 shows the full traceback of an internal error. NO_COLOR=1 switches colour off.\n"
     return _HEAD + "\n".join(lines) + "\n" + tail
+
+
+def _report(error: Exception) -> int:
+    """Tell the user's faults from our own."""
+    from hwsim.errors import HwsimError  # noqa: PLC0415 - `hwsim --help` needs none
+
+    return _report_faults(error) if isinstance(error, HwsimError) else _report_bug(error)
 
 
 def _report_faults(error: HwsimError) -> int:

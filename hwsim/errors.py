@@ -66,9 +66,7 @@ class HwsimError(Exception):
         super().__init__("\n".join(str(fault) for fault in faults))
 
     @classmethod
-    def at(
-        cls, source: str | Where, found: str, expected: str, suggestion: str | None = None
-    ) -> HwsimError:
+    def at(cls, source: str | Where, found: str, expected: str, suggestion: str | None = None) -> HwsimError:
         """An error with a single fault; ``source`` is a file, an option name or a full :class:`Where`."""
         where = source if isinstance(source, Where) else Where(source)
         return cls(Fault(where, found, expected, suggestion))

@@ -43,8 +43,8 @@ class NumberFormat:
     def bytes_for(self, elements: int) -> int:
         """Whole bytes that ``elements`` occupy, scales included (each rounded up)."""
         payload = -(-elements * self.bits // 8)
-        scales = -(-(-(-elements // self.group)) * self.scale_bits // 8) if self.group else 0
-        return payload + scales
+        groups = -(-elements // self.group) if self.group else 0
+        return payload + -(-groups * self.scale_bits // 8)
 
 
 _IEEE = "IEEE 754-2019"

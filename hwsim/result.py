@@ -51,6 +51,7 @@ class OpRow:
         time_s: how long it stands on the critical path (the operators' times add up to the step).
         cycles: the same in clock cycles.
         busy_s: how long it holds ``resource``, hidden behind other work or not.
+        held_s: the longest time for which it holds any one resource; no machine runs it faster than that alone.
         resource: the resource that holds it up; when all is hidden, the one that it needs longest.
         bytes: bytes it moves to and from memory in a step.
         macs: multiply-accumulates in a step.
@@ -66,6 +67,7 @@ class OpRow:
     time_s: float
     cycles: float
     busy_s: float
+    held_s: float
     resource: str
     bytes: float
     macs: float

@@ -104,7 +104,7 @@ def layer_program(device: FpgaDevice, work: PassWork, name: str = TARGET, reps: 
     return Program(tuple(body.stages), tuple(body.edges), reps)
 
 
-# -- random machines, models and passes ---------------------------------------------------------------------------------
+# -- random machines, models and passes --------------------------------------------------------------------
 
 
 @st.composite

@@ -21,6 +21,7 @@ def op_row(name: str = "in_proj", **changes: Any) -> OpRow:
         "time_s": 0.060,
         "cycles": 24e6,
         "busy_s": 0.062,
+        "held_s": 0.062,
         "resource": "dram_port",
         "bytes": 0.62e9,
         "macs": 1.2e9,
@@ -32,12 +33,13 @@ def op_row(name: str = "in_proj", **changes: Any) -> OpRow:
 
 OPS = (
     op_row(),
-    op_row("out_proj", time_s=0.030, busy_s=0.031, cycles=12e6, bytes=0.31e9, macs=0.6e9, share=0.3),
+    op_row("out_proj", time_s=0.030, busy_s=0.031, held_s=0.031, cycles=12e6, bytes=0.31e9, macs=0.6e9, share=0.3),
     op_row(
         "scan",
         kind="scan",
         time_s=0.0,
         busy_s=0.025,
+        held_s=0.025,
         cycles=0,
         bytes=0.08e9,
         macs=0.12e9,
@@ -50,6 +52,7 @@ OPS = (
         kind="norm",
         time_s=0.010,
         busy_s=0.009,
+        held_s=0.009,
         cycles=4e6,
         bytes=0.0,
         macs=0.0,

@@ -157,9 +157,9 @@ def roofline(result: Result) -> Roofline:
         ArithmeticError: a point lies above its roof, so that time, bytes or roofs are wrong: our own bug.
     """
     level = min(result.roofs.bytes_per_s, key=lambda name: (result.roofs.bytes_per_s[name], name))
-    rows = sorted(result.ops, key=lambda row: (-row.share, -row.busy_s, row.name))
+    rows = sorted(result.ops, key=lambda row: (-row.share, -row.held_s, row.name))
     points = tuple(
-        Point(row.name, OPS_PER_MAC * row.macs, row.bytes, row.busy_s, row.share) for row in rows if row.macs
+        Point(row.name, OPS_PER_MAC * row.macs, row.bytes, row.held_s, row.share) for row in rows if row.macs
     )
     step = Point("step", sum(p.ops for p in points), sum(row.bytes for row in rows), result.step_s, 1.0)
     drawn = Roofline(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from pathlib import Path
 
-from hwsim.commands.arguments import Parser
+from hwsim.commands.arguments import Parser, path
 from hwsim.commands.console import Console
 
 __all__ = ["add_arguments", "run"]
@@ -15,6 +16,8 @@ EXIT_OUTSIDE = 3
 def add_arguments(parser: Parser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("names", nargs="*", metavar="NAME", help="papers (hwsim list papers); all when none is named")
+    out = "write the papers' figures into this folder (specmamba: tree-size.svg)"
+    parser.add_argument("--out", type=path("--out"), metavar="DIR", help=out)
     parser.add_json()
 
 
@@ -32,7 +35,21 @@ def run(arguments: Namespace) -> int:
     for paper, rows in results:
         console.show(paper_result_blocks(paper, rows))
     console.write_json({"results": [row.to_dict() for _, rows in results for row in rows]})
+    if arguments.out is not None:
+        _write_figures(console, arguments.out, [paper.paper for paper, _ in results])
     failed = [row for _, rows in results if not holds(rows) for row in rows if row.failed]
     for row in failed:
         console.note(f"{row.paper}: {row.row.id} is marked reproduced and is outside its tolerance")
     return EXIT_OUTSIDE if failed else 0
+
+
+def _write_figures(console: Console, folder: Path, names: list[str]) -> None:
+    """Write the figure of each paper that has one."""
+    from hwsim.published.figures import FIGURES  # noqa: PLC0415
+    from hwsim.report.files import make_folder, write_bytes  # noqa: PLC0415
+
+    make_folder(folder)
+    for name in names:
+        for file, draw in FIGURES.get(name, {}).items():
+            write_bytes(folder / file, draw())
+            console.note(f"wrote {folder / file}")

@@ -36,8 +36,7 @@ def _ask(m: Array, s: Number) -> None:
         slack = m[(m[e + at.PRODUCER] & at.ADDRESS) + at.DONE] - need
         if slack < 0:
             pending += 1
-        if slack < m[e + at.LOW]:
-            m[e + at.LOW] = slack
+        m[e + at.LOW] = min(slack, m[e + at.LOW])
     m[s + at.PENDING] = pending
 
 
@@ -123,9 +122,8 @@ def _arbitrate(m: Array, r: Number) -> Number:
         s = m[i & at.ADDRESS] & at.ADDRESS
         if m[s + at.PENDING] != 0:
             continue
-        if best == 0 or m[s + at.READY] < m[best + at.READY]:
-            best = s
-        elif m[s + at.READY] == m[best + at.READY] and m[s + at.PRIORITY] < m[best + at.PRIORITY]:
+        sooner = m[s + at.READY] - m[best + at.READY]
+        if best == 0 or sooner < 0 or (sooner == 0 and m[s + at.PRIORITY] < m[best + at.PRIORITY]):
             best = s
     return best
 
@@ -184,8 +182,7 @@ def _grant(m: Array) -> Number:
             s = (_arbitrate(m, r) if m[r + at.ARBITRATED] else m[r + at.HEAD]) & at.ADDRESS
             if s != 0 and m[s + at.PENDING] == 0:
                 finish = _start(m, r, s)
-        if finish < soonest:
-            soonest = finish
+        soonest = min(soonest, finish)
     return soonest
 
 

@@ -1,9 +1,9 @@
 """The engine's memory: one flat int64 array, and the names of the places in it.
 
-Kernels get a single array ``m`` and read it as structs: a row is known by its address, so ``m[s + at.DONE]`` is how many
-tiles stage ``s`` has finished. One argument of one type keeps numba's calls cheap and its compilation short. Order: the
-header; a row for each stage, edge and resource; then what never changes (runs, blocks, segments, lists of addresses); then
-two snapshots, each a copy of all up to ``m[STATE_END]``; then the recorded slices.
+Kernels get a single array ``m`` and read it as structs: a row is known by its address, so ``m[s + at.DONE]`` is how
+many tiles stage ``s`` has finished. One argument of one type keeps numba's calls cheap and its compilation short.
+Order: the header; a row for each stage, edge and resource; then what never changes (runs, blocks, segments, lists of
+addresses); then two snapshots, each a copy of all up to ``m[STATE_END]``; then the recorded slices.
 
 A settled state, with times taken relative to now and counters relative to a snapshot, decides all that follows: this is
 what period skipping rests on.

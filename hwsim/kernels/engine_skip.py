@@ -8,9 +8,10 @@ low // -delta periods; one that was short all along, with x < 0 now, stays short
 was both repeats only if delta = 0. A stage either moved inside one run of one repetition (and of one mask), and then
 stays inside, or moved by whole repetitions. So a jump returns exactly the integers of stepping.
 
-Two detectors keep one snapshot each and retake it at doubling intervals (R. P. Brent, BIT 20, 1980). The inner one looks
-at every instant and starts afresh whenever a run, mask, repetition or block ends, since no inner period spans that. The
-outer one looks where the anchor stage ends a repetition. A detector that finds nothing for long sleeps for longer.
+Two detectors keep one snapshot each and retake it at doubling intervals (R. P. Brent, BIT 20, 1980). The inner one
+looks at every instant and starts afresh whenever a run, mask, repetition or block ends, since no inner period spans
+that. The outer one looks where the anchor stage ends a repetition. A detector that finds nothing for long sleeps for
+longer.
 """
 
 from __future__ import annotations
@@ -200,9 +201,8 @@ def _limit(m: Array, old: Number, low: Number) -> Number:
 
 
 @jit_part
-def _jump(m: Array, old: Number, low: Number, periods: Number) -> Number:
-    """Shift the state by ``periods`` periods; returns the cycles jumped."""
-    cycles = periods * (m[at.NOW] - m[old + at.NOW])
+def _jump_edges(m: Array, old: Number, low: Number, periods: Number) -> None:
+    """Shift what edges need by ``periods`` periods, and note how little slack the jump passed over."""
     for e in range(m[at.EDGES], m[at.EDGES_END], at.EDGE_WORDS):
         drift = _drift(m, old, e)
         if drift < 0:
@@ -210,6 +210,13 @@ def _jump(m: Array, old: Number, low: Number, periods: Number) -> Number:
             m[e + at.LOW] = min(m[e + at.LOW], least + periods * drift)
         if m[e + at.NEED] != at.NEVER:
             m[e + at.NEED] += periods * _need_shift(m, old, e)
+
+
+@jit_part
+def _jump(m: Array, old: Number, low: Number, periods: Number) -> Number:
+    """Shift the state by ``periods`` periods; returns the cycles jumped."""
+    cycles = periods * (m[at.NOW] - m[old + at.NOW])
+    _jump_edges(m, old, low, periods)
     for s in range(m[at.STAGES], m[at.STAGES_END], at.STAGE_WORDS):
         if m[s + at.PENDING] == 0 and m[s + at.READY] != m[old + s + at.READY]:
             m[s + at.READY] += cycles

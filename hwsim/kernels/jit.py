@@ -2,8 +2,8 @@
 
 Compiled kernels go to a folder that is named by a digest of *all* kernel sources, numba's version and the processor:
 numba itself only looks at the file of the outermost function, and would keep using an inner one that has changed.
-The folder lies in ``NUMBA_CACHE_DIR`` where that is set, else in this package's ``__pycache__``, else in the user's cache
-folder, else in a private folder under the temporary directory. Where none can be written, kernels compile each time.
+The folder lies in ``NUMBA_CACHE_DIR`` where that is set, else in this package's ``__pycache__``, else in the user's
+cache folder, else in a private one under the temporary directory. Where none can be written, kernels compile each time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import numba
-from llvmlite import binding  # type: ignore[import-untyped]
+from llvmlite import binding
 from numba.core import config
 
 __all__ = ["before_compile", "cache_folder", "is_cold", "jit", "jit_part", "warn_if_cold"]
@@ -26,7 +26,7 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 _settings: Any = config
 _HERE: Final = Path(__file__).parent
-_PART: Final = {
+_PART: Final[dict[str, Any]] = {
     "error_model": "numpy",
     "forceinline": True,
     "no_cpython_wrapper": True,
@@ -108,7 +108,8 @@ def jit_part(function: Kernel) -> Kernel:
     Without reference counts, entry points for Python and calls that remain, kernels compile a third faster and the
     engine steps twice as fast.
     """
-    return cast("Kernel", numba.njit(**_PART)(function))
+    compile_part: Callable[[Kernel], Kernel] = numba.njit(**_PART)
+    return compile_part(function)
 
 
 def is_cold(kernel: Callable[..., Any]) -> bool:

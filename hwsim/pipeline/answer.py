@@ -168,6 +168,7 @@ def _op_row(name: str, parts: list[OpOutcome], clock: float, step_cycles: int) -
         time_s=cycles / clock,
         cycles=cycles,
         busy_s=busy.get(resource, 0.0) / clock,
+        held_s=max(busy.values(), default=0.0) / clock,
         resource=resource,
         bytes=sum(sum(part.bytes.values()) for part in parts),
         macs=sum(part.macs for part in parts),

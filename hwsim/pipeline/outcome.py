@@ -145,9 +145,10 @@ def _op_outcomes(
 ) -> Iterable[OpOutcome]:
     """One outcome for each operator name; its bytes are booked to its runs in equal parts."""
     groups: dict[str, list[tuple[int, float, Mapping[str, float]]]] = {}
-    heads = {op.name: op for op, _ in reversed(graph.distinct())}
-    counts = {name: sum(count for op, count in graph.distinct() if op.name == name) for name in heads}
-    for op, count in graph.distinct():
+    distinct = graph.distinct()
+    heads = {op.name: op for op, _ in reversed(distinct)}
+    counts = {name: sum(count for op, count in distinct if op.name == name) for name in heads}
+    for op, count in distinct:
         each = scale_counts(moved.get(op.name, {}), 1 / counts[op.name])
         energy = scale_counts(device.energy_pj(op, each, work), count)
         groups.setdefault(op.name, []).append((count, float(op.macs * count), energy))

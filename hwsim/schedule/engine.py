@@ -1,8 +1,8 @@
 """`run`: from a `Program` to a `Schedule`, or to the `Deadlock` that stops it.
 
 The kernel steps tile by tile and jumps over whole periods; ``skip=False`` steps every tile and gives the same integers.
-No tile is stored: `Schedule.window` and `Schedule.slices` run the program again, jump to the part that was asked for, and
-step through it.
+No tile is stored: `Schedule.window` and `Schedule.slices` run the program again, jump to the part that was asked for,
+and step through it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hwsim.errors import HwsimError
+from hwsim.kernels import engine_layout as at
 from hwsim.schedule.program import Edge, Program
+from hwsim.schedule.tables import compile_program
 
 __all__ = ["Blocked", "Deadlock", "ResourceUse", "Schedule", "Slices", "StageTimes", "run"]
 
@@ -31,7 +33,7 @@ class StageTimes:
         first_start: cycle in which its first tile starts.
         last_finish: cycle in which its last tile is finished.
         busy_cycles: sum of its tiles' durations.
-        wait_cycles: cycles for which a tile had all it needs, its predecessor in the stage included, and was not served.
+        wait_cycles: cycles for which a tile had all it needs, the tile before it included, and was not served.
     """
 
     first_start: int
@@ -177,11 +179,9 @@ class _Ended:
 
 
 def _call(program: Program, skip: bool, mode: str = "none", lo: int = 0, hi: int = 0, rows: int = 0) -> _Ended:
-    """Run the kernel; it and numba are imported here, so that building programs stays cheap."""
-    from hwsim.kernels import engine_layout as at
-    from hwsim.kernels.engine import simulate
-    from hwsim.kernels.jit import warn_if_cold
-    from hwsim.schedule.tables import compile_program
+    """Run the kernel."""
+    from hwsim.kernels.engine import simulate  # noqa: PLC0415 - numba is imported by the command that needs it
+    from hwsim.kernels.jit import warn_if_cold  # noqa: PLC0415 - as above
 
     warn_if_cold(simulate)
     compiled = compile_program(program)
@@ -215,8 +215,6 @@ def run(program: Program, skip: bool = True) -> Schedule | Deadlock:
         program: what to run.
         skip: jump over periods that certainly repeat; the result is the same either way.
     """
-    from hwsim.kernels import engine_layout as at
-
     ended = _call(program, skip)
     if any(row[at.REP] < program.reps for row in ended.stages):
         return Deadlock(ended.header[at.NOW], tuple(_blocked(program, ended)))
@@ -234,8 +232,6 @@ def run(program: Program, skip: bool = True) -> Schedule | Deadlock:
 
 def _blocked(program: Program, ended: _Ended) -> Iterator[Blocked]:
     """The stages that unfinished resources stand at: the next in order, or every unfinished one where arbitrated."""
-    from hwsim.kernels import engine_layout as at
-
     heads = {row[at.HEAD] for row in ended.resources}
     for s, (stage, row) in enumerate(zip(program.stages, ended.stages, strict=True)):
         next_in_order = stage.resource in program.arbitrated or ended.header[at.STAGES] + s * at.STAGE_WORDS in heads
@@ -245,8 +241,6 @@ def _blocked(program: Program, ended: _Ended) -> Iterator[Blocked]:
 
 def _why(program: Program, ended: _Ended, s: int) -> Blocked:
     """The first short edge of the stage in row ``s``."""
-    from hwsim.kernels import engine_layout as at
-
     stage, row = program.stages[s], ended.stages[s]
     done = {stage.name: row[at.DONE] for stage, row in zip(program.stages, ended.stages, strict=True)}
     for edge, state in zip(ended.edges_by_row, ended.edges, strict=True):
@@ -258,8 +252,6 @@ def _why(program: Program, ended: _Ended, s: int) -> Blocked:
 
 def _slices(program: Program, mode: str, lo: int, hi: int, limit: int) -> Slices:
     """Run again and record the window; one slice more than ``limit`` would tell that some were left out."""
-    from hwsim.kernels import engine_layout as at
-
     if limit < 1:
         raise HwsimError.at("window", f"limit = {limit}", "a limit of at least 1 slice")
     most = (hi - lo) * (program.tiles // program.reps) if mode == "reps" else program.tiles

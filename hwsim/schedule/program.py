@@ -6,11 +6,11 @@ Glossary
     resource  a unit that serves one tile at a time, never pre-empted
     rep       one pass through the body (a layer, a token, a step); edges may reach into earlier reps
 
-Each resource serves its stages in the order in which the Program lists them: within a repetition each stage wholly, then
-the next repetition; an :class:`Order` says otherwise where hardware alternates. Start times are then max-plus linear in
-the durations: shortening a tile or widening a buffer never makes anything later (Baccelli et al., Synchronization and
-Linearity, 1992). A resource named in ``arbitrated`` instead grants the least (ready time, priority, listing index):
-reproducible, but not monotone (Graham's anomaly).
+Each resource serves its stages in the order in which the Program lists them: within a repetition each stage wholly,
+then the next repetition; an :class:`Order` says otherwise where hardware alternates. Start times are then max-plus
+linear in the durations: shortening a tile or widening a buffer never makes anything later (Baccelli et al.,
+Synchronization and Linearity, 1992). A resource named in ``arbitrated`` instead grants the least (ready time, priority,
+listing index): reproducible, but not monotone (Graham's anomaly).
 
 Buffers: a slot is taken when the producer *starts* a tile and given back when the consumer *finishes* it. So depth 1
 means no overlap and depth 2 is a double buffer. An RTL FIFO of depth D with an output register is depth D + 2.
@@ -195,7 +195,7 @@ def ratio(
     lo: int = 0,
     hi: int | None = None,
 ) -> Edge:
-    """A stream cut differently at both ends: a producer tile yields ``produced`` units, a consumer tile uses ``consumed``.
+    """A stream cut differently at its ends: ``produced`` units per producer tile, ``consumed`` per consumer tile.
 
     Consumer tile i uses the units [skip + i*consumed, skip + (i + 1)*consumed) and so waits for producer tile
     floor((skip + (i + 1)*consumed - 1)/produced), the one that holds the last of them.
@@ -216,9 +216,9 @@ def fifo(
 ) -> Edge:
     """The reverse edge of a buffer of ``depth`` units: a producer tile starts only when its units have room.
 
-    Producer tile j takes the units up to (j + 1)*produced - 1, so the unit ``depth`` places before the last of them must
-    have been released: by consumer tile floor(((j + 1)*produced - 1 - depth - skip)/consumed). With one unit per tile
-    that is tile j - depth. ``lo`` and ``hi`` select producer tiles; ``skip`` is the first unit that this consumer uses
-    (a buffer shared by consumers that take turns needs one edge for each).
+    Producer tile j takes the units up to (j + 1)*produced - 1, so the unit ``depth`` places before the last of them
+    must have been released: by consumer tile floor(((j + 1)*produced - 1 - depth - skip)/consumed). With one unit per
+    tile that is tile j - depth. ``lo`` and ``hi`` select producer tiles; ``skip`` is the first unit that this consumer
+    uses (a buffer shared by consumers that take turns needs one edge for each).
     """
     return Edge(consumer.name, producer.name, produced, produced - 1 - depth - skip, consumed, lo, hi)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class Compiled:
 def _spans(start: int, lengths: Iterable[int]) -> list[tuple[int, int]]:
     """Begin and end of consecutive groups of the given lengths, from address ``start`` on."""
     marks = list(accumulate(lengths, initial=start))
-    return list(zip(marks, marks[1:], strict=False))
+    return list(pairwise(marks))
 
 
 def _addresses(span: tuple[int, int], words: int) -> list[int]:

@@ -127,7 +127,7 @@ class Graph:
         self._forget()
 
     def _forget(self) -> None:
-        for name in ("ops", "totals"):
+        for name in ("ops", "totals", "_distinct", "_layer_runs"):
             self.__dict__.pop(name, None)
 
     # --- reading ---------------------------------------------------------------------------------
@@ -207,6 +207,10 @@ class Graph:
 
     def distinct(self) -> tuple[tuple[Op, int], ...]:
         """One op of each signature and name with the number of times it occurs, in order of first occurrence."""
+        return self._distinct
+
+    @cached_property
+    def _distinct(self) -> tuple[tuple[Op, int], ...]:
         by_identity: dict[tuple[int, int, int, str, str], list[Op]] = {}
         for op in self.ops:
             key = (id(op.dims), id(op.operands), id(op.attributes), op.name, op.block)
@@ -237,6 +241,10 @@ class Graph:
 
     def layer_runs(self) -> tuple[LayerRun, ...]:
         """:meth:`layers` with equal neighbours counted instead of repeated (equal: names and signatures)."""
+        return self._layer_runs
+
+    @cached_property
+    def _layer_runs(self) -> tuple[LayerRun, ...]:
         runs: list[LayerRun] = []
         for ops in self.layers():
             if runs and ops[0].layer is not None and _alike(runs[-1].ops, ops):

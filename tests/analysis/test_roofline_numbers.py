@@ -34,7 +34,7 @@ def test_ridge_is_where_both_roofs_are_equal(macs_per_s: float, bytes_per_s: flo
     assert ridge.ops_per_byte * bytes_per_s == pytest.approx(2 * macs_per_s)
 
 
-@pytest.mark.parametrize("change", [{"busy_s": 0.01}, {"macs": 60e9}, {"bytes": 1e9}])
+@pytest.mark.parametrize("change", [{"held_s": 0.01}, {"macs": 60e9}, {"bytes": 1e9}])
 def test_point_above_its_roof_is_our_bug(change: dict[str, float]) -> None:
     """Too short a time, too many operations or too many bytes are not drawn."""
     with pytest.raises(ArithmeticError, match=r"in_proj on board runs at .* above its roof"):

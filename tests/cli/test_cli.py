@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -209,17 +208,3 @@ def test_check_imports_neither_numba_nor_networkx_nor_matplotlib(tmp_path: Path)
     files[0].write_text("extends: vck190\nname: d\n")
     files[1].write_text("extends: mamba\nname: w\n")
     assert imported("check", *map(str, files)) <= {"numpy", "pydantic", "yaml"}
-
-
-def test_help_starts_fast() -> None:
-    """At most 80 ms over bare Python (the best of a few runs, since the machine is shared)."""
-
-    def best(*command: str) -> float:
-        times = []
-        for _ in range(7):
-            start = time.perf_counter()
-            subprocess.run([sys.executable, *command], capture_output=True, check=True)
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    assert best("-m", "hwsim", "--help") - best("-c", "pass") < 0.080

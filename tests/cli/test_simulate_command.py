@@ -150,7 +150,7 @@ def test_infeasible_is_an_answer(capsys: Capture) -> None:
         (["simulate", "./none.yaml", "--device", "vck190"], "no such file"),
         (
             ["simulate", "mamba", "--mapping", "a.yaml"],
-            "--mapping: 'a.yaml'; expected auto: machines of the family fpga",
+            "--mapping: 'a.yaml'; expected auto: machines of",
         ),
         (["simulate", "vit", "--device", "vck190", "--phase", "decode"], "--phase: phase decode for"),
         (["simulate", "mamba", "--json", "/nowhere/a.json", "--quiet"], "/nowhere/a.json: cannot write: No such file"),

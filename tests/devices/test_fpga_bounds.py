@@ -30,7 +30,7 @@ def run(case: Case, device: FpgaDevice) -> PassOutcome:
 @settings(max_examples=100)
 @given(machines(), cases())
 def test_time_is_at_least_each_bound(values: dict[str, float | str | bool], case: Case) -> None:
-    """Bytes over nominal bandwidth, MACs over the peak, state updates over the lanes, and each resource's busy cycles."""
+    """Bytes over nominal bandwidth, MACs over the peak, state updates over the lanes, and every busy time."""
     device = machine("vck190", values)
     outcome = run(case, device)
     event(case.work.role)

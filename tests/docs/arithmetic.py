@@ -24,7 +24,7 @@ _FUNCTIONS = {"floor": math.floor, "ceil": math.ceil, "max": max}
 
 def figures(text: str, digits: int = 3) -> set[str]:
     """Numbers of at least so many significant digits that stand alone in a text, as written."""
-    found = re.findall(r"(?<![\w.,/-])\d[\d,]*(?:\.\d+)?(?![\w-])", text)
+    found = re.findall(r"(?<![\w.,/-])\d[\d,]*(?:\.\d+)?(?=x?(?![\w-]))", text)
     numbers = (number.rstrip(",") for number in found)
     return {number for number in numbers if len(re.sub(r"[,.]", "", number).strip("0")) >= digits}
 

@@ -60,8 +60,9 @@ def blocks(page: str) -> Iterator[Block]:
 
 
 def prose(page: str) -> str:
-    """A page without its fenced blocks, code spans and the targets of its links."""
+    """A page without its fenced blocks, code spans, targets of links, and numbers of papers and of Python versions."""
     text = re.sub(r"^```.*?^```$", "", page, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"\b(arXiv|Python)\s[\d.]*\d", r"\1", text)
     return re.sub(r"\]\([^)]*\)", "]", re.sub(r"`[^`]*`", "", text))
 
 

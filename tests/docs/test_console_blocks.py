@@ -95,7 +95,8 @@ def test_a_block_is_replaced_in_place() -> None:
 
 
 def test_prose_has_no_code() -> None:
-    """Blocks, code spans and link targets are not prose."""
+    """Blocks, code spans, link targets and names that are numbers are not prose."""
+    assert prose("arXiv 2502.15260, Python 3.11, 1.25 s.") == "arXiv, Python, 1.25 s."
     assert prose("see [it](a-1234.md) or `5678`\n```calc\n1 = 1\n```") == "see [it] or \n"
 
 
@@ -118,5 +119,5 @@ def test_what_is_no_sum_is_refused(line: str) -> None:
 
 def test_figures_are_numbers_that_stand_alone() -> None:
     """Names with digits, ranges in names and short numbers are no figures; commas and decimals belong to them."""
-    text = "VCK190 at 138.7 ms, 2,571,632,640 MACs (7.21), 2.7B, mamba2-130m, 64, 100 %, Mamba-2780 and 0.001"
-    assert figures(text) == {"138.7", "2,571,632,640", "7.21"}
+    text = "VCK190 at 138.7 ms, 2,571,632,640 MACs (7.21), 2.7B, mamba2-130m, 64, 100 %, 2.85x, Mamba-2780, 0.001"
+    assert figures(text) == {"138.7", "2,571,632,640", "7.21", "2.85"}

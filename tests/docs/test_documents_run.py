@@ -22,6 +22,8 @@ from hwsim.cli import COMMANDS, main
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))]
 WITH_FIGURES = ["README.md", "docs/tutorial.md", "docs/machines.md", "docs/workloads.md"]
+FACTS = {"docs/machines.md": {"288"}}
+"""Figures that no command prints, by page: bits of a block memory, from a data sheet named beside them."""
 LANGUAGES = {"console", "yaml", "calc", "text", ""}
 FUTURE_COMMANDS = {"rtl"}
 """Named by the design and the layout page for a later release."""
@@ -106,7 +108,11 @@ def run_page(text: str, reader: Reader, update: bool) -> tuple[str, list[str]]:
 
 
 def difference(typed: str, shown: tuple[str, ...], printed: list[str]) -> list[str]:
-    """Shown against printed, for a person."""
+    """Shown against printed, for a person: what is left out stays out where that is possible."""
+    try:
+        printed = renewed(shown, printed)
+    except ValueError as error:
+        return [f"$ {typed}", str(error)]
     lines = difflib.unified_diff(shown, printed, "shown", "printed", lineterm="", n=1)
     return [f"$ {typed}", *lines]
 
@@ -151,20 +157,25 @@ def test_sums_are_right(page: str, request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize("page", WITH_FIGURES)
 def test_figures_in_prose_come_from_commands(page: str) -> None:
-    """Each number of three or more digits in prose, or on the left of a sum, is printed by a command on the page."""
+    """Each number of three or more digits in prose, or on the left of a sum, is in an output or an earlier result."""
     text = read(page)
-    printed: set[str] = set()
-    unknown: list[str] = []
+    known: set[str] = set(FACTS.get(page, ()))
     for block in blocks(text):
-        if block.language == "calc":
-            for line in block.lines:
-                left, _, result = line.rpartition(" = ")
-                unknown += sorted(figures(left) - printed)
-                printed |= figures(result)
-        else:
-            printed |= figures("\n".join(block.lines))
-    assert not unknown, "on the left of a sum"
-    assert not figures(prose(text)) - printed
+        if block.language != "calc":
+            known |= plain_figures("\n".join(block.lines))
+    unknown: set[str] = set()
+    for block in blocks(text):
+        for line in block.lines if block.language == "calc" else ():
+            left, _, result = line.rpartition(" = ")
+            unknown |= plain_figures(left) - known
+            known |= plain_figures(result)
+    unsourced = sorted(unknown | (plain_figures(prose(text)) - known))
+    assert not unsourced
+
+
+def plain_figures(text: str) -> set[str]:
+    """The figures in a text, without commas."""
+    return {figure.replace(",", "") for figure in figures(text)}
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -80,7 +80,7 @@ def test_plain_never_exceeds_the_width_where_words_allow(cells: list[str], width
         (1000.0, "1,000"),
         (899840, "899,840"),
         (float("inf"), "inf"),
-    ],  # fmt: skip
+    ],
 )
 def test_number(value: float | None, expected: str) -> None:
     """Four significant digits, thousands apart, nothing for None."""

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import simpy
 from hypothesis import strategies as st
@@ -53,53 +54,74 @@ def needs_of(program: Program, stage: Stage, tile: int) -> list[tuple[str, int]]
     return needs
 
 
+class CycleStepper:
+    """A program and where it stands at cycle ``now``."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.stages = list(program.stages)
+        self.index = {stage.name: i for i, stage in enumerate(self.stages)}
+        self.started, self.done = [0] * len(self.stages), [0] * len(self.stages)
+        self.ready: list[int | None] = [None] * len(self.stages)
+        self.waits = {stage.name: 0 for stage in self.stages}
+        self.serving: dict[str, tuple[int, int] | None] = dict.fromkeys(program.resources)
+        static = set(program.resources) - program.arbitrated
+        self.queue = {name: service_of(program, name) for name in static}
+        self.slices: list[tuple[str, str, int, int, int]] = []
+        self.now = 0
+
+    def finish(self) -> None:
+        for resource, task in self.serving.items():
+            if task is not None and task[1] == self.now:
+                self.done[task[0]] += 1
+                self.serving[resource] = None
+
+    def mark_readiness(self) -> None:
+        for s, stage in enumerate(self.stages):
+            idle = self.started[s] == self.done[s] < stage.tiles * self.program.reps
+            if idle and self.ready[s] is None:
+                needs = needs_of(self.program, stage, self.started[s])
+                if all(self.done[self.index[producer]] >= need for producer, need in needs):
+                    self.ready[s] = self.now
+
+    def choose(self, resource: str) -> int | None:
+        if resource in self.program.arbitrated:
+            here = [s for s, t in enumerate(self.stages) if t.resource == resource and self.ready[s] is not None]
+            return min(here, key=lambda s: (self.ready[s], self.stages[s].priority, s), default=None)
+        head = self.index[self.queue[resource][0]] if self.queue[resource] else None
+        return head if head is not None and self.ready[head] is not None else None
+
+    def grant(self, resource: str) -> None:
+        chosen = self.choose(resource)
+        if chosen is None:
+            return
+        stage = self.stages[chosen]
+        end = self.now + durations_of(stage)[self.started[chosen] % stage.tiles]
+        self.slices.append((resource, stage.name, self.started[chosen], self.now, end))
+        self.waits[stage.name] += self.now - self.ready[chosen]
+        self.ready[chosen] = None
+        self.started[chosen] += 1
+        self.serving[resource] = (chosen, end)
+        if resource in self.queue:
+            self.queue[resource].pop(0)
+
+    def outcome(self) -> Outcome:
+        finished = all(s.tiles * self.program.reps == d for s, d in zip(self.stages, self.done, strict=True))
+        return Outcome(self.slices, self.waits, finished, self.now)
+
+
 def step_cycles(program: Program) -> Outcome:
     """Run ``program`` cycle by cycle: finish, mark readiness, grant."""
-    stages = list(program.stages)
-    index = {stage.name: i for i, stage in enumerate(stages)}
-    started, done = [0] * len(stages), [0] * len(stages)
-    ready: list[int | None] = [None] * len(stages)
-    waits = {stage.name: 0 for stage in stages}
-    serving: dict[str, tuple[int, int] | None] = dict.fromkeys(program.resources)
-    queue = {name: service_of(program, name) for name in program.resources if name not in program.arbitrated}
-    served = dict.fromkeys(program.resources, 0)
-    slices: list[tuple[str, str, int, int, int]] = []
-    now = 0
+    stepper = CycleStepper(program)
     while True:
-        for resource, task in serving.items():
-            if task is not None and task[1] == now:
-                done[task[0]] += 1
-                serving[resource] = None
-        for s, stage in enumerate(stages):
-            idle = started[s] == done[s] and started[s] < stage.tiles * program.reps
-            if idle and ready[s] is None:
-                needs = needs_of(program, stage, started[s])
-                if all(done[index[producer]] >= need for producer, need in needs):
-                    ready[s] = now
-        for resource in program.resources:
-            if serving[resource] is not None:
-                continue
-            if resource in program.arbitrated:
-                here = [s for s, stage in enumerate(stages) if stage.resource == resource and ready[s] is not None]
-                chosen = min(here, key=lambda s: (ready[s], stages[s].priority, s), default=None)
-            else:
-                left = queue[resource][served[resource] : served[resource] + 1]
-                chosen = index[left[0]] if left and ready[index[left[0]]] is not None else None
-            if chosen is None:
-                continue
-            stage = stages[chosen]
-            end = now + durations_of(stage)[started[chosen] % stage.tiles]
-            slices.append((resource, stage.name, started[chosen], now, end))
-            waits[stage.name] += now - ready[chosen]
-            ready[chosen] = None
-            started[chosen] += 1
-            served[resource] += 1
-            serving[resource] = (chosen, end)
-        if not any(serving.values()):
-            return Outcome(
-                slices, waits, all(s.tiles * program.reps == d for s, d in zip(stages, done, strict=True)), now
-            )
-        now += 1
+        stepper.finish()
+        stepper.mark_readiness()
+        for resource, task in stepper.serving.items():
+            if task is None:
+                stepper.grant(resource)
+        if not any(stepper.serving.values()):
+            return stepper.outcome()
+        stepper.now += 1
 
 
 def simulate_simpy(program: Program) -> Outcome:
@@ -149,11 +171,11 @@ def runs(draw: st.DrawFn, tiles: int, longest: int) -> tuple[tuple[int, int], ..
     """Durations of ``tiles`` tiles in at most three runs."""
     cuts = sorted(draw(st.lists(st.integers(1, tiles), max_size=2)))
     marks = [0, *dict.fromkeys(cut for cut in cuts if cut < tiles), tiles]
-    return tuple((hi - lo, draw(st.integers(1, longest))) for lo, hi in zip(marks, marks[1:], strict=False))
+    return tuple((hi - lo, draw(st.integers(1, longest))) for lo, hi in pairwise(marks))
 
 
 @st.composite
-def forward_edges(draw: st.DrawFn, producer: Stage, consumer: Stage) -> list[Edge]:
+def forward_edges(draw: st.DrawFn, producer: Stage, consumer: Stage, tight: bool) -> list[Edge]:
     """A forward edge of some form, masked or not, and perhaps the buffer behind it."""
     n_u, n = producer.tiles, consumer.tiles
     kind = draw(st.sampled_from(["ratio", "ratio", "ratio", "barrier", "previous", "shift"]))
@@ -166,8 +188,8 @@ def forward_edges(draw: st.DrawFn, producer: Stage, consumer: Stage) -> list[Edg
     if kind == "shift":
         return [Edge(producer.name, consumer.name, n_u, -draw(st.integers(0, 3 * n)), n, lo, hi)]
     edges = [Edge(producer.name, consumer.name, n_u, n_u - 1, n, lo, hi)]
-    if draw(st.booleans()):
-        units = draw(st.integers(1, 6)) * max(n, n_u) // 2 + 1
+    if tight or draw(st.booleans()):
+        units = draw(st.integers(1, max(n, n_u))) if tight else draw(st.integers(1, 6)) * max(n, n_u) // 2 + 1
         edges.append(Edge(consumer.name, producer.name, n, n - 1 - units, n_u))
     return edges
 
@@ -190,15 +212,15 @@ def orders(draw: st.DrawFn, resource: str, stages: list[Stage]) -> Order:
 
 @st.composite
 def programs(
-    draw: st.DrawFn, *, tiles: int = 5, reps: int = 3, longest: int = 4, arbitrate: bool = False, shared: bool = True
+    draw: st.DrawFn, *, tiles: int = 5, reps: int = 3, longest: int = 4, arbitrate: bool = False, tight: bool = False
 ) -> Program:
     """Chains, forks and joins of up to five stages with rates, masks, barriers, buffers and shared resources.
 
-    Some deadlock; they are kept.
+    Some deadlock, many where buffers are ``tight``; they are kept.
     """
     count = draw(st.integers(1, 5))
     names = [f"s{i}" for i in range(count)]
-    on = [f"r{draw(st.integers(0, i)) if shared else i}" for i in range(count)]
+    on = [f"r{draw(st.integers(0, i))}" for i in range(count)]
     sizes = [draw(st.integers(1, tiles)) for _ in names]
     if draw(st.booleans()):
         sizes = [sizes[0]] * count
@@ -209,8 +231,9 @@ def programs(
     edges: list[Edge] = []
     for i in range(1, count):
         for j in draw(st.sets(st.integers(0, i - 1), max_size=2)):
-            edges += draw(forward_edges(stages[j], stages[i]))
-    program = Program(stages, tuple(draw(st.permutations(edges))), draw(st.integers(1, reps)))
+            edges += draw(forward_edges(stages[j], stages[i], tight))
+    repeated = draw(st.sampled_from([1, reps, draw(st.integers(1, reps))]))
+    program = Program(stages, tuple(draw(st.permutations(edges))), repeated)
     if arbitrate:
         return replace(program, arbitrated=frozenset(draw(st.sets(st.sampled_from(program.resources), min_size=1))))
     ordered = [r for r in program.resources if len(list(program.stages_on(r))) > 1 and draw(st.booleans())]

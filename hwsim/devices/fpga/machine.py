@@ -195,7 +195,8 @@ class FpgaDevice:
         state = inputs = 0.0
         for graph, work in passes:
             model = "draft" if work.role == "draft" else "target"
-            weights.setdefault(model, sum(self._weight_bytes(op) for op in graph.ops))
+            if model not in weights:
+                weights[model] = sum(self._weight_bytes(op) * count for op, count in graph.distinct())
             copies = max(work.state.reads, work.state.writes)
             for ops, repeats in _layer_runs(graph):
                 layer = layer_of(ops)
@@ -206,9 +207,12 @@ class FpgaDevice:
         return {"weights": sum(weights.values()), "state": state, "activations": inputs}
 
     def _weight_bytes(self, op: Op) -> float:
+        """Weights that one op streams; a head has its own, in the core's format, even where its table is tied."""
         f = self.parameters.formats
         if op.kind == "gemm":
-            bits = scaled_bits(op.parameters, FORMATS[f.weights].bits, f.weight_scale_bits.value, whole(f.weight_group))
+            bits = scaled_bits(
+                op.dims["n"] * op.dims["k"], FORMATS[f.weights].bits, f.weight_scale_bits.value, whole(f.weight_group)
+            )
             return bits / 8
         return 0.0 if op.kind in _HOST else input_bits(self.parameters, op.parameters) / 8
 

@@ -1,0 +1,127 @@
+"""The engine's kernel as compiled code: without the JIT, without a folder for its cache, cold and warm."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hwsim.kernels import engine, jit
+from hwsim.schedule import Program, Schedule, Stage, after, fifo, run
+
+HERE = Path(__file__).parent
+
+SMALL = """
+from hwsim.schedule import Program, Stage, after, fifo, run
+u, v = Stage.uniform("u", "u", 500, 4), Stage.uniform("v", "v", 500, 5)
+result = run(Program((u, v), (after(u, v), fifo(u, v, 2)), reps=3))
+print(result.makespan_cycles, result.steps, result.jumps)
+from hwsim.kernels import engine, jit
+print(jit.cache_folder(), jit.is_cold(engine.simulate), type(engine.simulate).__name__)
+"""
+
+
+def python(code: str, **environment: str) -> list[str]:
+    """Lines that a fresh interpreter prints."""
+    variables = {**os.environ, **environment}
+    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def small() -> Schedule:
+    u, v = Stage.uniform("u", "u", 500, 4), Stage.uniform("v", "v", 500, 5)
+    result = run(Program((u, v), (after(u, v), fifo(u, v, 2)), reps=3))
+    assert isinstance(result, Schedule)
+    return result
+
+
+def test_without_the_jit() -> None:
+    """The same code runs as plain Python, jumps included."""
+    result = small()
+    figures, rest = python(SMALL, NUMBA_DISABLE_JIT="1")
+    assert figures == f"{result.makespan_cycles} {result.steps} {result.jumps}"
+    assert rest == "None False function"
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs POSIX permissions")
+def test_where_no_folder_can_be_written(tmp_path: Path) -> None:
+    """A cache folder that cannot be made (it is a file) means compiling each time, not failing."""
+    file = tmp_path / "file"
+    file.write_text("no folder")
+    figures, rest = python(SMALL, NUMBA_CACHE_DIR=str(file / "cache"))
+    assert figures == f"{small().makespan_cycles} {small().steps} {small().jumps}"
+    assert rest == "None False CPUDispatcher"
+
+
+def test_the_cache_folder_is_used_and_found_warm(tmp_path: Path) -> None:
+    """The first process compiles into the named folder; a second one finds the kernel there."""
+    hook = "from hwsim.kernels import jit\njit.before_compile(lambda: print('compiling'))\n"
+    cold = python(hook + SMALL, NUMBA_CACHE_DIR=str(tmp_path))
+    warm = python(hook + SMALL, NUMBA_CACHE_DIR=str(tmp_path))
+    assert cold == ["compiling", *warm]
+    assert warm[1].startswith(str(tmp_path / "hwsim-kernels-"))
+
+
+def candidates(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> Path | None:
+    monkeypatch.setattr(jit, "_candidates", lambda: iter(folders))
+    return jit._choose_folder()
+
+
+def test_a_folder_that_others_may_write_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Compiled code is loaded from the folder, so one that anyone could have filled is passed over."""
+    if not hasattr(os, "getuid"):
+        pytest.skip("needs POSIX permissions")
+    shared, own = tmp_path / "shared", tmp_path / "own"
+    shared.mkdir()
+    shared.chmod(0o777)
+    assert candidates(monkeypatch, shared, own).parent == own
+    assert candidates(monkeypatch, shared) is None
+    assert own.stat().st_mode & 0o777 == 0o700
+
+
+def test_folders_in_order_of_preference(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """NUMBA_CACHE_DIR alone where it is set; else the package, the user's cache and the temporary directory."""
+    monkeypatch.setattr(jit._settings, "CACHE_DIR", str(tmp_path))
+    assert list(jit._candidates()) == [tmp_path]
+    monkeypatch.setattr(jit._settings, "CACHE_DIR", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    package, user, temporary = jit._candidates()
+    assert package == Path(jit.__file__).parent / "__pycache__"
+    assert user == tmp_path / "hwsim"
+    assert temporary.name.startswith("hwsim-")
+
+
+def test_the_hook_is_called_once_and_only_when_cold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warm kernel says nothing; a cold one calls the hook a single time."""
+    small()
+    calls: list[int] = []
+    jit.before_compile(lambda: calls.append(1))
+    jit.warn_if_cold(engine.simulate)
+    assert not calls
+    monkeypatch.setattr(jit, "is_cold", lambda kernel: True)
+    jit.warn_if_cold(engine.simulate)
+    jit.warn_if_cold(engine.simulate)
+    assert calls == [1]
+    jit.before_compile(None)
+    jit.warn_if_cold(engine.simulate)
+    assert calls == [1]
+
+
+def test_building_programs_imports_no_numba() -> None:
+    """Only `run` needs the kernel: what checks files must start fast."""
+    code = "import sys, hwsim.schedule, hwsim.schedule.tables; print('numba' in sys.modules)"
+    assert python(code) == ["False"]
+
+
+def test_planted_bugs_are_caught() -> None:
+    """Five unsound shortcuts, planted in the skipping one by one, each change an answer; the sound code does not."""
+    code = f"import sys; sys.path.insert(0, {str(HERE)!r}); import planted_bugs; planted_bugs.main()"
+    none, *planted = python(code, NUMBA_DISABLE_JIT="1")
+    assert none.startswith("none: 0 wrong, jumps ")
+    assert int(none.split()[-1]) >= 6
+    assert len(planted) == 5
+    assert not [line for line in planted if ": 0 wrong" in line]

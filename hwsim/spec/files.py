@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from hwsim.errors import HwsimError, Where, did_you_mean
 from hwsim.spec.nodes import Document, Entry, MappingNode, Node, ScalarNode, join
-from hwsim.spec.shorthand import is_quantity, with_value
+from hwsim.spec.shorthand import is_quantity, split_number, with_value
 from hwsim.spec.text import MAX_BYTES, parse
 
 __all__ = ["MAX_EXTENDS", "Resolver", "merge", "read", "read_bytes"]
@@ -94,10 +94,11 @@ def merge(base: Node, child: Node, path: str = "") -> Node:
     """``base`` with ``child`` laid over it: mappings merge, everything else is replaced.
 
     A quantity is one value: a child that gives a new ``value`` must give its unit, kind and source too.
-    A plain number over a quantity keeps the unit and is marked as set by the child's file.
+    A plain number over a quantity keeps the unit and is marked as set by the child's file; what is no number stays as
+    it is, for the schema to refuse beside all else that is wrong.
     """
     if is_quantity(base):
-        if isinstance(child, ScalarNode) and child.value is not None:
+        if isinstance(child, ScalarNode) and split_number(child) is not None:
             return with_value(base, child, None, f"set in {child.where.source}", path)
         if isinstance(child, MappingNode) and "value" in child.entries:
             return child

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from hwsim.cli import COMMANDS
+from hwsim.devices.base import Device
 from hwsim.devices.catalog import find_device
 from hwsim.spec import quantities
 from hwsim.workload import model as workload_model
@@ -75,3 +77,18 @@ def test_the_fields_of_a_machine_are_listed() -> None:
     others = {"family", "name", "description", "verifies_trees", "compare_with"}
     words = {"formats.weights", "formats.activations", "formats.state"}
     assert listed == numbers | others | words
+
+
+def test_the_protocol_of_a_device_is_listed() -> None:
+    """The table of design.md names every member of the protocol, and no other."""
+    table = (DOCS / "design.md").read_text(encoding="utf-8").split("| method | gives |")[1].split("\n\n")[0]
+    named = {
+        name for cell in re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)", cell)
+    }
+    assert named == {name for name in vars(Device) if not name.startswith("_")} - {"name", "family"}
+
+
+def test_every_command_is_in_the_readme() -> None:
+    """The table of commands in the README has each of them."""
+    table = (DOCS.parent / "README.md").read_text(encoding="utf-8").split("## Commands")[1].split("\n## ")[0]
+    assert set(re.findall(r"`hwsim (\w+)", table)) == set(COMMANDS)

@@ -8,9 +8,9 @@ rerun   the next step runs the accepted tokens through the whole model again, to
 A draft pass of level l processes the nodes of level l - 1. Under `cache` it reads each distinct parent state and
 writes one per node; under `replay` it reads the committed state and runs every earlier node of the tree again.
 
-`auto` takes the least off-chip traffic among the policies that fit: the chip holds the states, reruns fill idle token
-slots only, and the scan, replayed tokens included, stays hidden under in_proj. If none fits, the least traffic among
-those that the chip holds; if it holds none, the least of all.
+`auto` takes, of the policies that the chip can hold, the one with the least of what they differ in: cycles of their
+off-chip traffic, of the scan where it outlasts the in_proj that hides it, and of further passes of the linear core.
+Where the scan stays hidden and reruns fill idle token slots, that is the one with the least traffic.
 
 Source: traffic terms after the Mamba-in-the-Llama code (itsdaniele/speculative_mamba) and first principles; which
 policy SpecMamba gives to which model is not published.
@@ -44,8 +44,7 @@ def plan(
         return _planned(works, policy, accepted_tokens)
     candidates = [_planned(works, name, accepted_tokens) for name in _PLANS]
     held = [each for each in candidates if all(_held(p, layer, work) for work in each)] or candidates
-    hidden = [each for each in held if all(_hidden(p, layer, work) for work in each)]
-    return min(hidden or held, key=lambda each: plan_traffic_beats(p, layer, each))
+    return min(held, key=lambda each: (_cycles(p, layer, each), plan_traffic_beats(p, layer, each)))
 
 
 def plan_traffic_beats(p: FpgaParameters, layer: MambaLayer, works: tuple[PassWork, ...]) -> int:
@@ -91,6 +90,9 @@ def _rerun(work: PassWork, accepted: int) -> StatePlan:
     return StatePlan("rerun", parents, work.tokens, rerun_tokens=0 if level else accepted)
 
 
+_HIDES_SCAN: Final = ("in_proj", "in_proj.z")
+"""The stretch of GEMM tiles under which the scan runs: Mamba-2's and Mamba-1's."""
+
 _PLANS: Final[dict[str, Callable[[PassWork, int], StatePlan]]] = {"cache": _cache, "replay": _replay, "rerun": _rerun}
 
 
@@ -109,18 +111,22 @@ def _held(p: FpgaParameters, layer: MambaLayer, work: PassWork) -> bool:
     return all(check_fabric(p, terms) is None for terms in demand_of(p, layer, work))
 
 
-def _hidden(p: FpgaParameters, layer: MambaLayer, work: PassWork) -> bool:
-    """Whether reruns find idle token slots and the scan stays under in_proj."""
+def _cycles(p: FpgaParameters, layer: MambaLayer, works: tuple[PassWork, ...]) -> int:
+    """Estimated cycles of a layer over the passes, as far as policies differ: an order among them, not an answer."""
+    return sum(_pass_cycles(p, layer, work) for work in works)
+
+
+def _pass_cycles(p: FpgaParameters, layer: MambaLayer, work: PassWork) -> int:
+    """State traffic, then the GEMMs at the rate of the core or of their weights, and the scan beside one of them."""
     load = loads_of(p, work)[0]
-    passes_without = -(-work.tokens * load.sequences // whole(p.linear.tp))
-    if -(-load.slots // whole(p.linear.tp)) > passes_without:
-        return False
-    gemms = [gemm for gemm in gemm_tiles(p, layer) if gemm.op == "in_proj"]
-    moved = transfer(p, weight_beats(p, sum(gemm.weights for gemm in gemms)))
-    compute = sum(gemm.tiles * gemm.cycles_per_tile(p, load.slots) for gemm in gemms)
-    hidden_under = max(compute, moved.cycles if moved else 0)
+    traffic = transfer(p, plan_traffic_beats(p, layer, (work,)) * load.sequences)
+    total = traffic.cycles if traffic else 0
     tile, lanes = whole(p.scan.tile_channels), whole(p.scan.lanes)
     scan = scan_cycles(
         layer.d_inner, layer.d_state, load.scan_tokens, tile_channels=tile, lanes=lanes, ports=whole(p.scan.ports)
     )
-    return scan <= hidden_under
+    for gemm in gemm_tiles(p, layer):
+        weights = transfer(p, weight_beats(p, gemm.weights))
+        cycles = max(gemm.tiles * gemm.cycles_per_tile(p, load.slots), weights.cycles if weights else 0)
+        total += max(cycles, scan) if gemm.name in _HIDES_SCAN else cycles
+    return total

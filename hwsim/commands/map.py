@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hwsim.commands.arguments import Parser, choice, one_device, path
 from hwsim.commands.console import Console
-from hwsim.commands.inputs import split_overrides
+from hwsim.commands.inputs import device_of, split_overrides
 from hwsim.errors import HwsimError, Infeasible
 
 if TYPE_CHECKING:
+    from hwsim.devices.array import ArrayDevice
     from hwsim.mapping.hierarchy import Hierarchy
     from hwsim.mapping.problem import Problem
     from hwsim.mapping.search import Mapped
@@ -56,27 +57,53 @@ def _seconds(word: str) -> float:
 
 def run(arguments: Namespace) -> int:
     """Search, and print the mapping with what it costs."""
-    from hwsim.devices.array import find_array, hierarchy_of  # noqa: PLC0415
-    from hwsim.mapping.ops import problem_of  # noqa: PLC0415
     from hwsim.workload.kernel import build_kernel  # noqa: PLC0415
 
     console = Console(arguments.json, arguments.quiet)
     kind, pairs = _kind_and_pairs(arguments.words)
-    parameters = find_array(one_device(arguments.device, "map"), split_overrides(arguments.overrides).device)
-    hierarchy = hierarchy_of(parameters)
-    problem = problem_of(build_kernel(kind, pairs, "hwsim map"), int(parameters.word_bits.value))
-    console.announce_compilation()
-    form: dict[str, Any] = {"kind": kind, "arguments": pairs, "device": hierarchy.name}
+    device = _array(one_device(arguments.device, "map"), arguments)
+    op = build_kernel(kind, _with_format(kind, pairs, device), "hwsim map")
+    form: dict[str, Any] = {"kind": kind, "arguments": pairs, "device": device.name}
+    problem = device.problem(op)
     if isinstance(problem, Infeasible):
         return _cannot(console, form, problem)
-    answer = _search(problem, hierarchy, arguments, console)
+    refused = device.supports_formats(op)
+    if refused:
+        return _cannot(console, form, refused)
+    console.announce_compilation()
+    answer = _search(problem, device.hierarchy, arguments, console)
     if isinstance(answer, Infeasible):
         return _cannot(console, form, answer)
-    form |= answer_form(answer, problem, hierarchy)
+    form |= answer_form(answer, problem, device.hierarchy)
     console.answer(form, _blocks(form))
     if arguments.out is not None:
         _write(arguments.out, form)
     return 0
+
+
+def _array(name: str, arguments: Namespace) -> ArrayDevice:
+    """The array of a name or file.
+
+    Raises:
+        HwsimError: the machine is of a family without loop nests.
+    """
+    from hwsim.devices.array import ArrayDevice  # noqa: PLC0415
+
+    overrides = split_overrides(arguments.overrides)
+    if overrides.workload:
+        raise HwsimError.at("--set", f"workload.{overrides.workload[0]}", "device.PATH=VALUE: an op has no workload")
+    device = device_of(name, overrides).value
+    if not isinstance(device, ArrayDevice):
+        raise HwsimError.at("--device", f"{name}, of family {device.family}", "a machine of family array")
+    return device
+
+
+def _with_format(kind: str, pairs: dict[str, str], device: ArrayDevice) -> dict[str, str]:
+    """The arguments with the machine's number format where the user gave none."""
+    from hwsim.workload.kernel import KERNELS  # noqa: PLC0415
+
+    takes = kind in KERNELS and KERNELS[kind].argument("dtype") is not None
+    return {"dtype": device.parameters.format} | pairs if takes else pairs
 
 
 def _cannot(console: Console, form: dict[str, Any], answer: Infeasible) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from hwsim.devices.array import ArrayDevice, ArrayParameters
 from hwsim.devices.base import Device
 from hwsim.devices.fpga import FpgaDevice, FpgaParameters
 from hwsim.errors import HwsimError
@@ -25,7 +26,10 @@ class Family:
     device: Callable[[Any], Device]
 
 
-_FAMILIES: Final[dict[str, Family]] = {"fpga": Family(FpgaParameters, FpgaDevice)}
+_FAMILIES: Final[dict[str, Family]] = {
+    "array": Family(ArrayParameters, ArrayDevice),
+    "fpga": Family(FpgaParameters, FpgaDevice),
+}
 """Families by the name that a file gives as ``family``. A new family adds a line here."""
 
 

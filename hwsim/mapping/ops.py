@@ -17,8 +17,13 @@ _ROLES: Final[dict[str, tuple[str, Role]]] = {
 }
 
 
-def problem_of(op: Op, word_bits: int) -> Problem | Infeasible:
-    """The loop nest of a GEMM or a convolution, every word ``word_bits`` wide; padding counts as stored input.
+def problem_of(op: Op, word_bits: int, sum_bits: int) -> Problem | Infeasible:
+    """The loop nest of a GEMM or a convolution; padding counts as stored input.
+
+    Args:
+        op: the operation.
+        word_bits: bits of an input or a weight.
+        sum_bits: bits of an output word, partial sums included.
 
     Raises:
         HwsimError: a dimension or their product is beyond what the mapper counts exactly.
@@ -31,6 +36,6 @@ def problem_of(op: Op, word_bits: int) -> Problem | Infeasible:
     for operand in op.operands:
         if operand.role in _ROLES:
             name, role = _ROLES[operand.role]
-            operands.append(Operand(name, role, operand.axes, word_bits))
+            operands.append(Operand(name, role, operand.axes, sum_bits if role == "output" else word_bits))
     dims = tuple((str(dim), int(extent)) for dim, extent in op.dims.items())
     return Problem(op.kind, dims, tuple(operands))

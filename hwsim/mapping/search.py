@@ -12,6 +12,7 @@ import numpy as np
 
 from hwsim.errors import Infeasible
 from hwsim.kernels import loopnest_search as kernel
+from hwsim.kernels import loopnest_store as store
 from hwsim.kernels.loopnest import Array, Family
 from hwsim.mapping.account import Account, account
 from hwsim.mapping.check import held_bytes
@@ -27,10 +28,10 @@ OBJECTIVES: Final[tuple[Objective, ...]] = ("latency", "energy", "edp", "pareto"
 Space = Literal["perfect", "imperfect"]
 SPACES: Final[tuple[Space, ...]] = ("perfect", "imperfect")
 _CODES: Final = {
-    "latency": kernel.LATENCY,
-    "energy": kernel.ENERGY,
-    "edp": kernel.EDP,
-    "pareto": kernel.PARETO,
+    "latency": store.LATENCY,
+    "energy": store.ENERGY,
+    "edp": store.EDP,
+    "pareto": store.PARETO,
 }
 _PAUSE: Final = 500_000
 """States between two looks at the clock: about a tenth of a second."""
@@ -144,10 +145,10 @@ def _tiles(extent: int, space: Space) -> tuple[int, ...]:
     return divisors(extent) if space == "perfect" else tuple(range(1, extent + 1))
 
 
-def _nothing_found(objective: Objective, candidates: list[_Candidate]) -> kernel.Found:
+def _nothing_found(objective: Objective, candidates: list[_Candidate]) -> store.Found:
     room = _FRONT_ROOM if objective == "pareto" else 1
     cells = 2 + max(c.orders.shape[1] * c.tiles.shape[0] for c in candidates)
-    return kernel.Found(
+    return store.Found(
         np.zeros((room, 2)), np.zeros((room, cells), np.int64), np.zeros(1, np.int64), np.zeros(4), np.zeros(1),
         np.zeros(1, np.int64),
     )  # fmt: skip
@@ -157,14 +158,14 @@ def _run(
     candidates: list[_Candidate],
     objective: Objective,
     space: Space,
-    found: kernel.Found,
+    found: store.Found,
     budget_s: float,
     progress: Callable[[float], None] | None,
 ) -> float:
     """Search family after family; returns the least objective that what is left unsearched could have."""
     code, start, lowest = _CODES[objective], time.monotonic(), inf
     for name, candidate in enumerate(candidates):
-        state = kernel.new_state(candidate.family, candidate.tiles)
+        state = store.new_state(candidate.family, candidate.tiles)
         cursor = np.array((0, -1, 0))
         done = False
         try:
@@ -202,7 +203,7 @@ def _best(objective: Objective, answers: list[tuple[Nest, Account]]) -> tuple[Ne
 
 
 def _certify(
-    candidates: list[_Candidate], objective: Objective, space: Space, found: kernel.Found, lowest: float, cost: Account
+    candidates: list[_Candidate], objective: Objective, space: Space, found: store.Found, lowest: float, cost: Account
 ) -> Certificate:
     total = sum(c.represented * len(c.orders) for c in candidates)
     evaluated, dominated, capacity, bound = (int(n) for n in found.tally)

@@ -8,7 +8,7 @@ import pytest
 from fpga_cases import machine, refusal, shipped
 
 from hwsim.devices.base import Device, FormatChoice, PassWork, Roofs
-from hwsim.devices.catalog import device_names
+from hwsim.devices.catalog import device_names, find_device
 from hwsim.devices.fpga import FpgaDevice
 from hwsim.devices.fpga.layer import layer_of, misfits
 from hwsim.workload.builders import build
@@ -16,7 +16,7 @@ from hwsim.workload.catalog import find_workload
 from hwsim.workload.decoding import Speculative
 from hwsim.workload.model import Formats, HybridModel, Mamba2Model, Pass, Run, Workload
 
-FPGAS = [name for name in device_names() if shipped(name).family == "fpga"]
+FPGAS = [name for name in device_names() if find_device(name).family == "fpga"]
 TRANSFORMERS = ["transformer", "gpt2", "llama-2-7b", "mixtral-8x7b", "qwen3-8b", "vit", "deit-t", "jamba", "apriel-h1"]
 
 

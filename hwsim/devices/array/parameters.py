@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
+from hwsim.formats import FORMATS
 from hwsim.mapping.hierarchy import Fanout, Hierarchy, Level, SpatialAxis
 from hwsim.spec import NonNegative, OneOf, Positive, Quantity, Refused, Unit
 
@@ -83,7 +84,8 @@ class ArrayParameters:
         description: one line.
         clock: clock that cycles are counted in.
         mac_energy: energy of one multiply-accumulate.
-        word_bits: bits of every word at every level, partial sums included, whatever format the op asks for.
+        format: number format of inputs and weights, at every level.
+        sum_bits: bits of an output word at every level, partial sums included.
         levels: memory levels, outermost first.
         axes: spatial axes, outermost first.
     """
@@ -93,7 +95,8 @@ class ArrayParameters:
     description: str
     clock: Clock
     mac_energy: MacEnergy
-    word_bits: Count
+    format: Annotated[str, OneOf(tuple(FORMATS))]
+    sum_bits: Count
     levels: tuple[LevelParameters, ...]
     axes: tuple[AxisParameters, ...] = ()
 
@@ -102,6 +105,8 @@ class ArrayParameters:
         for axis in self.axes:
             if axis.below not in names:
                 raise Refused(f"axis {axis.name} below {axis.below!r}", "one of " + ", ".join(names), at="axes")
+        if self.sum_bits.value != int(self.sum_bits.value):
+            raise Refused(f"{self.sum_bits.value:g} bits", "a whole number", at="sum_bits")
 
 
 def hierarchy_of(parameters: ArrayParameters) -> Hierarchy:

@@ -77,7 +77,21 @@ class OpRow:
 
 @dataclass(frozen=True, slots=True)
 class PassRow:
-    """One pass of a step: a draft level, the verification, a prefill."""
+    """One pass of a step: a draft level, the verification, a prefill.
+
+    Attributes:
+        role: ``decode``, ``draft``, ``verify``, ``prefill`` or ``inference``.
+        model: the model that runs.
+        tokens: new tokens of each sequence.
+        batch: sequences.
+        count: times that the pass runs.
+        cycles: clock cycles of one run.
+        time_s: the same in seconds.
+        policy: how the state is brought back after rejected tokens; ``none`` where nothing is drafted.
+        programs: what was scheduled, for traces.
+        level: level of the tree that a draft pass proposes, from 1; 0 for other passes.
+
+    """
 
     role: str
     model: str
@@ -88,6 +102,7 @@ class PassRow:
     time_s: float
     policy: str
     programs: tuple[Program, ...] = field(default=(), repr=False, compare=False)
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +111,53 @@ class Result:
 
     A *step* is the smallest round of work that repeats: one token of every sequence (autoregressive decode),
     one draft-and-verify round (speculative), or the whole prompt or image batch (prefill, inference).
+
+    A field is of one of three scopes. *All the work asked*: the prompt, where the phase has one, and every new token.
+    *A step*. *A rate*: of steps alone, so that time, rate and energy of a token belong together; what a request's
+    prompt takes is not in a rate (in a prefill, the prompt is the step).
+
+    Attributes:
+        workload: the workload's name.
+        device: the machine's name.
+        family: the machine's family.
+        mapping: how work was laid onto the machine.
+        phase: ``decode``, ``prefill`` or ``inference`` (a whole request; images of a ViT).
+        batch: sequences, or images, that run together.
+        context: tokens before the new ones, or of the prompt.
+        new_tokens: tokens asked of each sequence; 0 where none is decoded.
+        clock_hz: the clock that cycles are counted in.
+        cycles: all the work asked.
+        time_s: all the work asked.
+        step_s: a step.
+        step_cycles: a step.
+        tokens_per_step: tokens of each sequence that a step yields (or takes in: prefill).
+        time_per_token_s: a rate: step over its tokens, for each sequence.
+        tokens_per_s: a rate: tokens of all sequences.
+        tokens_per_s_per_user: a rate: tokens of each sequence.
+        images_per_s: a rate: images of the whole batch.
+        time_to_first_token_s: the prompt's time, where a prompt is run.
+        energy_j: all the work asked.
+        energy_j_by: the same by component.
+        tokens_per_j: a rate: tokens of all sequences in a step over the energy of a step, static power included.
+        images_per_j: a rate: images of the batch over its energy.
+        bound: the resource that is busy for most of a step.
+        utilization: resource -> share of a step for which it is busy.
+        bytes: memory level -> bytes moved in all the work asked.
+        macs: multiply-accumulates in all the work asked.
+        memory_bytes: bytes held off chip, by what they are.
+        speculative: tree, tokens per step and policies; None where tokens come one at a time.
+        formats: number formats by role, as asked and as used.
+        ops: operators of a step.
+        passes: passes of a prompt, then of a step.
+        fitted: constants fitted to published figures.
+        assumed: constants without a source.
+        set_by_user: constants set for this run.
+        notes: what a reader should know beside the figures.
+        inputs: file -> SHA-256.
+        roofs: the machine's limits, for a roofline.
+        speculation_dropped: whether the workload speculates and the machine, which cannot verify several tokens at
+            once, decoded one at a time instead.
+
     """
 
     workload: str
@@ -136,6 +198,7 @@ class Result:
     notes: tuple[str, ...]
     inputs: Mapping[str, str]
     roofs: Roofs = field(repr=False)
+    speculation_dropped: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: plain types only, keys in a fixed order, the fields of DESIGN section 5 and more.

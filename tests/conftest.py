@@ -27,9 +27,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.enviro
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the switch that rewrites golden files."""
-    parser.addoption(
-        "--update-golden", action="store_true", help="write tests/golden_files/ anew from what the tests produce"
-    )
+    text = "write tests/golden_files/, and the output blocks and sums of the pages (README.md, docs/), anew"
+    parser.addoption("--update-golden", action="store_true", help=f"{text} from what the tests produce")
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +25,12 @@ DEFAULT_DEVICE: Final = "vck190-spec"
 """The machine that is taken when `--device` is left out."""
 
 EXIT_INFEASIBLE: Final = 3
+
+_FORMATS_STAY: Final = (
+    "; the shape of the array, its fabric and the energy of its operations stay those that the machine's file has for "
+    "its own formats"
+)
+"""What a user who sets a machine's format must know: nothing else of the machine follows it."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -55,8 +63,9 @@ def run(arguments: Namespace) -> int:
     answer = simulate(workload.value, device.value, question_of(arguments, workload, device))
     if isinstance(answer, Infeasible):
         return _cannot(console, workload.value, device.value, answer)
+    answer = replace(answer, notes=(*answer.notes, *_setting_notes(arguments.overrides, answer)))
     rival = _rival(arguments, workload, device.value, answer)
-    _show(console, answer, rival)
+    _show(console, answer, rival, arguments.device[0] if arguments.device else DEFAULT_DEVICE)
     _write_files(console, arguments, answer)
     return 0
 
@@ -77,8 +86,6 @@ def _rival(
     name = getattr(device.parameters, "compare_with", None)
     if answer.speculative is None or name is None:
         return None
-    from dataclasses import replace  # noqa: PLC0415
-
     from hwsim.pipeline import simulate  # noqa: PLC0415
     from hwsim.workload.decoding import Autoregressive  # noqa: PLC0415
 
@@ -87,12 +94,22 @@ def _rival(
     return simulate(one_by_one, rival.value, question_of(arguments, workload, rival))
 
 
-def _show(console: Console, answer: Result, rival: Result | Infeasible | None) -> None:
+def _setting_notes(overrides: Sequence[str], answer: Result) -> Iterator[str]:
+    """A note for each `--set` that is no constant with a unit: those stand among the constants set for this run."""
+    for text in overrides:
+        path = text.partition("=")[0]
+        if any(each.path == path or path.startswith(f"{each.path}.") for each in answer.set_by_user):
+            continue
+        stays = _FORMATS_STAY if f"{path}.".startswith("device.formats.") else ""
+        yield f"set for this run: {text}{stays}"
+
+
+def _show(console: Console, answer: Result, rival: Result | Infeasible | None, device: str) -> None:
     """Print the tables, and the JSON where asked."""
     if console.shows_text:
         from hwsim.report.answer import answer_blocks  # noqa: PLC0415
 
-        console.show(answer_blocks(answer, rival))
+        console.show(answer_blocks(answer, rival, device))
     if console.json_target is not None:
         console.write_json(_json_form(answer, rival))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hwsim.cost import add_counts, scale_counts
@@ -10,7 +11,8 @@ from hwsim.pipeline.accounts import constants_of
 from hwsim.pipeline.question import RunPass, Simulated
 from hwsim.result import OpRow, PassRow, Result
 from hwsim.units import PICO
-from hwsim.workload.model import VitModel
+from hwsim.workload.decoding import Autoregressive, Speculative
+from hwsim.workload.model import VitModel, Workload
 
 if TYPE_CHECKING:
     from hwsim.pipeline.outcome import OpOutcome
@@ -31,7 +33,7 @@ def answer_of(found: Simulated) -> Result:
     energy_j_by = {**scale_counts(energy, PICO), _STATIC: device.static_power_w() * time_s}
     energy_j = sum(energy_j_by.values())
     macs = _over_all(found, lambda run: {"macs": sum(op.macs for op in run.outcome.ops)}).get("macs", 0.0)
-    fitted, assumed, set_by_user = constants_of(device, workload)
+    fitted, assumed, set_by_user = constants_of(device, _as_run(found))
     utilization = _utilization(found)
     return Result(
         workload=workload.name,
@@ -48,7 +50,7 @@ def answer_of(found: Simulated) -> Result:
         step_s=step_s,
         step_cycles=step_cycles,
         tokens_per_step=found.tokens_per_step,
-        **_rates(found, step_s, time_s, prompt_s, energy_j),
+        **_rates(found, step_s, prompt_s),
         energy_j=energy_j,
         energy_j_by=energy_j_by,
         bound=max(utilization, key=lambda name: utilization[name]),
@@ -69,6 +71,7 @@ def answer_of(found: Simulated) -> Result:
         notes=found.notes,
         inputs=question.inputs,
         roofs=device.roofs,
+        speculation_dropped=_speculation_dropped(found),
     )
 
 
@@ -83,31 +86,47 @@ def _over_all(found: Simulated, amounts: Any) -> dict[str, float]:
     return add_counts(prompt, scale_counts(step, found.steps))
 
 
-def _rates(found: Simulated, step_s: float, time_s: float, prompt_s: float, energy_j: float) -> dict[str, float | None]:
-    """Tokens or images per second and per joule; a field that makes no sense here is None."""
-    batch = found.question.batch or 1
+def _rates(found: Simulated, step_s: float, prompt_s: float) -> dict[str, float | None]:
+    """Tokens or images per second and per joule, all of a step; a field that makes no sense here is None.
+
+    The prompt of a request is in none of them: a time per token beside an energy that holds the prompt's would mix
+    two scopes in one row.
+    """
+    batch, step_j = found.question.batch or 1, _step_energy_j(found, step_s)
     names = ("time_per_token_s", "tokens_per_s", "tokens_per_s_per_user", "images_per_s", "time_to_first_token_s")
     rates: dict[str, float | None] = dict.fromkeys((*names, "tokens_per_j", "images_per_j"))
     if isinstance(found.workload.model, VitModel):
-        rates |= {"images_per_s": batch / time_s, "images_per_j": batch / energy_j}
+        rates |= {"images_per_s": batch / step_s, "images_per_j": batch / step_j}
         return rates
     per_token = step_s / found.tokens_per_step
     rates |= {
         "time_per_token_s": per_token,
         "tokens_per_s": batch / per_token,
         "tokens_per_s_per_user": 1 / per_token,
-        "tokens_per_j": batch * _tokens(found) / energy_j,
+        "tokens_per_j": batch * found.tokens_per_step / step_j,
     }
     if found.prompt or found.step is None:
         rates["time_to_first_token_s"] = prompt_s or step_s
     return rates
 
 
-def _tokens(found: Simulated) -> float:
-    """Tokens of each sequence in all the work asked: the prompt's when only it is run, else the new ones."""
-    if found.step is None:
-        return found.tokens_per_step
-    return float(found.question.new_tokens or 1)
+def _as_run(found: Simulated) -> Workload:
+    """The workload without the speculation that was not run: an answer does not lean on its constants."""
+    if found.step is not None and found.step.draft_passes:
+        return found.workload
+    return replace(found.workload, decoding=Autoregressive())
+
+
+def _step_energy_j(found: Simulated, step_s: float) -> float:
+    """Energy of one step: what its passes spend, and static power for as long as it takes."""
+    dynamic_pj = add_counts(*(run.outcome.energy_pj for run in found.passes))
+    return sum(dynamic_pj.values()) * PICO + found.device.static_power_w() * step_s
+
+
+def _speculation_dropped(found: Simulated) -> bool:
+    """Whether tokens were asked in drafts and came one at a time, as the machine cannot verify several."""
+    asked = isinstance(found.workload.decoding, Speculative)
+    return asked and found.step is not None and not found.step.draft_passes
 
 
 def _utilization(found: Simulated) -> dict[str, float]:
@@ -138,7 +157,18 @@ def _pass_row(found: Simulated, run: RunPass) -> PassRow:
     work, outcome = run.work, run.outcome
     time_s = outcome.cycles / found.device.clock_hz
     policy = work.state.policy
-    return PassRow(work.role, run.model, work.tokens, work.batch, 1, outcome.cycles, time_s, policy, outcome.programs)
+    return PassRow(
+        role=work.role,
+        model=run.model,
+        tokens=work.tokens,
+        batch=work.batch,
+        count=1,
+        cycles=outcome.cycles,
+        time_s=time_s,
+        policy=policy,
+        programs=outcome.programs,
+        level=work.level,
+    )
 
 
 def _op_rows(found: Simulated, step_cycles: int) -> list[OpRow]:

@@ -14,7 +14,10 @@ _EXACT: Final = 1e-6
 
 
 def paper_result_blocks(paper: Paper, results: tuple[PaperResult, ...]) -> list[Block]:
-    """A paper's rows as a table, then the reason behind each verdict, then the constants leaned on."""
+    """A paper's rows as a table, then the reason behind each verdict, then the constants leaned on.
+
+    A published figure that we derived from others is marked so, and a verdict that a fit made sure of.
+    """
     columns = (
         Column("row"),
         Column("claim"),
@@ -37,11 +40,16 @@ def _row(each: PaperResult) -> tuple[str, ...]:
     return (
         row.id,
         row.claim,
-        _figure(row.published, row.unit),
+        _figure(row.published, row.unit) + (" (derived)" if row.read == "derived" else ""),
         "" if said.value is None else _figure(said.value, said.unit),
         "" if each.error is None else f"{100 * each.error:+.2f} %",
-        each.verdict,
+        _verdict_words(each),
     )
+
+
+def _verdict_words(each: PaperResult) -> str:
+    """The verdict, and whether the prediction was bound to come out so."""
+    return f"{each.verdict} (fitted to it)" if each.row.fitted_to_it and not each.failed else each.verdict
 
 
 def _figure(value: float, unit: str) -> str:
@@ -54,7 +62,9 @@ def _why(each: PaperResult) -> str:
     row = each.row
     within = "" if row.tolerance is None else f" ({_tolerance_words(row.tolerance)})"
     words = f" Predicted: {each.prediction.words}." if each.prediction.words else ""
-    return f"{row.id}{within}: {row.why.rstrip('.')}.{words} Published in: {row.source} ({row.read})."
+    origin = "Derived by us:" if row.read == "derived" else "Published in:"
+    whence = row.source if row.read == "derived" else f"{row.source} ({row.read})"
+    return f"{row.id}{within}: {row.why.rstrip('.')}.{words} {origin} {whence}."
 
 
 def _tolerance_words(tolerance: float) -> str:

@@ -14,6 +14,7 @@ A file of `hwsim/published/` in YAML:
         read: repository                 # paper | repository | third-party | derived | memory
         expected: reproduced             # reproduced | trend | not_reproduced | inputs_not_published
         tolerance: 0.01                  # relative; with `reproduced` only
+        fitted_to_it: true               # a constant was fitted to this figure, or is what it leaves over
         why: what the verdict rests on, or what is missing
         predict:
           by: decode_tokens_per_s        # a name of the table of predictors
@@ -66,6 +67,8 @@ class PaperRow:
         why: what the verdict rests on, or what is missing.
         predict: how the simulator's figure is made.
         tolerance: relative; exactly with ``reproduced``.
+        fitted_to_it: whether the prediction leans on a constant that was fitted to this very figure, or that is the
+            remainder of it: to reproduce it then says less.
     """
 
     id: str
@@ -78,6 +81,7 @@ class PaperRow:
     why: str
     predict: Predict
     tolerance: Annotated[float, Positive] | None = None
+    fitted_to_it: bool = False
 
     def __post_init__(self) -> None:
         if self.expected == "reproduced" and self.tolerance is None:
@@ -85,6 +89,10 @@ class PaperRow:
         if self.expected != "reproduced" and self.tolerance is not None:
             raise Refused(
                 f"a tolerance with expected: {self.expected}", "none: only reproduced has one", at="tolerance"
+            )
+        if self.fitted_to_it and self.expected != "reproduced":
+            raise Refused(
+                f"fitted_to_it with expected: {self.expected}", "false: only reproduced has it", at="fitted_to_it"
             )
 
 

@@ -80,6 +80,7 @@ class PaperResult:
             "error": self.error,
             "tolerance": row.tolerance,
             "verdict": self.verdict,
+            "fitted_to_it": row.fitted_to_it,
             "why": row.why,
             "source": row.source,
             "read": row.read,

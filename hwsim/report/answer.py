@@ -9,7 +9,7 @@ from hwsim.analysis.breakdown import busiest, resources_by_share, speed_up, top_
 from hwsim.errors import Infeasible
 from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table, amount, number, per_cent, ratio
 from hwsim.result import Constant, OpRow, PassRow, Result
-from hwsim.units import format_bytes, format_count, format_seconds
+from hwsim.units import format_bytes, format_count, format_seconds, format_si
 
 __all__ = ["answer_blocks", "constant_blocks", "decoding_words", "format_words", "infeasible_blocks", "machine_table"]
 
@@ -18,14 +18,19 @@ _MEMORY_WHY: Final = "bytes arrive more slowly than the arithmetic could use the
 _COMPUTE_WHY: Final = "its arithmetic takes longer than fetching the bytes that feed it"
 _WAITING_WHY: Final = "but the parts of a step also wait for one another"
 _BUSY_THROUGHOUT: Final = 0.8
+_ORDER: Final = ("time", "energy", "capacity")
+"""Constants by what they enter, in the order of a reader's concern."""
 
 
-def answer_blocks(result: Result, rival: Result | Infeasible | None = None) -> list[Block]:
+def answer_blocks(
+    result: Result, rival: Result | Infeasible | None = None, device_argument: str | None = None
+) -> list[Block]:
     """Everything that `simulate` prints.
 
     Args:
         result: the answer.
         rival: the same workload decoded autoregressively on the machine to compare with, if there is one.
+        device_argument: the name or file under which `hwsim show device` finds the machine; default: its name.
     """
     rivals = [rival] if isinstance(rival, Result) else []
     blocks: list[Block] = [Heading(f"{result.workload} on {result.device}"), Paragraph(_headline(result, rivals))]
@@ -33,8 +38,9 @@ def answer_blocks(result: Result, rival: Result | Infeasible | None = None) -> l
     blocks.append(machine_table([result, *rivals]))
     if isinstance(rival, Infeasible):
         blocks.append(Paragraph(f"The machine to compare with cannot run it: {rival.reason}"))
-    blocks += _resource_blocks(result) + _operator_blocks(result) + _pass_blocks(result) + _format_blocks(result)
-    return blocks + constant_blocks(result) + _note_blocks(result)
+    blocks += _request_blocks(result) + _resource_blocks(result) + _operator_blocks(result) + _pass_blocks(result)
+    blocks += _format_blocks(result) + constant_blocks(result, device_argument or result.device)
+    return blocks + _note_blocks(result)
 
 
 def infeasible_blocks(workload: str, device: str, answer: Infeasible) -> list[Block]:
@@ -113,8 +119,8 @@ def format_words(result: Result) -> str:
 
 
 def _headline(result: Result, rivals: Sequence[Result]) -> str:
-    """Time, rate, limiter and reason in a sentence or two."""
-    text = f"{_rate_words(result)} {_bound_sentence(result)}{_request_sentence(result)}"
+    """Time, rate, limiter and reason in a sentence or two; before them what was asked and is not what was done."""
+    text = f"{_dropped_words(result)}{_rate_words(result)} {_bound_sentence(result)}{_request_sentence(result)}"
     for rival in rivals:
         gain = speed_up(result, rival)
         if gain is not None:
@@ -122,20 +128,38 @@ def _headline(result: Result, rivals: Sequence[Result]) -> str:
     return text
 
 
-def _request_sentence(result: Result) -> str:
-    """How long the whole request takes, where a prompt comes before the new tokens."""
-    first = result.time_to_first_token_s
-    if result.new_tokens == 0 or first is None:
+def _dropped_words(result: Result) -> str:
+    """Why a workload that speculates is decoded one token at a time, where that is so."""
+    if not result.speculation_dropped:
         return ""
     return (
-        f" The whole request takes {format_seconds(result.time_s)}: {format_seconds(first)} for the prompt of "
-        f"{format_count(result.context)} tokens, then {format_count(result.new_tokens)} new tokens."
+        f"{result.workload} speculates, but {result.device} cannot verify several tokens at once: "
+        "it decodes one token at a time. "
+    )
+
+
+def _is_request(result: Result) -> bool:
+    """Whether a prompt comes before the new tokens."""
+    return result.new_tokens > 0 and result.time_to_first_token_s is not None
+
+
+def _request_sentence(result: Result) -> str:
+    """What of a request the figures before it are, where a prompt comes before the new tokens."""
+    if not _is_request(result) or result.time_to_first_token_s is None:
+        return ""
+    first = format_seconds(result.time_to_first_token_s)
+    return (
+        f" These figures are of decoding alone: the first token comes after {first}, with the prompt of "
+        f"{format_count(result.context)} tokens; the whole request, which yields "
+        f"{format_count(result.new_tokens)}, takes {format_seconds(result.time_s)}."
     )
 
 
 def _rate_words(result: Result) -> str:
     if result.time_per_token_s is not None and result.tokens_per_s is not None:
-        rate = f"{format_seconds(result.time_per_token_s)} per token, {number(result.tokens_per_s)} tokens/s"
+        each, all_of_them = ("", "") if result.batch == 1 else (" of each sequence", f" over all {result.batch}")
+        per_token = f"{format_seconds(result.time_per_token_s)} per token{each}"
+        rate = f"{per_token}, {number(result.tokens_per_s)} tokens/s{all_of_them}"
     elif result.images_per_s is not None:
         rate = f"{format_seconds(result.step_s)} per batch, {number(result.images_per_s)} images/s"
     else:
@@ -173,6 +197,19 @@ def _step_sentence(result: Result) -> str:
 
 
 # --- the tables below ------------------------------------------------------------------------------------------------
+
+
+def _request_blocks(result: Result) -> list[Block]:
+    """Times and energy of a whole request, which the rates above are not of."""
+    if not _is_request(result) or result.time_to_first_token_s is None:
+        return []
+    rows = (
+        ("time to first token", format_seconds(result.time_to_first_token_s)),
+        ("time of the whole request", format_seconds(result.time_s)),
+        ("energy of the whole request", format_si(result.energy_j, "J")),
+    )
+    title = f"The whole request: {format_count(result.context)} tokens in, {format_count(result.new_tokens)} out"
+    return [Heading(title), Table((Column("what"), Column("how much", "right")), rows)]
 
 
 def _resource_blocks(result: Result) -> list[Block]:
@@ -230,6 +267,7 @@ def _pass_blocks(result: Result) -> list[Block]:
         return []
     columns = (
         Column("pass"),
+        Column("level", "right"),
         Column("model"),
         Column("runs", "right"),
         Column("tokens", "right"),
@@ -243,6 +281,7 @@ def _pass_blocks(result: Result) -> list[Block]:
 def _pass_row(each: PassRow) -> tuple[str, ...]:
     return (
         each.role,
+        str(each.level) if each.level else "",
         each.model,
         format_count(each.count),
         format_count(each.tokens * each.batch),
@@ -265,19 +304,48 @@ def _format_blocks(result: Result) -> list[Block]:
     return [Heading("Number formats"), Table(columns, tuple(rows))]
 
 
-def constant_blocks(result: Result) -> list[Block]:
-    """The constants that no datasheet vouches for: what the answer leans on."""
+def constant_blocks(result: Result, device: str) -> list[Block]:
+    """The constants that no datasheet vouches for: what the answer leans on.
+
+    Those of time stand before those of energy. Those that only decide whether things fit are counted, but for the
+    ones that the user set.
+
+    Args:
+        result: the answer.
+        device: the name or file under which `hwsim show device` finds the machine.
+    """
+    unsure = (*result.fitted, *result.assumed)
     groups = (
-        ("Constants fitted to published figures", result.fitted),
-        ("Constants assumed, for want of a source", result.assumed),
-        ("Constants set for this run", result.set_by_user),
+        ("Constants fitted to published figures", _weighty(result.fitted)),
+        ("Constants assumed, for want of a source", _weighty(result.assumed)),
+        ("Constants set for this run", tuple(sorted(result.set_by_user, key=_place))),
     )
     columns = (Column("constant"), Column("value", "right"), Column("enters"), Column("why this value"))
     blocks: list[Block] = []
     for title, constants in groups:
         if constants:
             blocks += [Heading(title), Table(columns, tuple(_constant_row(each) for each in constants))]
-    return blocks
+    folded = len(unsure) - len(_weighty(unsure))
+    return [*blocks, *_folded_blocks(folded, device)]
+
+
+def _folded_blocks(count: int, device: str) -> list[Block]:
+    """One line for the constants that the tables leave out."""
+    if not count:
+        return []
+    title = "Constants that only decide whether it fits"
+    text = f"{count} fitted or assumed, which change no time and no energy: hwsim show device {device} lists them."
+    return [Heading(title), Paragraph(text)]
+
+
+def _weighty(constants: Sequence[Constant]) -> tuple[Constant, ...]:
+    """Those that enter time, then those that enter energy, each in the order of their file."""
+    return tuple(sorted((each for each in constants if each.enters != "capacity"), key=_place))
+
+
+def _place(constant: Constant) -> int:
+    """Where a constant stands by what it enters."""
+    return _ORDER.index(constant.enters)
 
 
 def _constant_row(each: Constant) -> tuple[str, ...]:

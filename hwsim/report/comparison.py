@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hwsim.analysis.compare import Entry
 from hwsim.errors import Infeasible
 from hwsim.report.answer import decoding_words, format_words
-from hwsim.report.table import Block, Bullets, Column, Heading, Table, number
+from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table, number
 from hwsim.result import Result
 from hwsim.units import format_seconds, format_si
 
@@ -31,9 +31,10 @@ _COLUMNS = (
 def comparison_blocks(workload: str, entries: Sequence[Entry]) -> list[Block]:
     """A row per machine in the order asked, then the departures from the formats asked, then who leans on what."""
     blocks: list[Block] = [Heading(f"{workload} on {len(entries)} machine{'s' if len(entries) != 1 else ''}")]
-    blocks.append(Table(_COLUMNS, tuple(_row(entry) for entry in entries)))
     cannot = [f"{e.device}: {e.answer}" for e in entries if isinstance(e.answer, Infeasible)]
     results = [entry.answer for entry in entries if isinstance(entry.answer, Result)]
+    blocks += _batch_blocks(results)
+    blocks.append(Table(_COLUMNS, tuple(_row(entry) for entry in entries)))
     departures = [f"{result.device} runs {words}" for result in results if (words := format_words(result))]
     leaning = [
         f"{r.device}: {len(r.fitted)} fitted, {len(r.assumed)} assumed" for r in results if r.fitted or r.assumed
@@ -46,6 +47,15 @@ def comparison_blocks(workload: str, entries: Sequence[Entry]) -> list[Block]:
         if items:
             blocks += [Heading(title), Bullets(tuple(items))]
     return blocks
+
+
+def _batch_blocks(results: Sequence[Result]) -> list[Block]:
+    """What per token and tokens/s count, where several sequences run together."""
+    batches = [each.batch for each in results if each.batch > 1 and each.time_per_token_s is not None]
+    if not batches:
+        return []
+    text = f"{batches[0]} sequences run together: per token is of each sequence, tokens/s and J/token are over all."
+    return [Paragraph(text)]
 
 
 def _row(entry: Entry) -> tuple[str, ...]:

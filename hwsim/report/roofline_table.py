@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from hwsim.analysis.roofline import Point, Roofline
 from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table, number, per_cent
 from hwsim.units import format_rate, format_si
 
 __all__ = ["roofline_blocks"]
+
+_NOMINAL: Final = (
+    "Roofs are nominal. A memory's is the lesser of what the memory gives and what its port takes; efficiency is not "
+    "in it."
+)
 
 
 def roofline_blocks(drawn: Roofline) -> list[Block]:
@@ -30,6 +37,7 @@ def roofline_blocks(drawn: Roofline) -> list[Block]:
     rows = tuple(_row(drawn, point) for point in (*drawn.points, drawn.step))
     blocks: list[Block] = [
         Heading(f"{drawn.workload} on {drawn.device}, {drawn.phase}: operators under the roofs"),
+        Paragraph(_NOMINAL),
         Bullets(tuple(slopes + flats + ridges)),
         Table(columns, rows),
     ]

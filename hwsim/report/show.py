@@ -119,11 +119,20 @@ def workload_blocks(form: Mapping[str, Any]) -> list[Block]:
     if form["description"]:
         blocks.append(Paragraph(form["description"]))
     rows = tuple(row for row in sums if row[1])
-    blocks += [Table((Column("per sequence"), Column("", "right")), rows), Heading("By layer kind, all layers")]
-    blocks.append(_block_table(form["blocks"]))
+    blocks += [Table((Column("per sequence"), Column("", "right")), rows), Paragraph(_weights_words(form))]
+    blocks += [Heading("By layer kind, all layers"), _block_table(form["blocks"])]
     settings = tuple(row for part in ("model", "formats", "decoding", "run") for row in _settings(form[part], part))
     blocks += [Heading("Settings"), Table((Column("setting"), Column("value")), settings)]
     return blocks
+
+
+def _weights_words(form: Mapping[str, Any]) -> str:
+    """What the bytes of the weights count, which a machine's footprint does not."""
+    text = "Weights are all parameters in the formats of the file. What a machine holds may differ: it counts the "
+    text += "formats that it runs"
+    if form["run"]["lm_head"] == "host":
+        text += ", and leaves out the embedding, the final norm and the LM head, which the host keeps (run.lm_head)"
+    return f"{text}."
 
 
 def _settings(value: Any, path: str) -> list[tuple[str, str]]:
@@ -161,8 +170,14 @@ def _is_count(value: Any) -> bool:
 def paper_blocks(form: Mapping[str, Any]) -> list[Block]:
     """A paper's rows, as its catalogue states them."""
     rows = tuple(
-        (row["id"], row["claim"], amount(row["published"], row["unit"]), row["expected"], row["source"])
+        (row["id"], row["claim"], amount(row["published"], row["unit"]), _expected_words(row), row["source"])
         for row in form["rows"]
     )
     columns = (Column("row"), Column("claim"), Column("published", "right"), Column("expected"), Column("source"))
     return [Heading(f"{form['paper']}: {form['title']}"), Paragraph(form["reference"]), Table(columns, rows)]
+
+
+def _expected_words(row: Mapping[str, Any]) -> str:
+    """The verdict that a row expects, in the words of `hwsim paper`."""
+    words = str(row["expected"]).replace("_", " ")
+    return f"{words} (fitted to it)" if row["fitted_to_it"] else words

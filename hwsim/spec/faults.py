@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from hwsim.errors import Fault, Where, did_you_mean
 from hwsim.spec.fields import Refused
 from hwsim.spec.nodes import MappingNode, Node, ScalarNode, SequenceNode, join
-from hwsim.spec.scalars import tidy_number
+from hwsim.spec.scalars import as_infinity, tidy_number
 from hwsim.spec.shape import (
     Alternative,
     Hint,
@@ -219,9 +219,9 @@ def _nearest(node: Node, annotation: Hint) -> str | None:
     kinds = [kind for kind, _ in alternatives(annotation)]
     if int in kinds and isinstance(node.value, float) and node.value.is_integer() and abs(node.value) < 1 << 63:
         return str(int(node.value))
-    if (int in kinds or float in kinds) and isinstance(node.value, str):
-        return tidy_number(node.text)
-    return None
+    if not isinstance(node.value, str) or not (int in kinds or float in kinds):
+        return None
+    return tidy_number(node.text) or (as_infinity(node.text) if float in kinds else None)
 
 
 def _found(node: Node, path: str) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 
 from hwsim.spec.nodes import ScalarValue
 
-__all__ = ["MAX_DIGITS", "resolve", "tidy_number"]
+__all__ = ["MAX_DIGITS", "as_infinity", "resolve", "tidy_number"]
 
 MAX_DIGITS: Final = 64
 """Characters of the longest number: longer text is a slip, and Python refuses it past 4300 digits."""
@@ -50,6 +50,12 @@ def resolve(text: str) -> ScalarValue:
     if math.isinf(value):
         raise ValueError(f"{text}; expected a number below 1.8e308, or .inf")
     return value
+
+
+def as_infinity(text: str) -> str | None:
+    """``text`` as YAML writes infinity, if it is infinity in another language's words; a unit behind it stays."""
+    match = re.fullmatch(r"([-+]?)(?:inf|infinity)(\s+\S+)?", text, re.IGNORECASE)
+    return f"{match[1]}.inf{match[2] or ''}" if match else None
 
 
 def tidy_number(text: str) -> str | None:

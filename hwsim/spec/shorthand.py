@@ -7,7 +7,7 @@ from typing import Final
 
 from hwsim.errors import HwsimError, Where
 from hwsim.spec.nodes import Entry, MappingNode, Node, ScalarNode, ScalarValue
-from hwsim.spec.scalars import resolve
+from hwsim.spec.scalars import as_infinity, resolve
 from hwsim.spec.words import quoted
 
 __all__ = ["is_quantity", "split_number", "text_node", "with_value"]
@@ -56,9 +56,8 @@ def with_value(old: Node | None, new: ScalarNode, unit: str | None, source: str,
     parts = split_number(new)
     if parts is None:
         example = "819.2 GB/s" if unit is None else f"1.5 {unit}"
-        raise HwsimError.at(
-            new.where, f"found {quoted(new.text)} for {path}", f"a number, or one with its unit ({example})"
-        )
+        expected = f"a number, or one with its unit ({example})"
+        raise HwsimError.at(new.where, f"found {quoted(new.text)} for {path}", expected, as_infinity(new.text))
     number, written_unit = parts
     kept = old.get("unit") if isinstance(old, MappingNode) else None
     if written_unit is None and kept is None and unit is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,9 @@ def test_show_workload_gives_exact_sums(capsys: Capture) -> None:
     text = capsys.readouterr().out
     assert "2,702,599,680" in text
     assert "0.6825 (assumed:" in text
+    assert "leaves out the embedding, the final norm and the LM head, which the host keeps" in " ".join(text.split())
+    assert main(["show", "workload", "vit"]) == 0
+    assert "which the host keeps" not in " ".join(capsys.readouterr().out.split())
 
 
 def test_show_paper(capsys: Capture) -> None:
@@ -101,7 +105,10 @@ def test_show_paper(capsys: Capture) -> None:
     found = answer(capsys, "show", "paper", "specmamba")
     assert 2.85 in [row["published"] for row in found["rows"]]
     assert main(["show", "paper", "specmamba"]) == 0
-    assert "2.85" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "2.85" in text
+    assert re.search(r"2\.85x +inputs not\b", text)
+    assert "inputs_not_published" not in text
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,26 @@ def test_overrides_change_machine_and_workload(capsys: Capture) -> None:
     assert [c["path"] for c in after["constants"]["set"]] == ["device.memory.bandwidth"]
 
 
+def test_words_that_were_set_stand_in_the_notes(capsys: Capture) -> None:
+    """What is no constant with a unit is noted as typed; a format of the machine with what does not follow it."""
+    found = answer(
+        capsys, "simulate", "mamba-ar", "--device", "vck190", "--set", "device.formats.weights=fp16",
+        "--set", "device.memory.bandwidth=5 GB/s", "--set", "workload.run.context=7",
+    )  # fmt: skip
+    settings = [note for note in found["notes"] if note.startswith("set for this run")]
+    assert settings[0].startswith("set for this run: device.formats.weights=fp16; the shape of the array")
+    assert settings[1:] == ["set for this run: workload.run.context=7"]
+
+
+def test_answer_names_the_file_that_lists_its_constants(capsys: Capture, tmp_path: Path) -> None:
+    """`show device` is told the words that find the machine, which a file's own name would not."""
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("extends: vck190\nname: other\n")
+    assert main(["simulate", "mamba-ar", "--device", str(mine)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"hwsim show device {mine} lists them." in said
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
@@ -187,7 +207,9 @@ def test_roofline_writes_the_figure(name: str, head: bytes, tmp_path: Path, caps
     """SVG or PNG by the file's name, with the numbers as a table and as JSON."""
     words = ["roofline", "mamba", "--device", "vck190-spec", "--out", str(tmp_path / name)]
     assert main(words) == 0
-    assert "ridge of dram and int4" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "ridge of dram and int4" in said
+    assert "the lesser of what the memory gives and what its port takes; efficiency" in " ".join(said.split())
     assert (tmp_path / name).read_bytes().startswith(head)
     (found,) = answer(capsys, *words)["results"]
     for point in found["points"]:

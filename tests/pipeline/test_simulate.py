@@ -107,8 +107,31 @@ def test_a_whole_request_is_its_prompt_and_then_steps(workload: str) -> None:
     assert whole.time_s == pytest.approx(prompt.time_s + 10 / step.tokens_per_step * step.step_s)
     assert whole.step_s == step.step_s
     assert whole.tokens_per_s == step.tokens_per_s
-    assert whole.tokens_per_j == pytest.approx(11 / whole.energy_j)
+    assert whole.tokens_per_j == pytest.approx(step.tokens_per_j)
+    assert whole.energy_j == pytest.approx(prompt.energy_j + 10 / step.tokens_per_step * step_energy_j(step))
     assert next(row.role for row in whole.passes) == "prefill"
+
+
+def step_energy_j(decode: Result) -> float:
+    """Energy of one step of an answer in which nothing but steps was asked."""
+    return decode.energy_j * decode.step_s / decode.time_s
+
+
+def test_dropped_speculation_is_a_field() -> None:
+    """True only where drafts were asked and tokens were decoded one at a time."""
+    dropped = answer("mamba", machine("vck190"))
+    assert dropped.speculation_dropped
+    assert not any("acceptance" in each.path for each in dropped.assumed)
+    assert any("acceptance" in each.path for each in answer("mamba", machine("vck190-spec")).assumed)
+    assert not answer("mamba", machine("vck190-spec")).speculation_dropped
+    assert not answer("mamba-ar", machine("vck190")).speculation_dropped
+    assert not answer("mamba", machine("vck190"), phase="prefill", context=3).speculation_dropped
+
+
+def test_draft_passes_name_their_level() -> None:
+    """One draft pass for each level of the tree; the verification has none."""
+    rows = answer("mamba", machine("vck190-spec")).passes
+    assert [(row.role, row.level) for row in rows] == [("draft", 1), ("draft", 2), ("draft", 3), ("verify", 0)]
 
 
 def test_a_request_of_one_token_is_its_prompt() -> None:
@@ -204,8 +227,9 @@ def test_times_and_rates_agree(found: Result) -> None:
     assert found.time_per_token_s == pytest.approx(found.step_s / found.tokens_per_step)
     assert found.tokens_per_s == pytest.approx(found.batch / found.time_per_token_s)
     assert found.tokens_per_s_per_user == pytest.approx(1 / found.time_per_token_s)
-    tokens = found.context if found.phase == "prefill" else found.new_tokens
-    assert found.tokens_per_j == pytest.approx(found.batch * tokens / found.energy_j)
+    if found.phase != "inference":
+        tokens = found.context if found.phase == "prefill" else found.new_tokens
+        assert found.tokens_per_j == pytest.approx(found.batch * tokens / found.energy_j)
     assert found.images_per_s is None
 
 
@@ -223,7 +247,7 @@ def asked_again(found: Result) -> dict[str, object]:
 
 
 def test_constants_are_those_of_the_files(found: Result) -> None:
-    """Every fitted and assumed value of the machine and the workload is listed, nothing else is, none twice."""
+    """Every fitted and assumed value of machine and workload is listed once, but for those of drafts not run."""
     listed = {constant.path: constant for constant in (*found.fitted, *found.assumed, *found.set_by_user)}
     assert len(listed) == len(found.fitted) + len(found.assumed) + len(found.set_by_user)
     for kind, constants in (("fitted", found.fitted), ("assumed", found.assumed), ("set", found.set_by_user)):
@@ -233,7 +257,7 @@ def test_constants_are_those_of_the_files(found: Result) -> None:
                 *quantities(machine(found.device).parameters, "device"),
                 *quantities(find_workload(found.workload), "workload"),
             )
-            if each.kind == kind
+            if each.kind == kind and (found.speculative or not path.startswith("workload.decoding"))
         }
         assert {each.path: each.value for each in constants} == wanted
         assert all(each.kind == kind for each in constants)

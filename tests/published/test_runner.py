@@ -134,6 +134,7 @@ def test_unknown_predictor_is_named(paper: Paper) -> None:
         ("id: headline", "id: rate", "expected an id that no other row has"),
         ("read: paper\n    expected: rep", "read: hearsay\n    expected: rep", "'hearsay'"),
         ("tolerance: 0.02", "tolerance: -0.02", "above 0"),
+        ("inputs_not_published\n", "trend\n    fitted_to_it: true\n", "false: only reproduced has it"),
         ("published: 10.0", "published: fast", "'fast'"),
     ],
 )
@@ -158,3 +159,26 @@ def test_text_of_a_run_and_of_the_catalogue(paper: Paper, golden: Callable[[str,
     golden("paper_run.txt", text)
     assert "device.energy.static" not in text
     golden("paper_show.txt", plain(paper_blocks(paper.to_dict())))
+
+
+def test_a_fitted_row_says_so(paper: Paper) -> None:
+    """To reproduce the figure that a constant was fitted to is less than to predict it; a miss stays a miss."""
+    fitted = replace(paper.rows[0], fitted_to_it=True)
+    own = replace(paper, rows=(fitted, paper.rows[1]))
+    (first, _) = run_paper(own, TABLE)
+    assert (first.verdict, first.to_dict()["fitted_to_it"]) == ("reproduced", True)
+    assert "reproduced (fitted to it)" in plain(paper_result_blocks(own, (first,)))
+    assert "reproduced (fitted to it)" in plain(paper_blocks(own.to_dict()))
+    missed = run_row("example", replace(fitted, published=5.0), TABLE)
+    text = plain(paper_result_blocks(own, (missed,)))
+    assert "outside tolerance" in text
+    assert "fitted to it)" not in text
+
+
+def test_a_derived_figure_is_marked(paper: Paper) -> None:
+    """What we worked out from published inputs is no figure of the paper's."""
+    derived = _first(paper, read="derived")
+    text = plain(paper_result_blocks(paper, (derived,)))
+    assert "10 tokens/s (derived)" in text
+    assert "Derived by us: table 1." in text
+    assert "(derived)" not in plain(paper_result_blocks(paper, (_first(paper),))).split("Why")[0]

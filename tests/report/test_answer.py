@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import result_builder as build
 
@@ -90,7 +91,42 @@ def test_prefill_request_and_images_say_what_a_step_is() -> None:
     assert "100 ms per batch, 40 images/s." in text
     request = build.result(phase="inference", context=64, new_tokens=10, time_s=2.0, time_to_first_token_s=1.0)
     said = " ".join(plain(answer_blocks(request)).split())
-    assert "The whole request takes 2 s: 1 s for the prompt of 64 tokens, then 10 new tokens." in said
+    assert (
+        "These figures are of decoding alone: the first token comes after 1 s, with the prompt of 64 tokens; "
+        "the whole request, which yields 10, takes 2 s."
+    ) in said
+    assert "The whole request: 64 tokens in, 10 out" in said
+    assert "energy of the whole request 400 mJ" in said
+
+
+def test_dropped_speculation_is_said_first() -> None:
+    """A reader who asked for drafts learns before the first figure that there are none."""
+    said = plain(answer_blocks(build.result(speculation_dropped=True))).split("\n", 1)[1]
+    assert " ".join(said.split()).startswith("mamba speculates, but board cannot verify several tokens at once:")
+    assert "speculates" not in plain(answer_blocks(build.result()))
+
+
+def test_batch_says_whose_tokens_are_counted() -> None:
+    """The time is of each sequence, the rate of all: 4 tokens in 0.1 s are 40 a second."""
+    many = build.result(batch=4, tokens_per_s=40.0)
+    assert "100 ms per token of each sequence, 40 tokens/s over all 4" in plain(answer_blocks(many))
+    words = "4 sequences run together: per token is of each sequence, tokens/s and J/token are over all."
+    assert words in plain(comparison_blocks("mamba", (Entry("board", many),)))
+    alone = plain(comparison_blocks("mamba", (Entry("board", build.result()),)))
+    assert "sequence" not in alone + plain(answer_blocks(build.result())).replace("for one sequence", "")
+
+
+def test_constants_stand_by_what_they_enter() -> None:
+    """Time, then energy; those of capacity are counted, with the command that lists them, unless the user set them."""
+    lanes = replace(build.ASSUMED, path="device.scan.lanes", enters="time")
+    luts = replace(build.ASSUMED, path="device.part.lut", enters="capacity")
+    said = plain(answer_blocks(build.result(assumed=(luts, build.ASSUMED, lanes)), None, "my.yaml"))
+    assert said.index("device.scan.lanes") < said.index(build.ASSUMED.path)
+    assert luts.path not in said
+    assert "1 fitted or assumed, which change no time and no energy: hwsim show device my.yaml lists them." in said
+    shown = plain(answer_blocks(build.result(set_by_user=(replace(luts, kind="set"),))))
+    assert luts.path in shown
+    assert "no time and no energy" not in shown
 
 
 def test_limit_that_is_not_busy_throughout_says_so() -> None:

@@ -12,7 +12,7 @@ from itertools import pairwise
 import simpy
 from hypothesis import strategies as st
 
-from hwsim.schedule import Block, Edge, Order, Program, Stage
+from hwsim.schedule import Block, Edge, Order, Program, Stage, after, fifo
 
 
 @dataclass
@@ -190,6 +190,7 @@ def forward_edges(draw: st.DrawFn, producer: Stage, consumer: Stage, tight: bool
     edges = [Edge(producer.name, consumer.name, n_u, n_u - 1, n, lo, hi)]
     if tight or draw(st.booleans()):
         units = draw(st.integers(1, max(n, n_u))) if tight else draw(st.integers(1, 6)) * max(n, n_u) // 2 + 1
+        units *= 1 if tight else draw(st.sampled_from([1, 1, 30]))
         edges.append(Edge(consumer.name, producer.name, n, n - 1 - units, n_u))
     return edges
 
@@ -238,3 +239,23 @@ def programs(
         return replace(program, arbitrated=frozenset(draw(st.sets(st.sampled_from(program.resources), min_size=1))))
     ordered = [r for r in program.resources if len(list(program.stages_on(r))) > 1 and draw(st.booleans())]
     return replace(program, orders=tuple(draw(orders(r, list(program.stages_on(r)))) for r in ordered))
+
+
+@st.composite
+def drifting(draw: st.DrawFn) -> Program:
+    """Two units of nearly equal speed behind a deep buffer, each fast, then slow: slacks drain and recover.
+
+    Repetition by repetition the buffer fills or empties a little, so jumps of both detectors end where it is full or
+    empty. What happens then is otherwise soon made up for: a clock that runs as the first unit would, and two readers
+    that take turns, show in their waits when it happened.
+    """
+    tens, cycles = st.integers(1, 12).map(lambda n: 10 * n), st.integers(1, 8)
+    runs_u = ((draw(tens), draw(cycles)), (draw(tens), draw(cycles)))
+    tiles = runs_u[0][0] + runs_u[1][0]
+    runs_v = draw(st.sampled_from([((tiles, draw(cycles)),), tuple((n, draw(cycles)) for n, _ in runs_u)]))
+    u, v, clock = Stage("u", "u", tiles, runs_u), Stage("v", "v", tiles, runs_v), Stage("clock", "clock", tiles, runs_u)
+    w, x = Stage.uniform("w", "reader", tiles, 1), Stage.uniform("x", "reader", tiles, 1)
+    depth = tiles * draw(st.integers(1, 20)) + draw(st.integers(0, tiles))
+    edges = (after(u, v), fifo(u, v, depth), after(u, w), after(clock, x))
+    turns = (Order("reader", (Block(tiles, (("w", 1), ("x", 1))),)),)
+    return Program((u, v, clock, w, x), edges, draw(st.integers(20, 200)), turns)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
-from reference import Outcome, programs, simulate_simpy, step_cycles
+from reference import Outcome, drifting, programs, simulate_simpy, step_cycles
 
 from hwsim.schedule import Deadlock, Program, Schedule, Stage, run
 
@@ -71,6 +71,13 @@ def test_skipping_returns_the_integers_of_stepping(program: Program) -> None:
     if isinstance(skipped, Schedule):
         event(f"jumps: {min(skipped.jumps, 3)}")
     assert without_steps(skipped) == without_steps(stepped)
+
+
+@FEW
+@given(drifting())
+def test_skipping_sees_buffers_fill_and_empty(program: Program) -> None:
+    """The same where slacks drift for many repetitions before they matter."""
+    assert without_steps(run(program)) == without_steps(run(program, skip=False))
 
 
 @MANY

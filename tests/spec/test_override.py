@@ -197,6 +197,24 @@ def test_without_a_schema_only_paths_of_the_document_exist() -> None:
         ),
         (
             "memory.bandwidth",
+            "inf",
+            "found 'inf' for memory.bandwidth; expected a number, or one with its unit (1.5 bytes/s);"
+            " did you mean '.inf'?",
+        ),
+        (
+            "memory.bandwidth",
+            "Infinity GB/s",
+            "found 'Infinity GB/s' for memory.bandwidth; expected a number, or one with its unit (1.5 bytes/s);"
+            " did you mean '.inf GB/s'?",
+        ),
+        (
+            "memory.bandwidth",
+            "{value: inf}",
+            "found 'inf' for memory.bandwidth.value; expected a number; did you mean '.inf'?",
+        ),
+        ("run.batch", "inf", "found 'inf' for run.batch; expected a whole number"),
+        (
+            "memory.bandwidth",
             "true",
             "found 'true' for memory.bandwidth; expected a number, or one with its unit (1.5 bytes/s)",
         ),

@@ -11,6 +11,8 @@ is better just outside it: the same words pass, the tile is smaller. Neither tou
 
 from __future__ import annotations
 
+import numpy as np
+
 from hwsim.kernels.jit import jit, jit_part
 from hwsim.kernels.loopnest import NONE, PLAIN, Array, Family, passed_words, tile_words, worst_port
 from hwsim.kernels.loopnest_store import BOUND, CAPACITY, DOMINATED, EVALUATED, Found, State, beaten, keep, score

@@ -3,7 +3,7 @@
 Conventions (they fix the published golden points, see docs/mapping.md):
 
 * Every word read and every word filled costs. Each round of each loop outside a tile fills it anew: to keep a tile over
-  a loop, hold it outside that loop. A tile of a sliding window is filled whole.
+  a loop, hold it outside that loop (AccelForge's rule; docs/mapping.md). A tile of a sliding window is filled whole.
 * Output: an accumulation is a write, plus a read unless it is the word's first; a tile that leaves is read (drained)
   and accumulated into the level above; a tile that comes back is read above and filled, a fresh one is not.
 * Multicast: lanes that need the same word in the same cycle cost the level above one read (windows that overlap in part

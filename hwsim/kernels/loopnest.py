@@ -117,7 +117,8 @@ def worst_port(family: Family, ports: Array) -> float:
     """Ideal cycles: the largest of the compute steps and every port's bytes over its bandwidth, rounded up."""
     cycles = family.compute[0]
     for port in range(ports.shape[0]):
-        cycles = max(cycles, ports[port] / family.bandwidth[port])
+        if ports[port] > cycles * family.bandwidth[port]:
+            cycles = ports[port] / family.bandwidth[port]
     return np.ceil(cycles)  # type: ignore[no-any-return]
 
 
@@ -137,17 +138,29 @@ def cost_many(family: Family, tiles: Array) -> tuple[Array, Array, Array, Array]
     words = np.empty((nests, nodes))
     energy_pj, cycles, fits = np.empty(nests), np.empty(nests), np.empty(nests, np.bool_)
     ports, used = np.empty(family.bandwidth.shape[0]), np.empty(family.capacity.shape[0])
-    visits = np.empty(dims)
+    visits, once, plain = np.empty(dims), np.empty(nodes), np.empty((nodes, dims), np.bool_)
+    sliding = np.empty(nodes, np.bool_)
+    for node in range(nodes):
+        sliding[node], once[node] = _words_if_never_cut(family, node, plain)
     for nest in range(nests):
         used[:] = 0.0
         ports[:] = family.bytes_of[nodes]
         total = family.energy_of[nodes]
         for node in range(nodes):
-            for dim in range(dims):
-                visits[dim] = family.extents[dim] / (tiles[nest, node, dim] * family.lanes_outside[node, dim])
-            held = tile_words(family, family.node_operand[node], tiles[nest, node])
+            if sliding[node]:
+                for dim in range(dims):
+                    visits[dim] = family.extents[dim] / (tiles[nest, node, dim] * family.lanes_outside[node, dim])
+                held = tile_words(family, family.node_operand[node], tiles[nest, node])
+                passed = passed_words(family, node, visits, False)
+            else:
+                held, cuts = 1.0, 1.0
+                for dim in range(dims):
+                    if plain[node, dim]:
+                        held *= tiles[nest, node, dim]
+                    else:
+                        cuts *= tiles[nest, node, dim]
+                passed = once[node] / cuts
             used[family.node_level[node]] += family.room[node] * held
-            passed = passed_words(family, node, visits, False)
             words[nest, node] = passed
             total += family.energy_of[node] * passed
             for port in range(ports.shape[0]):
@@ -156,3 +169,20 @@ def cost_many(family: Family, tiles: Array) -> tuple[Array, Array, Array, Array]
         cycles[nest] = worst_port(family, ports)
         fits[nest] = np.all(used <= family.capacity)
     return words, energy_pj, cycles, fits
+
+
+@jit_part
+def _words_if_never_cut(family: Family, node: int, plain: Array) -> tuple[bool, float]:
+    """Whether a node's operand slides, and, if not, the words that pass it with tiles of one along all other dims.
+
+    Marks in ``plain`` the dims that move its tile. The words of any tile are these over the tile's extents along the
+    others, an exact quotient: both are whole and below 2^53.
+    """
+    operand, words = family.node_operand[node], 1.0
+    sliding = False
+    for axis in range(family.windows.shape[1]):
+        sliding = sliding or family.windows[operand, axis, 0] >= 0
+    for dim in range(family.extents.shape[0]):
+        plain[node, dim] = family.relation[operand, dim] == PLAIN
+        words *= family.extents[dim] if plain[node, dim] else family.extents[dim] / family.lanes_outside[node, dim]
+    return sliding, words

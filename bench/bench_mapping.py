@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -63,9 +64,24 @@ def search(problem: Problem, space: Space = "perfect", runs: int = 5) -> tuple[M
 
 
 def python_312() -> str | None:
-    """A Python 3.12, on the path or among pyenv's versions."""
+    """A Python 3.12 that runs, on the path or among pyenv's versions (a shim on the path may lead nowhere)."""
     versions = sorted((Path.home() / ".pyenv" / "versions").glob("3.12*/bin/python"))
-    return shutil.which("python3.12") or (str(versions[-1]) if versions else None)
+    for python in (shutil.which("python3.12"), *map(str, reversed(versions))):
+        if python and quiet([python, "-c", "import ensurepip, venv"]).returncode == 0:
+            return python
+    return None
+
+
+def quiet(command: Sequence[str], folder: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command of another Python, without the search path that is meant for this one.
+
+    Raises:
+        TimeoutExpired: it takes longer than a peer may.
+    """
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=folder, env=clean, timeout=PEER_LIMIT_S
+    )
 
 
 @contextmanager
@@ -82,7 +98,7 @@ def peer_python(given: str | None) -> Iterator[tuple[str | None, str]]:
         python = str(Path(folder) / "bin" / "python")
         steps = ([base, "-m", "venv", folder], [python, "-m", "pip", "install", "-q", PEER])
         for step in steps:
-            done = subprocess.run(step, capture_output=True, text=True, check=False)
+            done = quiet(step)
             if done.returncode:
                 yield None, f"cannot install {PEER}: {(done.stderr.strip() or 'no message').splitlines()[-1]}"
                 return
@@ -94,9 +110,7 @@ def run_peer(python: str, point: tuple[int, int, int]) -> dict[str, Any] | str:
     with tempfile.TemporaryDirectory() as folder:  # it writes beside where it runs
         command = [python, str(SCRIPT), *map(str, point), str(L1_BYTES)]
         try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=False, cwd=folder, timeout=PEER_LIMIT_S
-            )
+            done = quiet(command, folder)
         except subprocess.TimeoutExpired:
             return f"no answer within {PEER_LIMIT_S:.0f} s"
     if done.returncode:

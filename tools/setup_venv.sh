@@ -43,7 +43,7 @@ install() {
 if usable; then
     say "Bringing $venv up to date: some seconds, longer if packages are missing ..."
 else
-    say "Setting up $venv: about 130 MB of packages, a minute or two; only this once ..."
+    say "Setting up $venv: 130 MB of packages or more, a minute or two; only this once ..."
     rm -rf "$venv"
     mkdir -p "$venv"
     touch "$venv/.setting-up"
@@ -55,7 +55,7 @@ rm -f "$venv"/.ready-* "$venv/.log"
 install hatchling # first, so that building hwsim itself needs no network
 case $purpose in
 run) install --no-build-isolation --editable . ;;
-develop) install --no-build-isolation --editable '.[dev]' && touch "$venv/.ready-to-develop-$key" ;;
+develop) install --no-build-isolation --editable '.[dev,rtl]' && touch "$venv/.ready-to-develop-$key" ;;
 esac
 touch "$venv/.ready-to-run-$key"
 rm -f "$venv/.setting-up"

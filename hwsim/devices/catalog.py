@@ -10,6 +10,7 @@ from typing import Any, Final
 from hwsim.devices.array import ArrayDevice, ArrayParameters
 from hwsim.devices.base import Device
 from hwsim.devices.fpga import FpgaDevice, FpgaParameters
+from hwsim.devices.gpu import GpuParameters, gpu_device
 from hwsim.errors import HwsimError
 from hwsim.spec import Document, load, override, plain, read
 
@@ -29,6 +30,7 @@ class Family:
 _FAMILIES: Final[dict[str, Family]] = {
     "array": Family(ArrayParameters, ArrayDevice),
     "fpga": Family(FpgaParameters, FpgaDevice),
+    "gpu": Family(GpuParameters, gpu_device),
 }
 """Families by the name that a file gives as ``family``. A new family adds a line here."""
 

@@ -161,6 +161,22 @@ def test_account_equals_the_walk(problem, data):
     assert result.cycles_by["compute"] == steps
 
 
+def test_lanes_that_are_not_seeded_start_afresh_at_every_level_below():
+    """k over two lanes, twice: in the second round one lane is seeded from the top, the other reads nothing back.
+
+    Two rounds of two lanes make 96 = 4 x 24 first or only accumulations. The seeded lane's 24 words are read at mid and
+    filled into reg, so that reg is written 96 + 24 times, and read 24 times to accumulate and 96 to drain.
+    """
+    problem, hierarchy = gemm(4, 6, 4), machine()
+    outer = (For("k", 2), Hold("big", "I"), Spread("cols", "k", 1), Hold("mid", "O"), Spread("rows", "k", 1))
+    nest = Nest((*outer, Hold("reg", "I"), Hold("reg", "W"), Hold("reg", "O")))
+    result = account(problem, hierarchy, nest)
+    assert result.traffic["reg", "O"] == Traffic(24 + 96, 96 + 24, 24 + 48, 48 + 24)
+    assert result.traffic["mid", "O"] == Traffic(96 + 24, 24 + 96, 48 + 24, 24 + 48)
+    assert result.traffic["top", "O"] == Traffic(24, 48, 24, 48)
+    assert result.traffic == walked(problem, hierarchy, nest)[0]
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_imperfect_account_equals_the_walk(data):

@@ -76,8 +76,24 @@ class Walk:
         level = self.hierarchy.level_index(step.level)
         upper = self.chain[step.operand][self.chain[step.operand].index(level) - 1]
         if operand.role == "output":
+            self.empty_inside(at, step, arrivals)
             self.drain(operand, level, upper, {lane: old for lane, (_, old) in arrivals.items() if old})
         self.fill(operand, level, upper, {lane: self.tiles[at, lane] for lane in arrivals})
+
+    def empty_inside(self, at, step, lanes):
+        """Before an output tile leaves, what deeper levels hold of it comes up, the innermost first."""
+        for deeper in range(len(self.nest.steps) - 1, at, -1):
+            inner = self.nest.steps[deeper]
+            if not isinstance(inner, Hold) or inner.operand != step.operand:
+                continue
+            own = [key for key in self.tiles if key[0] == deeper and any(key[1][: len(lane)] == lane for lane in lanes)]
+            self.drain_all(inner, {key[1]: self.tiles.pop(key) for key in own})
+
+    def drain_all(self, step, tiles):
+        """Drain tiles of one hold into the operand's next level out."""
+        level = self.hierarchy.level_index(step.level)
+        upper = self.chain[step.operand][self.chain[step.operand].index(level) - 1]
+        self.drain(self.problem.operand(step.operand), level, upper, tiles)
 
     def groups(self, upper, tiles):
         """Lanes with the same tile under the same instance of the level above, lowest lane first."""
@@ -113,10 +129,7 @@ class Walk:
         for at in range(len(self.nest.steps) - 1, -1, -1):
             step = self.nest.steps[at]
             if isinstance(step, Hold) and self.problem.operand(step.operand).role == "output":
-                level = self.hierarchy.level_index(step.level)
-                upper = self.chain[step.operand][self.chain[step.operand].index(level) - 1]
-                tiles = {lane: tile for (a, lane), tile in self.tiles.items() if a == at}
-                self.drain(self.problem.operand(step.operand), level, upper, tiles)
+                self.drain_all(step, {lane: tile for (a, lane), tile in self.tiles.items() if a == at})
 
     def compute(self, lanes):
         """One multiply-accumulate per lane and step, until the longest lane is done."""

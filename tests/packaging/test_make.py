@@ -85,7 +85,7 @@ def test_set_up_keeps_what_is_whole(set_up: SetUp) -> None:
     assert not set_up.made_anew()
     assert (set_up.venv / "kept").exists()
     assert {f".ready-to-run-{KEY}", f".ready-to-develop-{KEY}"} == set_up.marks() - {".log"}
-    assert "--editable .[dev]" in set_up.log.read_text()
+    assert "--editable .[dev,rtl]" in set_up.log.read_text()
 
 
 def test_set_up_rebuilds_what_was_interrupted(set_up: SetUp) -> None:

@@ -1,0 +1,190 @@
+"""Attention: from a card, its stack and a kernel's form to the closed forms of `hwsim.kernels.gpu_attention`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from hwsim.devices.gpu.estimate import ALONE, Estimate, Setting
+from hwsim.devices.gpu.gemm import l2_bytes
+from hwsim.devices.gpu.paths import rate_of, tensor_path
+from hwsim.errors import HwsimError, Infeasible
+from hwsim.formats import FORMATS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hwsim.devices.gpu.parameters import GpuParameters
+    from hwsim.kernels.gpu_attention import AttentionPath
+    from hwsim.workload.op import Op
+
+__all__ = ["FORMS", "Form", "attention_estimate", "attention_path", "form_named"]
+
+_LIMITS: Final = {"tensor": "tensor", "softmax": "alu", "memory": "memory", "latency": "latency"}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A published attention kernel: formats of its two products, and the work between them.
+
+    Attributes:
+        qk: format of q . k^T; empty for the op's own.
+        pv: format of p . v; empty for the op's own.
+        pv_acc: accumulator of p . v: auto or fp16.
+        fp32_ops: fp32-lane instructions for each score: scale, running maximum, subtract, sum, convert p, rescale the
+            result; integer scores add a convert and a dequantising multiply.
+        block_q: queries of a thread block.
+        block_kv: key-value positions of a step.
+        warp_specialised: whether one warp group's softmax hides behind another's products by design (FA3).
+        issue: mma or wgmma.
+    """
+
+    qk: str = ""
+    pv: str = ""
+    pv_acc: str = "auto"
+    fp32_ops: float = 6.0
+    block_q: int = 128
+    block_kv: int = 64
+    warp_specialised: bool = False
+    issue: str = "mma"
+
+
+FORMS: Final[dict[str, Form]] = {
+    "fa2": Form(),
+    "fa3": Form(block_kv=128, warp_specialised=True, issue="wgmma"),
+    "sage1": Form("int8", "fp16", "fp16", fp32_ops=8.0),
+    "sage2-8b": Form("int8", "fp8_e4m3", fp32_ops=9.0),
+    "sage2-4b": Form("int4", "fp8_e4m3", fp32_ops=9.0),
+    "sage2++-8b": Form("int8", "fp8_e4m3", "fp16", fp32_ops=9.5),
+    "sage2++-4b": Form("int4", "fp8_e4m3", "fp16", fp32_ops=9.5),
+}
+"""Kernels by name: FlashAttention 2 and 3 (Dao 2023, Shah et al. 2024), SageAttention 1, 2 and 2++ (Zhang et al. 2024,
+2025: tiles of 128 x 64, formats as the papers give them). ``eager`` is three kernels: scores, softmax, product."""
+
+
+def form_named(p: GpuParameters, name: str) -> Form:
+    """The form of a kernel's name; ``auto`` is the stack's own.
+
+    Raises:
+        HwsimError: there is none.
+    """
+    wanted = p.software.attention.kernel if name == "auto" else name
+    if wanted not in FORMS:
+        raise HwsimError.unknown_name("attention", "kernel", name, ("auto", "eager", *FORMS))
+    return FORMS[wanted]
+
+
+def attention_path(
+    p: GpuParameters,
+    dtype: str,
+    kv_dtype: str,
+    form: Form,
+    head_dim: int,
+    setting: Setting = ALONE,
+    writes: bool = True,
+) -> AttentionPath | Infeasible:
+    """Constants of the closed forms for a card, formats and a kernel, or why the card cannot run it.
+
+    ``writes``: whether the op, as engines run it, also rotates q and k and writes the cache (read and written once).
+    """
+    from hwsim.kernels.gpu_attention import AttentionPath  # noqa: PLC0415 - brings in numba
+
+    qk = tensor_path(p, form.qk or dtype, form.qk or dtype)
+    pv = tensor_path(p, form.pv or dtype, form.pv or dtype, form.pv_acc)
+    if isinstance(qk, Infeasible):
+        return qk
+    if isinstance(pv, Infeasible):
+        return pv
+    a, chip, v = p.software.attention, p.chip, p.software
+    clock = chip.tensor_clock.value
+    halved = 0.5 if form.issue == "mma" and p.issue == "wgmma" else 1.0
+    qk_rate, pv_rate = (each.flop_per_clock * clock * a.tensor_share.value * halved for each in (qk, pv))
+    softmax = (1.0 / chip.sfu_lanes.value + form.fp32_ops / chip.fp32_lanes.value) / clock
+    sms, boost = chip.sms.value, chip.boost_clock.value
+    return AttentionPath(
+        sms=sms,
+        qk_flop_s=qk_rate,
+        pv_flop_s=pv_rate,
+        softmax_s=softmax,
+        overlap=a.overlap.value,
+        block_q=float(form.block_q),
+        block_kv=float(form.block_kv if head_dim <= 128 else 64),
+        occupancy=2.0,
+        dram_bytes_s=p.memory.bandwidth.value * v.dram_share.value,
+        l2_bytes=l2_bytes(p) if setting.replayed else 1.0,
+        l2_bytes_s=p.l2.bandwidth.value * v.vector.l2_share.value,
+        q_bytes=FORMATS[dtype].bits_per_element / 8.0,
+        kv_bytes=FORMATS[kv_dtype].bits_per_element / 8.0,
+        floor_s=a.floor.value,
+        block_s=a.block.value,
+        decode_floor_s=a.decode_floor.value,
+        step_s=a.step.value,
+        combine_s=a.combine.value,
+        cta_bytes_s=a.cta_bytes.value,
+        shared_heads=a.shared_heads.value,
+        write_passes=2.0 if writes else 0.0,
+        peak_qk_flop_s=sms * qk.flop_per_clock * boost,
+        peak_pv_flop_s=sms * pv.flop_per_clock * boost,
+        peak_dram_bytes_s=p.memory.bandwidth.value,
+    )
+
+
+def _array(value: float) -> NDArray[np.float64]:
+    return np.array([float(value)])
+
+
+def attention_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infeasible:
+    """Time of an attention op."""
+    from hwsim.kernels.gpu_attention import BOUNDS, decode_times, prefill_times  # noqa: PLC0415 - brings in numba
+
+    name = str(op.attributes.get("kernel", "auto"))
+    if name == "eager":
+        return _eager(p, op)
+    d, phase = op.dims, str(op.attributes.get("phase", "prefill"))
+    dtype, kv_dtype = op.output.format, op.operand("k").format
+    form = form_named(p, name)
+    kv_heads, heads = d["kv_heads"], d["kv_heads"] * d["group"]
+    path = attention_path(p, dtype, kv_dtype, form, d["head_dim"], setting, name == "auto" and phase == "prefill")
+    if isinstance(path, Infeasible):
+        return path
+    window = int(op.attributes.get("window", 0))
+    counts, groups = (_array(d["batch"]), _array(heads), _array(kv_heads)), (_array(d["head_dim"]), _array(window))
+    lengths = (_array(d["q_len"]), _array(d["kv_len"]))
+    if phase == "decode":
+        times, bounds = decode_times(*counts, *lengths, *groups, path)
+    else:
+        times, bounds = prefill_times(*counts, *lengths, *groups, phase == "prefill", path)
+    moved = float(sum(op.bytes_by_role.values()))
+    return Estimate(
+        float(times[0]),
+        _LIMITS[BOUNDS[int(bounds[0])]],
+        {"dram": moved},
+        2.0 * op.macs,
+        float(op.other_ops),
+        "attention",
+    )
+
+
+def _eager(p: GpuParameters, op: Op) -> Estimate | Infeasible:
+    """Scores written to memory, softmax over them, the second product: three kernels, and the cache copied whole.
+
+    Each eager step concatenates the new keys and values to the cache (read and write of all of it) and repeats them
+    for each query head of a group (Hugging Face's DynamicCache and repeat_kv).
+    """
+    d, v = op.dims, p.software
+    heads = d["kv_heads"] * d["group"]
+    bits = FORMATS[op.output.format].bits / 8.0
+    scores = float(d["batch"] * heads * d["q_len"] * d["kv_len"])
+    cache = 2.0 * d["batch"] * d["kv_heads"] * d["kv_len"] * d["head_dim"] * bits
+    copies = 2.0 * cache + (1.0 + d["group"]) * cache * (d["group"] > 1)
+    moved = copies + d["group"] * cache + scores * (4.0 * bits + 8.0)
+    rate = rate_of(p, op.output.format) or rate_of(p, "fp32") or 1.0
+    flop = 4.0 * scores * d["head_dim"]
+    clock = p.chip.tensor_clock.value
+    compute = flop / (p.chip.sms.value * rate * clock * v.gemm.tensor_share.value)
+    memory = moved / (p.memory.bandwidth.value * v.dram_share.value * v.vector.stream.value)
+    floors = 7.0 * v.vector.floor.value
+    bound = "latency" if floors > compute + memory else "memory" if memory > compute else "tensor"
+    return Estimate(floors + compute + memory, bound, {"dram": moved}, flop, 5.0 * scores, "attention")

@@ -1,0 +1,52 @@
+"""What a kernel takes: the value that every kind of kernel returns, and the setting in which it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+__all__ = ["ALONE", "IN_MODEL", "Estimate", "Setting"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where a kernel runs.
+
+    Attributes:
+        weight_copies: sets of weights used in turn before the same come again.
+        replayed: whether the inputs of the last run are still in L2.
+    """
+
+    weight_copies: float
+    replayed: bool
+
+
+ALONE: Final = Setting(5.0, True)
+"""A kernel on its own, as benchmarks time it: repeated, five sets of weights in turn, activations in place."""
+
+IN_MODEL: Final = Setting(1e6, False)
+"""A kernel among others: its weights come from memory, its inputs were just written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What one kernel takes.
+
+    Attributes:
+        time_s: without the host's part.
+        bound: the resource that limits it (`hwsim.devices.gpu.machine` lists them).
+        bytes: memory level -> bytes.
+        flop: operations of the tensor cores (padding left out).
+        alu_ops: other operations.
+        path: tensor path, empty for none.
+        mapping: what was chosen (tile, split …), for `map`.
+    """
+
+    time_s: float
+    bound: str
+    bytes: Mapping[str, float]
+    flop: float = 0.0
+    alu_ops: float = 0.0
+    path: str = ""
+    mapping: Mapping[str, float | str] = field(default_factory=dict)

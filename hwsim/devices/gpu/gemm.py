@@ -1,0 +1,228 @@
+"""Matrix products: from a card, its stack and the formats to the closed form of `hwsim.kernels.gpu_gemm`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from hwsim.devices.gpu.estimate import ALONE, Estimate, Setting
+from hwsim.devices.gpu.menus import menu
+from hwsim.devices.gpu.paths import TensorPath, rate_of, tensor_path
+from hwsim.errors import Infeasible
+from hwsim.formats import FORMATS
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from hwsim.devices.gpu.parameters import GpuParameters
+    from hwsim.kernels.gpu_gemm import GemmPath
+    from hwsim.workload.op import Op
+
+__all__ = ["GemmAnswer", "GemmFormats", "gemm_estimate", "gemm_path", "gemm_rows", "l2_bytes"]
+
+_LIMITS: Final = {"tensor": "tensor", "feed": "l2", "memory": "memory", "convert": "alu", "latency": "latency"}
+_DYNAMIC_READS: Final = 2
+"""Passes over the activations that quantising them takes: the largest magnitude, then the cast."""
+
+
+@dataclass(frozen=True, slots=True)
+class GemmFormats:
+    """Formats of a product, as `hwsim kernel gemm` takes them.
+
+    Attributes:
+        a: activations.
+        b: weights.
+        out: result.
+        acc: accumulator.
+        group: weights along k that share a 16-bit scale; 0 for none.
+        quantize: ``dynamic`` where a arrives in 16 bits and is quantised within the op.
+        density: share of the weights that is stored and multiplied.
+        structure: dense, N:M, block:RxC or unstructured.
+    """
+
+    a: str = "bf16"
+    b: str = "bf16"
+    out: str = "bf16"
+    acc: str = "auto"
+    group: int = 0
+    quantize: str = "none"
+    density: float = 1.0
+    structure: str = "dense"
+
+
+@dataclass(frozen=True, slots=True)
+class GemmAnswer:
+    """Times of many products in one choice of formats.
+
+    Attributes:
+        times_s: seconds.
+        bounds: limiter of each, an index of `hwsim.kernels.gpu_gemm.BOUNDS`.
+        choices: (row of the menu, split) of each.
+        dram_bytes: bytes that miss L2.
+        path: the tensor path.
+    """
+
+    times_s: NDArray[np.float64]
+    bounds: NDArray[np.int64]
+    choices: NDArray[np.float64]
+    dram_bytes: NDArray[np.float64]
+    path: TensorPath
+
+
+def l2_bytes(p: GpuParameters) -> float:
+    """L2 capacity for data that all SMs read: partitions each keep their own copy."""
+    return p.l2.capacity.value / p.l2.partitions.value
+
+
+def _power_share(p: GpuParameters, flop_s: float, bits: int) -> float:
+    """Tensor rate that the board's power limit allows over ``flop_s``, at most 1. Energy goes with the bits."""
+    allowed = (p.power.limit.value - p.power.idle.value) / (p.power.tensor.value * 1e-12 * bits / 16.0)
+    return min(1.0, allowed / flop_s)
+
+
+def _weight_bytes(formats: GemmFormats) -> float:
+    """Bytes of one weight with its scales, and with the index of a stored one where weights are left out."""
+    bits = FORMATS[formats.b].bits_per_element + (16.0 / formats.group if formats.group else 0.0)
+    index = {"dense": 0.0, "unstructured": 16.0}.get(formats.structure, 2.0 if ":" in formats.structure else 0.0)
+    if formats.structure.startswith("block"):
+        index = 0.1
+    return (bits + index) / 8.0 * formats.density
+
+
+def gemm_path(
+    p: GpuParameters, formats: GemmFormats, setting: Setting = ALONE
+) -> tuple[TensorPath, GemmPath] | Infeasible:
+    """Constants of the closed form for a card and a choice of formats, or why the card cannot run it."""
+    from hwsim.kernels.gpu_gemm import GemmPath  # noqa: PLC0415 - brings in numba
+
+    path = tensor_path(p, formats.a, formats.b, formats.acc)
+    if isinstance(path, Infeasible):
+        return path
+    gemm, sms, clock = p.software.gemm, p.chip.sms.value, p.chip.tensor_clock.value
+    skipped = formats.density if _skips(formats) else 1.0
+    rate = path.flop_per_clock * clock / path.work / skipped
+    base = max(rate_of(p, "fp16") or 0.0, rate_of(p, "bf16") or 0.0, 2.0 * p.chip.fp32_lanes.value) * clock
+    convert = p.chip.fp32_lanes.value * clock / path.convert_ops if path.convert_ops else np.inf
+    peak = sms * path.flop_per_clock * p.chip.boost_clock.value / path.work / skipped
+    share = gemm.tensor_share if FORMATS[formats.a].bits > 8 else gemm.narrow_share
+    achieved = rate * share.value
+    floor = gemm.floor.value + (gemm.convert.value if path.convert_ops else 0.0)
+    return path, GemmPath(
+        sms=sms,
+        tensor_flop_s=achieved,
+        feed_bytes_s=base / gemm.feed.value,
+        dram_bytes_s=p.memory.bandwidth.value * p.software.dram_share.value,
+        sm_dram_bytes_s=gemm.sm_dram.value * p.memory.bandwidth.value / sms,
+        convert_weights_s=convert,
+        l2_bytes=l2_bytes(p),
+        copies=setting.weight_copies,
+        a_bytes=FORMATS[formats.a].bits_per_element / 8.0,
+        b_bytes=_weight_bytes(formats),
+        out_bytes=FORMATS[formats.out].bits_per_element / 8.0,
+        floor_s=floor,
+        fill_s=gemm.fill.value,
+        store_s=gemm.store.value / (128 * 128),
+        split_s=math.inf if FORMATS[formats.a].group else gemm.split.value,  # block-scaled kernels do not split k
+        power_share=_power_share(p, sms * achieved, FORMATS[formats.a].bits),
+        power_time_s=p.power.settle.value,
+        peak_flop_s=peak,
+        peak_dram_bytes_s=p.memory.bandwidth.value,
+        peak_l2_bytes_s=p.l2.bandwidth.value,
+    )
+
+
+def _menu(p: GpuParameters, formats: GemmFormats) -> NDArray[np.float64]:
+    """The stack's tiles, or those of 4-bit block-scaled kernels."""
+    return menu("block" if FORMATS[formats.a].group and FORMATS[formats.a].bits == 4 else p.software.gemm.menu)
+
+
+def _skips(formats: GemmFormats) -> bool:
+    """Whether the multipliers skip what is not stored: 2:4 and whole blocks; unstructured zeros are put back."""
+    return formats.structure == "2:4" or formats.structure.startswith("block")
+
+
+def gemm_rows(
+    p: GpuParameters,
+    m: ArrayLike,
+    n: ArrayLike,
+    k: ArrayLike,
+    formats: GemmFormats,
+    batch: ArrayLike = 1,
+    setting: Setting = ALONE,
+) -> GemmAnswer | Infeasible:
+    """Times of many products in one choice of formats.
+
+    Args:
+        p: the card.
+        m: rows of a (tokens).
+        n: columns of the result.
+        k: length of each dot product.
+        formats: formats of all rows.
+        batch: independent products of each row.
+        setting: alone or in a model.
+    """
+    from hwsim.kernels.gpu_gemm import gemm_times  # noqa: PLC0415 - brings in numba
+
+    found = gemm_path(p, formats, setting)
+    if isinstance(found, Infeasible):
+        return found
+    path, constants = found
+    columns = np.broadcast_arrays(*(np.atleast_1d(np.asarray(each, dtype=np.float64)) for each in (m, n, k, batch)))
+    rows, wide, deep, count = (np.ascontiguousarray(each) for each in columns)
+    times, bounds, choices, missed = gemm_times(rows * path.planes, wide, deep, count, _menu(p, formats), constants)
+    if formats.quantize == "dynamic":
+        times = times + _quantize_s(p, rows * deep * count, formats)
+    return GemmAnswer(times, bounds, choices, missed, path)
+
+
+def _quantize_s(p: GpuParameters, elements: NDArray[np.float64], formats: GemmFormats) -> NDArray[np.float64]:
+    """Time of quantising activations: passes that read 16 bits, and one that writes the narrow format."""
+    scaled = FORMATS[formats.a].group > 0
+    floor = p.software.gemm.quantize_block if scaled else p.software.gemm.quantize
+    moved = elements * (2.0 * (1 if scaled else _DYNAMIC_READS) + FORMATS[formats.a].bits_per_element / 8.0)
+    cold = np.clip(elements * 2.0 / l2_bytes(p) - 1.0, 0.0, 1.0)
+    rate = p.memory.bandwidth.value * p.software.dram_share.value
+    hot = p.l2.bandwidth.value * p.software.vector.l2_share.value
+    return floor.value + moved * (cold / rate + (1.0 - cold) / hot)
+
+
+def formats_of(op: Op) -> GemmFormats:
+    """The formats of a gemm op."""
+    b = op.operand("b")
+    text = {name: op.attributes.get(name, default) for name, default in (("acc", "auto"), ("quantize", "none"))}
+    return GemmFormats(
+        a=op.operand("a").format,
+        b=b.format,
+        out=op.output.format,
+        acc=str(text["acc"]),
+        group=int(op.attributes.get("group", 0)),
+        quantize=str(text["quantize"]),
+        density=b.density,
+        structure=b.structure,
+    )
+
+
+def gemm_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infeasible:
+    """Time of a gemm op."""
+    from hwsim.kernels.gpu_gemm import BOUNDS  # noqa: PLC0415 - brings in numba
+
+    d = op.dims
+    answer = gemm_rows(p, d["m"], d["n"], d["k"], formats_of(op), d["batch"], setting)
+    if isinstance(answer, Infeasible):
+        return answer
+    tile = _menu(p, formats_of(op))[int(answer.choices[0, 0])]
+    split = int(answer.choices[0, 1])
+    ctas = d["batch"] * math.ceil(d["m"] * answer.path.planes / tile[0]) * math.ceil(d["n"] / tile[1]) * split
+    mapping: dict[str, float | str] = {"tm": tile[0], "tn": tile[1], "tk": tile[2], "split": split, "ctas": ctas}
+    mapping["waves"] = ctas / (p.chip.sms.value * tile[3])
+    return Estimate(
+        time_s=float(answer.times_s[0]),
+        bound=_LIMITS[BOUNDS[int(answer.bounds[0])]],
+        bytes={"dram": float(answer.dram_bytes[0])},
+        flop=2.0 * op.macs,
+        path=answer.path.name,
+        mapping=mapping,
+    )

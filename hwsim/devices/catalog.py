@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from hwsim.devices.array import ArrayDevice, ArrayParameters
 from hwsim.devices.base import Device
 from hwsim.devices.fpga import FpgaDevice, FpgaParameters
 from hwsim.devices.gpu import GpuParameters, gpu_device
@@ -27,6 +28,7 @@ class Family:
 
 
 _FAMILIES: Final[dict[str, Family]] = {
+    "array": Family(ArrayParameters, ArrayDevice),
     "fpga": Family(FpgaParameters, FpgaDevice),
     "gpu": Family(GpuParameters, gpu_device),
 }

@@ -15,6 +15,7 @@ __all__ = [
     "output_tiles",
     "systolic_os_cycles",
     "systolic_tile_interval",
+    "systolic_wave_cycles",
     "systolic_ws_cycles",
     "tile_cycles",
     "token_passes",
@@ -64,13 +65,18 @@ def systolic_tile_interval(length: int, side: int) -> int:
     return max(length, side)
 
 
+def systolic_wave_cycles(side: int) -> int:
+    """Cycles from a tile's last beat until its last sum has crossed both sides of the array and the registers."""
+    return 2 * (side - 1) + 2
+
+
 def systolic_os_cycles(tiles: int, k: int, side: int) -> int:
     """Cycles of back-to-back output-stationary tiles: side x side outputs each, k deep.
 
     The last element enters the far corner 2*(side - 1) cycles after the first row's; the drain then shifts out
     ``side`` rows. Derived from the array in `rtl.systolic`.
     """
-    return (tiles - 1) * systolic_tile_interval(k, side) + k + 3 * (side - 1) + 3
+    return (tiles - 1) * systolic_tile_interval(k, side) + k + side + systolic_wave_cycles(side)
 
 
 def systolic_ws_cycles(tiles: int, m: int, side: int) -> int:
@@ -78,4 +84,4 @@ def systolic_ws_cycles(tiles: int, m: int, side: int) -> int:
 
     The first tile's weights take ``side`` cycles to enter; each row then crosses side - 1 columns and side - 1 rows.
     """
-    return side + (tiles - 1) * systolic_tile_interval(m, side) + m + 2 * (side - 1) + 2
+    return side + (tiles - 1) * systolic_tile_interval(m, side) + m + systolic_wave_cycles(side)

@@ -1,0 +1,197 @@
+"""How fast the mapper proves its optimum: against AccelForge on the same work in the same run, and by problem size.
+
+    python bench/bench_mapping.py [--accelforge PYTHON]
+
+AccelForge needs Python 3.12: it is installed from the package index into an environment that is thrown away, or taken
+from the interpreter given; without either, it is left out with the reason. CPU seconds count, wall time does not: the
+machine may be shared. hwsim's kernels are compiled before the clock starts, as AccelForge's imports are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwsim.devices.array import ArrayDevice
+from hwsim.devices.catalog import find_device
+from hwsim.errors import Infeasible
+from hwsim.kernels.loopnest import cost_many
+from hwsim.mapping.family import build_family, lane_choices
+from hwsim.mapping.problem import Problem, gemm
+from hwsim.mapping.search import Mapped, Space, find_best
+
+PEER = "accelforge==1.0.467"
+SCRIPT = Path(__file__).parent / "peers" / "accelforge_map.py"
+POINTS = ((1024, 1024, 1024), (1, 4096, 4096))
+L1_BYTES = 65536
+PEER_LIMIT_S = 900.0
+
+
+def ws16() -> ArrayDevice:
+    """The reference machine."""
+    device = find_device("ws16")
+    if not isinstance(device, ArrayDevice):
+        raise TypeError(f"{device.name} is no array")
+    return device
+
+
+def search(problem: Problem, space: Space = "perfect", runs: int = 5) -> tuple[Mapped, float]:
+    """The answer, and the least CPU seconds of a few searches."""
+    hierarchy, seconds = ws16().hierarchy, []
+    for _ in range(runs):
+        start = time.process_time()
+        found = find_best(problem, hierarchy, "edp", space=space)
+        seconds.append(time.process_time() - start)
+        if isinstance(found, Infeasible):
+            raise TypeError(found.reason)
+    return found, min(seconds)
+
+
+# -- AccelForge --------------------------------------------------------------------------------------------------------
+
+
+def python_312() -> str | None:
+    """A Python 3.12 that runs, on the path or among pyenv's versions (a shim on the path may lead nowhere)."""
+    versions = sorted((Path.home() / ".pyenv" / "versions").glob("3.12*/bin/python"))
+    for python in (shutil.which("python3.12"), *map(str, reversed(versions))):
+        if python and quiet([python, "-c", "import ensurepip, venv"]).returncode == 0:
+            return python
+    return None
+
+
+def quiet(command: Sequence[str], folder: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command of another Python, without the search path that is meant for this one.
+
+    Raises:
+        TimeoutExpired: it takes longer than a peer may.
+    """
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=folder, env=clean, timeout=PEER_LIMIT_S
+    )
+
+
+@contextmanager
+def peer_python(given: str | None) -> Iterator[tuple[str | None, str]]:
+    """The interpreter that has AccelForge and an empty word, or None and the reason."""
+    if given is not None:
+        yield given, ""
+        return
+    base = python_312()
+    if base is None:
+        yield None, "no Python 3.12 on the path or under ~/.pyenv/versions"
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        python = str(Path(folder) / "bin" / "python")
+        steps = ([base, "-m", "venv", folder], [python, "-m", "pip", "install", "-q", PEER])
+        for step in steps:
+            done = quiet(step)
+            if done.returncode:
+                yield None, f"cannot install {PEER}: {(done.stderr.strip() or 'no message').splitlines()[-1]}"
+                return
+        yield python, ""
+
+
+def run_peer(python: str, point: tuple[int, int, int]) -> dict[str, Any] | str:
+    """AccelForge's answer, or why there is none."""
+    with tempfile.TemporaryDirectory() as folder:  # it writes beside where it runs
+        command = [python, str(SCRIPT), *map(str, point), str(L1_BYTES)]
+        try:
+            done = quiet(command, folder)
+        except subprocess.TimeoutExpired:
+            return f"no answer within {PEER_LIMIT_S:.0f} s"
+    if done.returncode:
+        return (done.stderr.strip() or "no message").splitlines()[-1]
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def whole_command(point: tuple[int, int, int]) -> float:
+    """CPU seconds of `hwsim map` as a user starts it, imports and all."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    words = [f"{name}={extent}" for name, extent in zip("mnk", point, strict=True)]
+    command = [sys.executable, "-m", "hwsim", "map", "gemm", *words, "--device", "ws16", "--quiet"]
+    subprocess.run(command, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def against_peer(given: str | None) -> None:
+    """The table of golden points: optimum and CPU seconds of both, and the ratio."""
+    with peer_python(given) as (python, reason):
+        if python is None:
+            print(f"AccelForge left out: {reason}")
+        print(f"{'GEMM m n k':>16} {'tool':>12} {'EDP, J s':>14} {'search, CPU s':>14} {'process, CPU s':>15}  mapping")
+        for point in POINTS:
+            found, seconds = search(gemm(*point))
+            edp = found.cost.edp * 1e-12 / ws16().clock_hz
+            name = " ".join(map(str, point))
+            nest = found.nest.text(gemm(*point))
+            print(f"{name:>16} {'hwsim':>12} {edp:14.7g} {seconds:14.4f} {whole_command(point):15.2f}  {nest}")
+            if python is None:
+                continue
+            answer = run_peer(python, point)
+            if isinstance(answer, str):
+                print(f"{'':16} {'AccelForge':>12} {answer}")
+                continue
+            spent = answer["search_cpu_s"], answer["process_cpu_s"]
+            print(f"{'':16} {'AccelForge':>12} {answer['edp']:14.7g} {spent[0]:14.2f} {spent[1]:15.2f}")
+            print(f"{'':16} {'ratio':>12} {answer['edp'] / edp:14.7f} {spent[0] / seconds:13.0f}x")
+
+
+# -- hwsim alone -------------------------------------------------------------------------------------------------------
+
+
+def cost_rate(nests: int = 500_000) -> float:
+    """Nests costed per CPU second: random tiles of the golden family, best of five."""
+    problem, hierarchy = gemm(*POINTS[0]), ws16().hierarchy
+    held = ((2,), (1, 3), (2,))
+    family, _ = build_family(problem, hierarchy, lane_choices(problem, hierarchy)[0], held)
+    tiles = 1 << np.random.default_rng(0).integers(0, 7, (nests, 4, 3))
+    cost_many(family, tiles[:1])
+    seconds = []
+    for _ in range(5):
+        start = time.process_time()
+        cost_many(family, tiles)
+        seconds.append(time.process_time() - start)
+    return nests / min(seconds)
+
+
+def growth() -> None:
+    """Time to the proof by size, perfect tiles: powers of two and primes."""
+    print(f"{'m = n = k':>10} {'CPU ms':>9} {'represented':>12} {'evaluated':>10}  proof")
+    for extent in (*(1 << i for i in range(6, 15)), 61, 251, 1021, 4093, 16381):
+        found, seconds = search(gemm(extent, extent, extent), runs=2)
+        proof = found.certificate
+        closed = "optimal" if proof.optimal else f"gap {proof.gap:.2%}"
+        print(f"{extent:>10} {seconds * 1e3:9.1f} {proof.represented:12.4g} {proof.evaluated:10d}  {closed}")
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--accelforge", metavar="PYTHON", help="an interpreter that has AccelForge")
+    options = parser.parse_args(arguments)
+    search(gemm(64, 64, 64), runs=1)  # compile
+    against_peer(options.accelforge)
+    print(f"\ncost kernel: {cost_rate() / 1e6:.1f} million nests per CPU second (golden family, 4 nodes)\n")
+    growth()
+    found, seconds = search(gemm(*POINTS[0]), "imperfect", runs=2)
+    print(f"\nimperfect, GEMM 1024^3: {found.cost.energy_pj / 1e6:.2f} uJ in {seconds:.2f} CPU s")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,347 @@
+"""Pipelined cycles of a nest, round by round.
+
+A *round* is one visit of the innermost held tile: its words come in (IN), the PEs run (RUN) while operands stream from
+the levels that hold them innermost, sums that are done go out (OUT). `hwsim.mapping.pipelined` states which waits for
+which, and builds the same as a `Program` for the engine; this loop gives the engine's makespan without it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from hwsim.kernels.jit import jit, jit_part
+from hwsim.kernels.loopnest import Array
+
+__all__ = ["Rounds", "pipelined_cycles", "round_durations"]
+
+IN, STREAM, OUT = 0, 1, 2
+
+
+class Rounds(NamedTuple):
+    """A nest as tables; lanes are followed at the busiest instance, lane 0.
+
+    Attributes:
+        extents: (dims,) of the problem.
+        step_dim: (steps,) dimension that a step cuts.
+        step_tile: (steps,) its tile in time; 0 for lanes.
+        step_lanes: (steps,) lanes; 0 for a loop in time.
+        outside: (steps,) loops in time outside the step.
+        trips: (loops,) scratch: trips of each loop as last entered.
+        cut: number of steps outside the innermost hold.
+        moves: (transfers, 5) operand, upper level, lower level, step at which the tile is held, first step below the
+            upper level's fan-outs; the last rows are the multipliers' reads, with lower level -1.
+        operand_axes: (operands, axes, terms, 2) dimension (or -1) and stride.
+        own: (operands, dims) whether the dimension moves the operand.
+        output: index of the output.
+        bytes_per_word: (operands,).
+        read_port: (levels,) port that serves reads.
+        write_port: (levels,) port that serves writes.
+        bandwidth: (ports,) bytes per cycle.
+        depth: (ports,) rounds that may be under way when words come in: 1, or 2 where all it fills is double-buffered.
+        macs_per_cycle: of a PE.
+        load: cycles to load a stationary tile into shadow registers; 0 for none.
+        shift: cycles to shift a finished tile out; 0 for none.
+        wave: cycles from the last product's entry to the last sum.
+
+    """
+
+    extents: Array
+    step_dim: Array
+    step_tile: Array
+    step_lanes: Array
+    outside: Array
+    trips: Array
+    cut: int
+    moves: Array
+    operand_axes: Array
+    own: Array
+    output: int
+    bytes_per_word: Array
+    read_port: Array
+    write_port: Array
+    bandwidth: Array
+    depth: Array
+    macs_per_cycle: int
+    load: int
+    shift: int
+    wave: int
+
+
+@jit_part
+def _enter_loops(t: Rounds, index: Array, held: Array) -> None:
+    """Tile extents outside every step (row), as the loops stand at ``index``; marks each loop's trips."""
+    for dim in range(t.extents.shape[0]):
+        held[0, dim] = t.extents[dim]
+    for step in range(t.step_dim.shape[0]):
+        for dim in range(t.extents.shape[0]):
+            held[step + 1, dim] = held[step, dim]
+        dim, now = t.step_dim[step], held[step, t.step_dim[step]]
+        if t.step_lanes[step] > 0:
+            held[step + 1, dim] = -(-now // t.step_lanes[step])
+            continue
+        tile = t.step_tile[step]
+        loop = t.outside[step]
+        t.trips[loop] = -(-now // tile)
+        at = index[loop] if step < t.cut else 0
+        held[step + 1, dim] = min(tile, now - at * tile)
+
+
+@jit_part
+def _words(t: Rounds, operand: int, held: Array, step: int, first: int, pieces: Array, sums: Array) -> float:
+    """Words of an operand's tiles at ``step`` over all lanes from step ``first`` on that move it."""
+    for dim in range(t.extents.shape[0]):
+        pieces[dim], sums[dim] = 1.0, held[step, dim]
+    for at in range(step - 1, first - 1, -1):
+        dim = t.step_dim[at]
+        if t.step_lanes[at] > 0 and t.own[operand, dim]:
+            pieces[dim] *= -(-held[at, dim] // held[at + 1, dim])
+            sums[dim] = _all_lanes(t, held, at, sums[dim])
+    words = 1.0
+    for axis in range(t.operand_axes.shape[1]):
+        count, strides = 1.0, 0.0
+        for term in range(t.operand_axes.shape[2]):
+            dim = t.operand_axes[operand, axis, term, 0]
+            if dim >= 0:
+                count *= pieces[dim]
+                strides += t.operand_axes[operand, axis, term, 1]
+        box = count * (1.0 - strides)
+        for term in range(t.operand_axes.shape[2]):
+            dim = t.operand_axes[operand, axis, term, 0]
+            if dim >= 0:
+                box += t.operand_axes[operand, axis, term, 1] * sums[dim] * count / pieces[dim]
+        words *= box
+    return words
+
+
+@jit_part
+def _all_lanes(t: Rounds, held: Array, at: int, reached: float) -> float:
+    """Extent of all lanes' tiles of step ``at`` together, when one lane's, loops inside it included, is ``reached``.
+
+    Where a lane's tile is not cut further the lanes make the whole, a short last lane included.
+    """
+    dim = t.step_dim[at]
+    if reached == held[at + 1, dim]:
+        return held[at, dim]  # type: ignore[no-any-return]
+    return reached * -(-held[at, dim] // held[at + 1, dim])  # type: ignore[no-any-return]
+
+
+@jit_part
+def _fresh(t: Rounds, index: Array, loops: int) -> bool:
+    """Whether the output's words have not been added to before: loops that do not move it are at their first trip."""
+    for step in range(t.step_dim.shape[0]):
+        loop = t.outside[step]
+        if t.step_lanes[step] == 0 and loop < loops and index[loop] > 0 and not t.own[t.output, t.step_dim[step]]:
+            return False
+    return True
+
+
+@jit_part
+def _charge(t: Rounds, row: Array, phase: int, level: int, read: float, written: float, width: float) -> None:
+    row[phase, t.read_port[level]] += read * width
+    row[phase, t.write_port[level]] += written * width
+
+
+@jit_part
+def _one_round(t: Rounds, index: Array, changed: int, leaving: int, held: Array, row: Array, scratch: Array) -> float:
+    """Bytes by phase and port of the round at ``index``, into ``row``; returns the PEs' steps.
+
+    ``changed``: the outermost loop that has just advanced. ``leaving``: the one that advances next (-1 at the end).
+    """
+    _enter_loops(t, index, held)
+    for phase in range(3):
+        for port in range(row.shape[1]):
+            row[phase, port] = 0.0
+    steps = held.shape[0] - 1
+    for move in range(t.moves.shape[0]):
+        operand, upper, lower, step, first = t.moves[move]
+        width = t.bytes_per_word[operand]
+        if lower < 0:
+            _stream(t, index, held, row, scratch, move, steps)
+            continue
+        loops = t.outside[step]
+        below = _words(t, operand, held, step, step, scratch[0], scratch[1])
+        above = _words(t, operand, held, step, first, scratch[0], scratch[1])
+        if changed < loops and (operand != t.output or not _fresh(t, index, loops)):
+            _charge(t, row, IN, upper, above, 0.0, width)
+            _charge(t, row, IN, lower, 0.0, below, width)
+        if operand == t.output and leaving < loops:
+            _charge(t, row, OUT, lower, below, 0.0, width)
+            _charge(t, row, OUT, upper, 0.0, above, width)
+    total = 1.0
+    for dim in range(t.extents.shape[0]):
+        total *= held[t.cut, dim]
+    for step in range(t.cut, steps):
+        if t.step_lanes[step] > 0:
+            dim = t.step_dim[step]
+            total = total / held[step, dim] * held[step + 1, dim]
+    return total
+
+
+@jit_part
+def _stream(t: Rounds, index: Array, held: Array, row: Array, scratch: Array, move: int, steps: int) -> None:
+    """What the multipliers read (or add into) at an operand's innermost level during a round."""
+    operand, level, _, _, first = t.moves[move]
+    words, distinct = 1.0, 1.0
+    for dim in range(t.extents.shape[0]):
+        reached = held[t.cut, dim]
+        for step in range(steps - 1, first - 1, -1):
+            if t.step_dim[step] == dim and t.step_lanes[step] > 0:
+                if t.own[operand, dim]:
+                    if step < t.cut:
+                        reached = _all_lanes(t, held, step, reached)
+                else:
+                    reached = reached if step < t.cut else -(-reached // t.step_lanes[step])
+        for step in range(first - 1, t.cut - 1, -1):
+            if t.step_dim[step] == dim and t.step_lanes[step] > 0:
+                reached = -(-reached // t.step_lanes[step])
+        words *= reached
+        if t.own[operand, dim]:
+            distinct *= reached
+    width = t.bytes_per_word[operand]
+    if operand != t.output:
+        _charge(t, row, STREAM, level, words, 0.0, width)
+        return
+    fresh = distinct if _fresh(t, index, t.trips.shape[0]) else 0.0
+    _charge(t, row, STREAM, level, words - fresh, words, width)
+
+
+@jit_part
+def _advance(t: Rounds, index: Array, loops: int) -> int:
+    """Step to the next round; returns the outermost loop that advanced, -1 after the last round."""
+    loop = loops - 1
+    while loop >= 0:
+        index[loop] += 1
+        if index[loop] < t.trips[loop]:
+            return loop
+        index[loop] = 0
+        loop -= 1
+    return -1
+
+
+@jit_part
+def _to_cycles(t: Rounds, row: Array) -> None:
+    for phase in range(3):
+        for port in range(row.shape[1]):
+            row[phase, port] = np.ceil(row[phase, port] / t.bandwidth[port])
+
+
+@jit_part
+def _loops(t: Rounds) -> int:
+    """Loops in time outside the innermost hold."""
+    count = 0
+    for step in range(t.cut):
+        count += t.step_lanes[step] == 0
+    return count
+
+
+@jit
+def round_durations(t: Rounds, rounds: int) -> tuple[Array, Array]:
+    """Cycles of every round: (rounds, 3, ports) IN, STREAM and OUT by port, and (rounds,) of the PEs.
+
+    Args:
+        t: the nest.
+        rounds: room; what is beyond is left out.
+
+    """
+    ports, loops = t.bandwidth.shape[0], _loops(t)
+    index, after = np.zeros(t.trips.shape[0], np.int64), np.zeros(t.trips.shape[0], np.int64)
+    held, scratch = np.zeros((t.step_dim.shape[0] + 1, t.extents.shape[0])), np.zeros((2, t.extents.shape[0]))
+    rows, busy = np.zeros((rounds, 3, ports)), np.zeros(rounds)
+    changed, at = -1, 0
+    while at < rounds:
+        _enter_loops(t, index, held)
+        after[:] = index
+        leaving = _advance(t, after, loops)
+        steps = _one_round(t, index, changed, leaving, held, rows[at], scratch)
+        _to_cycles(t, rows[at])
+        busy[at] = np.ceil(steps / t.macs_per_cycle)
+        at += 1
+        if leaving < 0:
+            break
+        changed = leaving
+        index[:] = after
+    return rows[:at], busy[:at]
+
+
+@jit_part
+def _serve(free: Array, port: int, ready: float, cycles: float, end: float) -> float:
+    """Serve one piece of work on a port, if there is any; returns the later of ``end`` and its end."""
+    if cycles <= 0:
+        return end
+    free[port] = max(free[port], ready) + cycles
+    return max(end, free[port])  # type: ignore[no-any-return]
+
+
+@jit_part
+def _bring_in(t: Rounds, depth: int, row: Array, free: Array, room: float, end: float) -> float:
+    """IN of a round on the ports that run ``depth`` rounds deep; returns when its last word is in."""
+    for port in range(free.shape[0]):
+        if t.depth[port] == depth:
+            end = _serve(free, port, room, row[IN, port], end)
+    return end
+
+
+@jit_part
+def _run(t: Rounds, row: Array, steps: float, ready: float, last: bool, free: Array, ends: Array) -> float:
+    """RUN and OUT of a round; ``ends`` carries what later rounds wait for (see `pipelined_cycles`)."""
+    stream, done = 0.0, 0.0
+    for port in range(free.shape[0]):
+        stream = _serve(free, port, max(ready, ends[1]), row[STREAM, port], stream)
+    if t.load > 0:
+        ends[3] = max(ends[3], ready, ends[2]) + t.load
+        ready = ends[3]
+    start = max(ready, ends[1], ends[4])
+    if t.shift > 0:
+        start = max(start, ends[6])
+    ends[2] = ends[1]
+    ends[1] = start + np.ceil(steps / t.macs_per_cycle)
+    ends[4] = stream
+    done = max(ends[1], stream)
+    if t.shift > 0:
+        ends[6], ends[5] = ends[5], max(ends[1], ends[5]) + t.shift
+        done = max(done, ends[5])
+    if last:
+        done += t.wave
+    out = done
+    for port in range(free.shape[0]):
+        out = _serve(free, port, done, row[OUT, port], out)
+    ends[0] = out
+    return out  # type: ignore[no-any-return]
+
+
+@jit
+def pipelined_cycles(t: Rounds) -> tuple[float, float]:
+    """(cycles, rounds): the engine's makespan of the nest, by its recurrence.
+
+    What is carried from round to round, as times of ends: OUT of the last round; the PEs of the last and of the one
+    before; LOAD; STREAM of the last round; SHIFT of the last round and of the one before.
+    """
+    ports, loops = t.bandwidth.shape[0], _loops(t)
+    index, after = np.zeros(t.trips.shape[0], np.int64), np.zeros(t.trips.shape[0], np.int64)
+    held, scratch = np.zeros((t.step_dim.shape[0] + 1, t.extents.shape[0])), np.zeros((2, t.extents.shape[0]))
+    now, coming, free, ends = np.zeros((3, ports)), np.zeros((3, ports)), np.zeros(ports), np.zeros(7)
+    rounds, end, room = 0.0, 0.0, 0.0
+    _enter_loops(t, index, held)
+    leaving = _advance(t, after, loops)
+    steps = _one_round(t, index, -1, leaving, held, now, scratch)
+    _to_cycles(t, now)
+    ahead = _bring_in(t, 2, now, free, 0.0, 0.0)
+    while True:
+        here = leaving
+        ready = _bring_in(t, 1, now, free, ends[0], ahead)
+        room, later = ends[0], 0.0
+        if here >= 0:
+            index[:] = after
+            _enter_loops(t, index, held)
+            leaving = _advance(t, after, loops)
+            later = _one_round(t, index, here, leaving, held, coming, scratch)
+            _to_cycles(t, coming)
+            ahead = _bring_in(t, 2, coming, free, room, 0.0)
+        end = max(end, _run(t, now, steps, ready, here < 0, free, ends))
+        rounds += 1
+        if here < 0:
+            return end, rounds
+        now[:] = coming
+        steps = later

@@ -1,0 +1,323 @@
+"""Families of nests: what each level holds, which dimensions lie on the lanes, and the cost tables that follow.
+
+Within a family a nest's cost is linear in the words that pass its nodes, so that the tables hold everything that the
+machine and the operands' chains have to say, and the kernels only multiply tiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations, pairwise, product
+from math import comb, prod
+
+import numpy as np
+
+from hwsim.kernels.loopnest import Array, Family
+from hwsim.mapping.hierarchy import Fanout, Hierarchy, Level, SpatialAxis
+from hwsim.mapping.nest import For, Hold, Nest, Spread, Step
+from hwsim.mapping.problem import Operand, Problem
+
+__all__ = ["Chains", "Lanes", "build_family", "chains", "divisors", "interleavings", "lane_choices", "represented"]
+
+Lanes = tuple[tuple[str, str, int], ...]
+"""What lies on the axes: (axis, dimension, lanes)."""
+Chains = tuple[tuple[int, ...], ...]
+"""Per operand the indices of the levels that hold it, the outermost level left out."""
+
+
+@lru_cache(maxsize=4096)
+def divisors(number: int) -> tuple[int, ...]:
+    """Divisors, ascending."""
+    low = [d for d in range(1, int(number**0.5) + 1) if number % d == 0]
+    return tuple(sorted({*low, *(number // d for d in low)}))
+
+
+def chains(problem: Problem, hierarchy: Hierarchy) -> Iterator[Chains]:
+    """Every choice of what each level holds."""
+    yield from product(*(_chains_of(operand, hierarchy) for operand in problem.operands))
+
+
+def _chains_of(operand: Operand, hierarchy: Hierarchy) -> list[tuple[int, ...]]:
+    may = [i for i, level in enumerate(hierarchy.levels) if i and operand.role in level.may]
+    must = {i for i in may if operand.role in hierarchy.levels[i].must}
+    found = (held for count in range(len(may) + 1) for held in combinations(may, count))
+    return [held for held in found if must <= set(held)]
+
+
+@lru_cache(maxsize=1024)
+def interleavings(keys: tuple[tuple[int, int], ...]) -> Array:
+    """Orders of nodes, as (orders, nodes): operands keep their chains, a fan-out keeps what is outside it outside.
+
+    Args:
+        keys: (operand, fan-outs above) of each node, chains in order.
+
+    """
+    rows: list[tuple[int, ...]] = []
+
+    def extend(order: tuple[int, ...]) -> None:
+        if len(order) == len(keys):
+            rows.append(order)
+            return
+        left = [i for i in range(len(keys)) if i not in order]
+        shallow = min(keys[i][1] for i in left)
+        heads = {keys[i][0]: i for i in reversed(left)}
+        for i in sorted(heads.values()):
+            if keys[i][1] == shallow:
+                extend((*order, i))
+
+    extend(())
+    return np.array(rows, np.int64).reshape(len(rows), len(keys))
+
+
+def lane_choices(problem: Problem, hierarchy: Hierarchy) -> list[Lanes]:
+    """Every perfect choice of what lies on the spatial axes; an axis that is ``full`` takes its largest factor only."""
+    rows: list[tuple[Lanes, dict[str, int]]] = [((), problem.extents)]
+    for axis in hierarchy.axes:
+        rows = [
+            ((*lanes, *laid), {dim: left[dim] // _lanes_of(laid, dim) for dim in left})
+            for lanes, left in rows
+            for laid in _laid(axis, problem, left)
+        ]
+    return [lanes for lanes, _ in rows]
+
+
+def _lanes_of(laid: Lanes, dim: str) -> int:
+    return prod(count for _, name, count in laid if name == dim)
+
+
+def _laid(axis: SpatialAxis, problem: Problem, left: dict[str, int]) -> list[Lanes]:
+    dims = [dim for dim in axis.dims if dim in left and axis.carries(problem, dim)]
+    found: list[Lanes] = []
+    for counts in product(*(divisors(left[dim]) for dim in dims)):
+        if prod(counts) <= axis.extent:
+            found.append(tuple((axis.name, dim, n) for dim, n in zip(dims, counts, strict=True) if n > 1))
+    if axis.full:
+        most = max(prod(n for *_, n in laid) for laid in found)
+        found = [laid for laid in found if prod(n for *_, n in laid) == most]
+    return found
+
+
+def represented(problem: Problem, lanes: Lanes, nodes: int, *, perfect: bool) -> int:
+    """Nests of one order: ways to deal each dimension's prime factors to the ``nodes + 1`` places for loops.
+
+    With imperfect factors: falling sequences of ``nodes`` tiles.
+    """
+    if not perfect:
+        left = (extent // _lanes_of(lanes, dim) for dim, extent in problem.dims)
+        return prod(comb(extent + nodes - 1, nodes) for extent in left)
+    total = 1
+    for dim, extent in problem.dims:
+        for exponent in _exponents(extent // _lanes_of(lanes, dim)):
+            total *= comb(exponent + nodes, nodes)
+    return total
+
+
+def _exponents(number: int) -> Iterator[int]:
+    factor = 2
+    while number > 1:
+        exponent = 0
+        while number % factor == 0:
+            number //= factor
+            exponent += 1
+        if exponent:
+            yield exponent
+        factor = factor + 1 if factor * factor <= number or factor > number else number
+
+
+@dataclass(frozen=True, slots=True)
+class Lattice:
+    """Lanes per fan-out: the factors that turn words at one place into words at another."""
+
+    problem: Problem
+    lanes: tuple[dict[str, int], ...]
+
+    @classmethod
+    def of(cls, problem: Problem, hierarchy: Hierarchy, lanes: Lanes) -> Lattice:
+        """The lattice of a choice of lanes."""
+        names = {axis.name: hierarchy.fanout_of(axis.name) for axis in hierarchy.axes}
+        rows: list[dict[str, int]] = [{} for _ in hierarchy.fanouts]
+        for axis, dim, count in lanes:
+            row = rows[names[axis]]
+            row[dim] = row.get(dim, 1) * count
+        return cls(problem, tuple(rows))
+
+    def count(self, operand: Operand, first: int, last: int, *, own: bool) -> int:
+        """Lanes of the fan-outs from ``first`` up to ``last`` over dims that move the operand (``own``) or do not."""
+        rows = self.lanes[first:last]
+        return prod(n for row in rows for dim, n in row.items() if (dim in operand.dims) == own)
+
+    def of_dim(self, dim: str, first: int, last: int) -> int:
+        """Lanes of one dimension."""
+        return prod(row.get(dim, 1) for row in self.lanes[first:last])
+
+    @property
+    def all(self) -> int:
+        """Lanes in use."""
+        return prod(n for row in self.lanes for n in row.values())
+
+
+def build_family(problem: Problem, hierarchy: Hierarchy, lanes: Lanes, held: Chains) -> tuple[Family, Array]:
+    """Cost tables and the orders of the nodes."""
+    lattice = Lattice.of(problem, hierarchy, lanes)
+    nodes = [(o, level) for o, chain in enumerate(held) for level in chain]
+    above = [hierarchy.fanouts_above(level) for _, level in nodes]
+    energy, reads, writes = _tables(problem, hierarchy, lattice, held, len(nodes))
+    ports, bandwidth = _ports(hierarchy.levels, reads, writes)
+    dims = [dim for dim, _ in problem.dims]
+    depth = len(hierarchy.fanouts)
+    family = Family(
+        extents=np.array([extent for _, extent in problem.dims], np.float64),
+        relation=_relations(problem),
+        windows=_windows(problem),
+        node_operand=np.array([o for o, _ in nodes], np.int64),
+        node_level=np.array([level for _, level in nodes], np.int64),
+        room=np.array([_room(problem.operands[o], hierarchy.levels[level]) for o, level in nodes]),
+        lanes_outside=np.array([[lattice.of_dim(d, 0, f) for d in dims] for f in above]).reshape(-1, len(dims)),
+        lanes_inside=np.array([[lattice.of_dim(d, f, depth) for d in dims] for f in above]).reshape(-1, len(dims)),
+        capacity=np.array([level.capacity_bytes for level in hierarchy.levels]),
+        energy_of=energy,
+        bytes_of=np.ascontiguousarray(ports.T),
+        bandwidth=bandwidth,
+        compute=np.array([-(-problem.macs // lattice.all // hierarchy.macs_per_cycle)], np.float64),
+    )
+    return family, interleavings(tuple((o, f) for (o, _), f in zip(nodes, above, strict=True)))
+
+
+def _room(operand: Operand, level: Level) -> float:
+    return operand.bits / 8 * (2 if level.double_buffered else 1)
+
+
+@lru_cache(maxsize=256)
+def _relations(problem: Problem) -> Array:
+    code = {"none": 0, "plain": 1, "halo": 2}
+    rows = [[code[problem.relation(operand, dim)] for dim, _ in problem.dims] for operand in problem.operands]
+    return np.array(rows, np.int64)
+
+
+@lru_cache(maxsize=256)
+def _windows(problem: Problem) -> Array:
+    """Sliding-window axes: (operands, 2, 4), see `hwsim.kernels.loopnest.Family`."""
+    index = {dim: i for i, (dim, _) in enumerate(problem.dims)}
+    table = np.full((len(problem.operands), 2, 4), -1, np.int64)
+    for o, operand in enumerate(problem.operands):
+        axes = [axis for axis in problem.live_axes(operand) if problem.relation(operand, axis[0][0]) == "halo"]
+        for a, axis in enumerate(axes):
+            for t, (dim, stride) in enumerate(axis):
+                table[o, a, 2 * t], table[o, a, 2 * t + 1] = index[dim], stride
+    return table
+
+
+def _tables(
+    problem: Problem, hierarchy: Hierarchy, lattice: Lattice, held: Chains, nodes: int
+) -> tuple[Array, Array, Array]:
+    """Energy (nodes + 1,), and bytes read and written at the busiest instance (levels, nodes + 1), per passing word."""
+    energy = np.zeros(nodes + 1)
+    energy[nodes] = problem.macs * hierarchy.mac_pj
+    peaks = np.zeros((2, len(hierarchy.levels), nodes + 1))
+    node = 0
+    for operand, chain in zip(problem.operands, held, strict=True):
+        for level, reads, writes, peak_reads, peak_writes in _moves(hierarchy, lattice, operand, chain, node, nodes):
+            width, part = operand.bits / 8, hierarchy.levels[level]
+            energy += width * (reads * part.read_pj_per_byte + writes * part.write_pj_per_byte)
+            peaks[0, level] += width * peak_reads
+            peaks[1, level] += width * peak_writes
+        node += len(chain)
+    return energy, peaks[0], peaks[1]
+
+
+Moves = tuple[int, Array, Array, Array, Array]
+
+
+def _moves(
+    hierarchy: Hierarchy, lattice: Lattice, operand: Operand, chain: Sequence[int], first: int, nodes: int
+) -> Iterator[Moves]:
+    """(level, reads, writes, reads and writes at the busiest instance) of each transfer, per passing word.
+
+    The same account as `hwsim.mapping.account`, with words that pass a node as the unknowns.
+    """
+    output, depth = operand.role == "output", len(hierarchy.fanouts)
+    nothing = np.zeros(nodes + 1)
+    whole = _unit(nodes, nodes) * lattice.problem.elements(operand)
+    fresh, places = whole, (0, *chain)
+    for node, (upper, lower) in enumerate(pairwise(places), first):
+        outside, inside = hierarchy.fanouts_above(upper), hierarchy.fanouts_above(lower)
+        passed = _unit(node, nodes)
+        above = passed * lattice.count(operand, 0, outside, own=False)
+        below = passed * lattice.count(operand, 0, inside, own=False)
+        peak_above = passed / lattice.count(operand, 0, outside, own=True)
+        peak_below = passed / lattice.count(operand, 0, inside, own=True)
+        if not output:
+            yield upper, above, nothing, peak_above, nothing
+            yield lower, nothing, below, nothing, peak_below
+            continue
+        share_above = whole / lattice.count(operand, 0, outside, own=True)
+        share_below = whole / lattice.count(operand, 0, inside, own=True)
+        yield upper, above - fresh, above, peak_above - share_above, peak_above
+        yield lower, below, above - fresh, peak_below, peak_below - share_below
+        fresh = below - above + fresh
+    level = places[-1]
+    outside = hierarchy.fanouts_above(level)
+    macs = _unit(nodes, nodes) * lattice.problem.macs
+    reads = macs / lattice.count(operand, outside, depth, own=False)
+    peak = macs / (lattice.count(operand, 0, depth, own=False) * lattice.count(operand, 0, outside, own=True))
+    if output:
+        share = whole / lattice.count(operand, 0, outside, own=True)
+        yield level, reads - fresh, reads, peak - share, peak
+    else:
+        yield level, reads, nothing, peak, nothing
+
+
+def _unit(at: int, nodes: int) -> Array:
+    row = np.zeros(nodes + 1)
+    row[at] = 1.0
+    return row
+
+
+def _ports(levels: Sequence[Level], reads: Array, writes: Array) -> tuple[Array, Array]:
+    """A row per port: a shared one takes reads and writes."""
+    rows, bandwidth = [], []
+    for index, level in enumerate(levels):
+        if level.shared_port:
+            rows.append(reads[index] + writes[index])
+            bandwidth.append(level.read_bytes_per_cycle)
+        else:
+            rows += [reads[index], writes[index]]
+            bandwidth += [level.read_bytes_per_cycle, level.write_bytes_per_cycle]
+    return np.array(rows), np.array(bandwidth, np.float64)
+
+
+def nest_of(
+    problem: Problem, hierarchy: Hierarchy, lanes: Lanes, nodes: Sequence[tuple[int, int]], tiles: Array
+) -> Nest:
+    """The nest of nodes in order, (operand, level) each, with residual tiles (nodes, dims): lanes divided out."""
+    steps: list[Step] = []
+    dims = [dim for dim, _ in problem.dims]
+    lattice = Lattice.of(problem, hierarchy, lanes)
+    now = {dim: extent // _lanes_of(lanes, dim) for dim, extent in problem.dims}
+    reached = 0
+    for (operand, level), row in zip(nodes, tiles, strict=True):
+        for dim, tile in zip(dims, (int(t) for t in row), strict=True):
+            if tile < now[dim]:
+                steps.append(For(dim, tile * lattice.of_dim(dim, reached, len(hierarchy.fanouts))))
+                now[dim] = tile
+        while reached < hierarchy.fanouts_above(level):
+            steps += _spreads(hierarchy.fanouts[reached], lanes, now, lattice, reached)
+            reached += 1
+        steps.append(Hold(hierarchy.levels[level].name, problem.operands[operand].name))
+    while reached < len(hierarchy.fanouts):
+        steps += _spreads(hierarchy.fanouts[reached], lanes, now, lattice, reached)
+        reached += 1
+    steps += [For(dim, 1) for dim in dims if now[dim] > 1]
+    return Nest(tuple(steps))
+
+
+def _spreads(fanout: Fanout, lanes: Lanes, now: dict[str, int], lattice: Lattice, reached: int) -> Iterator[Spread]:
+    """The axes of one fan-out; two axes with the same dimension cut it one after the other."""
+    names = [axis.name for axis in fanout.axes]
+    inside = {dim: now[dim] * lattice.of_dim(dim, reached, len(lattice.lanes)) for dim in now}
+    for axis, dim, count in lanes:
+        if axis in names:
+            inside[dim] //= count
+            yield Spread(axis, dim, inside[dim])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hwsim.result import Constant
     from hwsim.workload.op import Op
 
-__all__ = ["KernelResult", "kernel"]
+__all__ = ["KernelResult", "kernel", "kernels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,20 @@ class KernelResult:
         return plain
 
 
+def kernels(ops: Iterable[Op], device: Device) -> list[KernelResult | Infeasible]:
+    """Each op on its own; the constants that all answers lean on are collected once."""
+    fitted, assumed, _ = constants_of(device, None)
+    return [_kernel(op, device, fitted, assumed) for op in ops]
+
+
 def kernel(op: Op, device: Device) -> KernelResult | Infeasible:
     """One op on its own, its operands off chip."""
+    return kernels((op,), device)[0]
+
+
+def _kernel(
+    op: Op, device: Device, fitted: tuple[Constant, ...], assumed: tuple[Constant, ...]
+) -> KernelResult | Infeasible:
     graph = Graph(op.kind)
     graph.add(op)
     work = _kernel_work(op)
@@ -56,7 +68,6 @@ def kernel(op: Op, device: Device) -> KernelResult | Infeasible:
     if isinstance(outcome, Infeasible):
         return outcome
     time_s = outcome.cycles / device.clock_hz
-    fitted, assumed, _ = constants_of(device, None)
     return KernelResult(
         kind=op.kind,
         device=device.name,

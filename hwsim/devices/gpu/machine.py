@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from hwsim.devices.base import Enters, FormatChoice, Lowered, PassWork, Resource, Roofs
+from hwsim.devices.gpu.energy import energy_terms
 from hwsim.devices.gpu.estimate import ALONE, IN_MODEL, Estimate, Setting
 from hwsim.devices.gpu.footprint import check_memory, memory_terms
 from hwsim.devices.gpu.parameters import GpuParameters
@@ -17,6 +18,10 @@ from hwsim.errors import Infeasible
 from hwsim.formats import FORMATS
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hwsim.devices.base import KernelRows
     from hwsim.schedule import Stage
     from hwsim.workload.decoding import Policy
     from hwsim.workload.graph import Graph
@@ -186,15 +191,16 @@ class GpuDevice:
 
     def energy_pj(self, op: Op, moved_bytes: Mapping[str, float], work: PassWork) -> Mapping[str, float]:
         """Tensor cores by bits, ALUs, and device memory."""
-        power = self.parameters.power
-        energy = {"dram": moved_bytes.get("dram", 0.0) * power.dram.value}
-        if op.kind in ("gemm", "attention", "conv2d"):
-            bits = FORMATS[op.operands[0].format].bits
-            energy["tensor"] = 2.0 * op.macs * power.tensor.value * bits / 16.0
-            energy["alu"] = op.other_ops * power.alu.value
-        else:
-            energy["alu"] = (2.0 * op.macs + op.other_ops) * power.alu.value
-        return energy
+        bits = FORMATS[op.operands[0].format].bits
+        return energy_terms(
+            self.parameters.power, op.kind, bits, float(op.macs), float(op.other_ops), moved_bytes.get("dram", 0.0)
+        )
+
+    def kernel_rows(self, op: Op, dims: Mapping[str, NDArray[np.float64]]) -> KernelRows | Infeasible | None:
+        """Many kernels that differ from ``op`` in their dimensions only (`hwsim.devices.base.TimesRows`)."""
+        from hwsim.devices.gpu.rows import kernel_rows  # noqa: PLC0415 - brings in numba
+
+        return kernel_rows(self.parameters, op, dims)
 
     def enters(self, path: str) -> Enters:
         """Energies of ALUs and memories; capacity; everything else has a say in time."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hwsim.workload.model import Formats
     from hwsim.workload.op import Op
 
-__all__ = ["Device", "Enters", "FormatChoice", "Lowered", "PassWork", "Resource", "Roofs", "StatePlan"]
+__all__ = ["Configurable", "Device", "Enters", "FormatChoice", "Lowered", "PassWork", "Resource", "Roofs", "StatePlan"]
 
 Role: TypeAlias = Literal["decode", "draft", "verify", "prefill", "inference"]
 Enters: TypeAlias = Literal["time", "energy", "capacity"]
@@ -213,3 +213,15 @@ class Device(Protocol):
 
     def static_power_w(self) -> float:
         """Power drawn whether or not work is done."""
+
+
+@runtime_checkable
+class Configurable(Protocol):
+    """A machine that knows settings of a single kernel (`hwsim.workload.kernel.SETTINGS`)."""
+
+    def configured(self, settings: Mapping[str, str | int | float | bool]) -> Device:
+        """This machine as the settings say.
+
+        Raises:
+            HwsimError: a setting or a value that it does not know.
+        """

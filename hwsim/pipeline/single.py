@@ -6,19 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hwsim.devices.base import PassWork
-from hwsim.errors import Infeasible
+from hwsim.devices.base import Configurable, PassWork
+from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline.accounts import constants_of
 from hwsim.pipeline.outcome import run_pass
 from hwsim.units import PICO
 from hwsim.workload.graph import Graph
+from hwsim.workload.kernel import SETTINGS
 
 if TYPE_CHECKING:
     from hwsim.devices.base import Device
     from hwsim.result import Constant
     from hwsim.workload.op import Op
 
-__all__ = ["KernelResult", "kernel"]
+__all__ = ["KernelResult", "configured", "kernel"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,12 @@ class KernelResult:
 
 
 def kernel(op: Op, device: Device) -> KernelResult | Infeasible:
-    """One op on its own, its operands off chip."""
+    """One op on its own, its operands off chip.
+
+    Raises:
+        HwsimError: the op asks for a setting (launch, cores, stack) that the machine does not know.
+    """
+    device = configured(op, device)
     graph = Graph(op.kind)
     graph.add(op)
     work = _kernel_work(op)
@@ -70,6 +76,23 @@ def kernel(op: Op, device: Device) -> KernelResult | Infeasible:
         fitted=fitted,
         assumed=assumed,
     )
+
+
+def configured(op: Op, device: Device) -> Device:
+    """The machine as the settings of a kernel say; `launch=none` is what every machine does.
+
+    Raises:
+        HwsimError: the machine knows no such setting.
+    """
+    given = {each.name: op.attributes[each.name] for each in SETTINGS if each.name in op.attributes}
+    if given.get("launch") == "none" and not isinstance(device, Configurable):
+        del given["launch"]
+    if not given:
+        return device
+    if isinstance(device, Configurable):
+        return device.configured(given)
+    words = ", ".join(f"{name}={value}" for name, value in given.items())
+    raise HwsimError.at("kernel", words, f"no such setting: {device.name} ({device.family}) has none of them")
 
 
 def _kernel_work(op: Op) -> PassWork:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hwsim.devices.base import Device, TimesRows
+    from hwsim.devices.base import Device
 
 __all__ = ["run_rows"]
 
@@ -51,7 +51,7 @@ def run_rows(source: Path, target: Path, kind: str, shared: dict[str, str], devi
 
 
 def _answers(
-    kind: str, header: list[str], rows: list[list[str]], shared: dict[str, str], device: TimesRows
+    kind: str, header: list[str], rows: list[list[str]], shared: dict[str, str], device: Device
 ) -> list[list[str]] | None:
     """The four cells of each row, or None."""
     named = {name: place for place, name in enumerate(header) if name in _DIMENSIONS[kind]}
@@ -105,20 +105,25 @@ def _group(
     first: list[str],
     dims: dict[str, NDArray[np.float64]],
     shared: dict[str, str],
-    device: TimesRows,
+    device: Device,
 ) -> list[list[str]] | None:
     """The cells of rows like ``first``, or None."""
     import numpy as np  # noqa: PLC0415
 
+    from hwsim.devices.base import TimesRows  # noqa: PLC0415
+    from hwsim.pipeline import configured  # noqa: PLC0415
     from hwsim.workload.kernel import build_kernel  # noqa: PLC0415
 
     try:
         op = build_kernel(kind, {**shared, **dict(zip(header, (cell.strip() for cell in first), strict=True))})
+        machine = configured(op, device)
     except HwsimError:
+        return None
+    if not isinstance(machine, TimesRows):
         return None
     count = next((each.size for each in dims.values()), 1)
     whole = {name: dims.get(name, np.full(count, float(op.dims[name]))) for name in _DIMENSIONS[kind]}
-    answer = device.kernel_rows(op, whole)
+    answer = machine.kernel_rows(op, whole)
     if answer is None:
         return None
     if isinstance(answer, Infeasible):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hwsim.workload.op import Op
 
 __all__ = [
+    "Configurable",
     "Device",
     "Enters",
     "FormatChoice",
@@ -250,3 +251,15 @@ class TimesRows(Protocol):
 
     def kernel_rows(self, op: Op, dims: Mapping[str, NDArray[np.float64]]) -> KernelRows | Infeasible | None:
         """Many kernels that differ from ``op`` in their dimensions only; None where they are timed one by one."""
+
+
+@runtime_checkable
+class Configurable(Protocol):
+    """A machine that knows settings of a single kernel (`hwsim.workload.kernel.SETTINGS`)."""
+
+    def configured(self, settings: Mapping[str, str | int | float | bool]) -> Device:
+        """This machine as the settings say.
+
+        Raises:
+            HwsimError: a setting or a value that it does not know.
+        """

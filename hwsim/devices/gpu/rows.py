@@ -58,9 +58,9 @@ def kernel_rows(p: GpuParameters, op: Op, dims: Mapping[str, NDArray[np.float64]
 
 
 def _with_launch(p: GpuParameters, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Kernel times with the host's part (`GpuDevice` says the same of one kernel)."""
+    """Kernel times with the host's part (`GpuDevice` says the same of one kernel that stands alone)."""
     if p.launch == "none":
         return times_s
     if p.launch == "graph":
         return times_s + p.launches.graph.value
-    return np.maximum(times_s, p.launches.eager.value)
+    return times_s + p.launches.eager.value

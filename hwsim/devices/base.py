@@ -35,6 +35,8 @@ __all__ = [
     "Roofs",
     "StatePlan",
     "TimesRows",
+    "VerifiesChains",
+    "verifies",
 ]
 
 Role: TypeAlias = Literal["decode", "draft", "verify", "prefill", "inference"]
@@ -251,6 +253,21 @@ class TimesRows(Protocol):
 
     def kernel_rows(self, op: Op, dims: Mapping[str, NDArray[np.float64]]) -> KernelRows | Infeasible | None:
         """Many kernels that differ from ``op`` in their dimensions only; None where they are timed one by one."""
+
+
+@runtime_checkable
+class VerifiesChains(Protocol):
+    """A machine that can verify several drafted tokens in a row at once, though no tree of them."""
+
+    @property
+    def verifies_chains(self) -> bool:
+        """Whether it can."""
+
+
+def verifies(device: Device, tree: TokenTree) -> bool:
+    """Whether a machine can verify the nodes of a tree in one pass; a chain is a tree without branches."""
+    is_chain = tree.depth == tree.drafted
+    return device.verifies_trees or (is_chain and isinstance(device, VerifiesChains) and device.verifies_chains)
 
 
 @runtime_checkable

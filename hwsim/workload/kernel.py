@@ -13,7 +13,8 @@ from hwsim.errors import Fault, HwsimError, Where, did_you_mean
 from hwsim.formats import FORMATS
 from hwsim.workload.counts import ELEMENTWISE, MIXERS, NORM_OPS
 from hwsim.workload.op import Op
-from hwsim.workload.ops import attention, conv1d, conv2d, elementwise, gemm, norm, scan, softmax
+from hwsim.workload.ops import attention, collective, conv1d, conv2d, elementwise, gemm, norm, scan, softmax
+from hwsim.workload.ops.collective import COLLECTIVES
 
 __all__ = ["KERNELS", "SETTINGS", "Argument", "KernelSpec", "build_kernel"]
 
@@ -223,6 +224,18 @@ _CONV2D: Final = KernelSpec(
     conv2d,
 )
 
+_COLLECTIVE: Final = KernelSpec(
+    "collective",
+    "exchange between cards: all_reduce, all_gather, reduce_scatter, send_recv",
+    (
+        _choice("op", "the exchange", COLLECTIVES),
+        _dim("bytes", "bytes of the whole tensor"),
+        _dim("gpus", "cards that take part"),
+        Argument("link", "str", "the way between them, if not the machine's own choice", "auto"),
+    ),
+    collective,
+)
+
 KERNELS: Final[dict[str, KernelSpec]] = {
     spec.kind: spec
     for spec in (
@@ -234,6 +247,7 @@ KERNELS: Final[dict[str, KernelSpec]] = {
         KernelSpec("softmax", "softmax of each row", (_choice("op", "", ("softmax",), "softmax"), *_ROWS), softmax),
         KernelSpec("elementwise", "elementwise op", (_choice("op", "the op", tuple(ELEMENTWISE)), *_ROWS), elementwise),
         _CONV2D,
+        _COLLECTIVE,
     )
 }
 """kind -> arguments and constructor."""

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from hwsim.devices.base import FormatChoice, PassWork
+from hwsim.devices.base import FormatChoice, PassWork, VerifiesChains, verifies
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline.answer import answer_of
 from hwsim.pipeline.outcome import run_pass, unsupported
@@ -78,8 +78,8 @@ def _decode(workload: Workload, device: Device, question: Question, choice: Form
     """Steps of decoding. The context grows as tokens come: costs are affine in it, so its mean stands for all."""
     batch, context, new_tokens = _numbers(question)
     decoding, notes = workload.decoding, list(choice.differences)
-    if isinstance(decoding, Speculative) and not device.verifies_trees:
-        notes.append(f"{device.name} cannot verify several tokens at once: runs autoregressively")
+    if isinstance(decoding, Speculative) and not verifies(device, decoding.tree.tree):
+        notes.append(f"{device.name} cannot verify {_together(device)} at once: runs autoregressively")
         decoding = Autoregressive()
     step = compose(decoding, batch, context + (new_tokens - 1) // 2)
     planned = _planned(workload, device, decoding, step)
@@ -95,6 +95,11 @@ def _decode(workload: Workload, device: Device, question: Question, choice: Form
     return Simulated(
         workload, device, question, choice, passes, (), step.tokens_per_step, steps, step, footprint, tuple(notes)
     )
+
+
+def _together(device: Device) -> str:
+    """What a machine cannot verify."""
+    return "a tree of tokens, only a chain," if isinstance(device, VerifiesChains) else "several tokens"
 
 
 def _planned(

@@ -211,6 +211,10 @@ def _embedding(dims: Dims, attributes: Attributes) -> tuple[int, int]:
     return 0, 0
 
 
+def _collective(dims: Dims, attributes: Attributes) -> tuple[int, int]:
+    return 0, 0
+
+
 COUNTS: Final[dict[str, Callable[[Dims, Attributes], tuple[int, int]]]] = {
     "gemm": _gemm,
     "attention": _attention,
@@ -221,5 +225,6 @@ COUNTS: Final[dict[str, Callable[[Dims, Attributes], tuple[int, int]]]] = {
     "elementwise": _elementwise,
     "conv2d": _conv2d,
     "embedding": _embedding,
+    "collective": _collective,
 }
 """kind -> (dims, attributes) -> (MACs, other operations)."""

@@ -13,9 +13,10 @@ from hwsim.errors import Fault, HwsimError, Where, did_you_mean
 from hwsim.formats import FORMATS
 from hwsim.workload.counts import ELEMENTWISE, MIXERS, NORM_OPS
 from hwsim.workload.op import Op
-from hwsim.workload.ops import attention, conv1d, conv2d, elementwise, gemm, norm, scan, softmax
+from hwsim.workload.ops import attention, collective, conv1d, conv2d, elementwise, gemm, norm, scan, softmax
+from hwsim.workload.ops.collective import COLLECTIVES
 
-__all__ = ["KERNELS", "Argument", "KernelSpec", "build_kernel"]
+__all__ = ["KERNELS", "SETTINGS", "Argument", "KernelSpec", "build_kernel"]
 
 Value = str | int | float
 
@@ -76,8 +77,13 @@ class KernelSpec:
     build: Callable[..., Op]
 
     def argument(self, name: str) -> Argument | None:
-        """The argument of this name, if there is one."""
-        return next((each for each in self.arguments if each.name == name), None)
+        """The argument of this name, if there is one; one of `SETTINGS` too."""
+        return next((each for each in (*self.arguments, *SETTINGS) if each.name == name), None)
+
+    @property
+    def names(self) -> list[str]:
+        """Every name that a user may give."""
+        return [each.name for each in (*self.arguments, *SETTINGS)]
 
 
 def _number(value: Value) -> float | None:
@@ -119,6 +125,13 @@ _ROWS: Final = (
     Argument("read_elems", "int", "elements read per row, if not what the op needs"),
     Argument("write_elems", "int", "elements written per row, if not the width"),
 )
+
+SETTINGS: Final = (
+    _choice("launch", "host time of the call: none, graph (replayed) or eager", ("none", "graph", "eager"), "none"),
+    Argument("cores", "int", "cores that work on it, if not all"),
+    Argument("stack", "str", "software generation whose kernels apply (hwsim show device lists those known)"),
+)
+"""What every kind takes besides: how it is run, not what is computed. Machines say which they know."""
 
 _GEMM: Final = KernelSpec(
     "gemm",
@@ -211,6 +224,18 @@ _CONV2D: Final = KernelSpec(
     conv2d,
 )
 
+_COLLECTIVE: Final = KernelSpec(
+    "collective",
+    "exchange between cards: all_reduce, all_gather, reduce_scatter, send_recv",
+    (
+        _choice("op", "the exchange", COLLECTIVES),
+        _dim("bytes", "bytes of the whole tensor"),
+        _dim("gpus", "cards that take part"),
+        Argument("link", "str", "the way between them, if not the machine's own choice", "auto"),
+    ),
+    collective,
+)
+
 KERNELS: Final[dict[str, KernelSpec]] = {
     spec.kind: spec
     for spec in (
@@ -222,6 +247,7 @@ KERNELS: Final[dict[str, KernelSpec]] = {
         KernelSpec("softmax", "softmax of each row", (_choice("op", "", ("softmax",), "softmax"), *_ROWS), softmax),
         KernelSpec("elementwise", "elementwise op", (_choice("op", "the op", tuple(ELEMENTWISE)), *_ROWS), elementwise),
         _CONV2D,
+        _COLLECTIVE,
     )
 }
 """kind -> arguments and constructor."""
@@ -262,13 +288,15 @@ def build_kernel(kind: str, arguments: Mapping[str, Value], where: str = "kernel
         faults.append(Fault(Where(where), f"{kind} without {names}", "a value for each"))
     if faults:
         raise HwsimError(*faults)
+    settings = {each.name: values.pop(each.name) for each in SETTINGS if each.name in values}
     try:
-        return spec.build(**values)
+        op = spec.build(**values)
     except HwsimError as error:
         raise HwsimError(*(replace(fault, where=Where(where)) for fault in error.faults)) from None
+    return replace(op, attributes=op.attributes.replace(**settings)) if settings else op
 
 
 def _unknown(spec: KernelSpec, name: str, where: str) -> Fault:
-    names = [argument.name for argument in spec.arguments]
+    names = spec.names
     expected = f"arguments of {spec.kind}: {', '.join(names)}"
     return Fault(Where(where), f"unknown argument {name!r}", expected, did_you_mean(name, names))

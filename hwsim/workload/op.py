@@ -17,7 +17,9 @@ from hwsim.workload.named import Named
 __all__ = ["KINDS", "ROLES", "ROW_DIMENSIONS", "Attributes", "Axis", "Dims", "Kind", "Op", "Operand", "Role"]
 
 Role = Literal["weight", "activation", "state", "cache", "output"]
-Kind = Literal["gemm", "attention", "conv1d", "scan", "norm", "softmax", "elementwise", "conv2d", "embedding"]
+Kind = Literal[
+    "gemm", "attention", "conv1d", "scan", "norm", "softmax", "elementwise", "conv2d", "embedding", "collective"
+]
 Axis = tuple[tuple[str, int], ...]
 """An affine projection of iteration dimensions: (dimension, stride) terms that are added up."""
 Dims = Named[int]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from hwsim.devices.gpu.attention import attention_estimate
+from hwsim.devices.gpu.collective import collective_estimate
 from hwsim.devices.gpu.estimate import Estimate, Setting
 from hwsim.devices.gpu.gemm import GemmFormats, gemm_estimate, gemm_rows
 from hwsim.devices.gpu.recurrent import conv_estimate, scan_estimate
@@ -28,6 +29,8 @@ def estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infeasibl
         return conv_estimate(p, op, setting)
     if op.kind == "scan":
         return scan_estimate(p, op, setting)
+    if op.kind == "collective":
+        return collective_estimate(p, op, setting)
     if op.kind == "attention":
         return attention_estimate(p, op, setting)
     return gemm_estimate(p, op, setting) if op.kind == "gemm" else _conv2d(p, op, setting)

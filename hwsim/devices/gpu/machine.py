@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from hwsim.devices.base import Enters, FormatChoice, Lowered, PassWork, Resource, Roofs
+from hwsim.devices.base import Enters, FormatChoice, Lowered, PassWork, Resource, Roofs, StatePlan
+from hwsim.devices.gpu.cluster import Plan, collective_seconds, parts_of, plan_of, send_seconds
+from hwsim.devices.gpu.energy import energy_terms
 from hwsim.devices.gpu.estimate import ALONE, IN_MODEL, Estimate, Setting
 from hwsim.devices.gpu.footprint import check_memory, memory_terms
-from hwsim.devices.gpu.parameters import GpuParameters
+from hwsim.devices.gpu.parameters import GpuParameters, Stack
 from hwsim.devices.gpu.paths import nearest_format, tensor_path
-from hwsim.errors import Infeasible
+from hwsim.errors import HwsimError, Infeasible
 from hwsim.formats import FORMATS
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hwsim.devices.base import KernelRows
     from hwsim.schedule import Stage
     from hwsim.workload.decoding import Policy
     from hwsim.workload.graph import Graph
@@ -26,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["GpuDevice", "gpu_device"]
 
 _KINDS: Final = frozenset(
-    {"gemm", "attention", "conv1d", "scan", "norm", "softmax", "elementwise", "conv2d", "embedding"}
+    {"gemm", "attention", "conv1d", "scan", "norm", "softmax", "elementwise", "conv2d", "embedding", "collective"}
 )
 _JOINED: Final = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 _ENERGY_ONLY: Final = ("power.alu", "power.dram", "power.l2")
@@ -34,9 +40,31 @@ _ENERGY_ONLY: Final = ("power.alu", "power.dram", "power.l2")
 
 @dataclass(frozen=True, slots=True)
 class GpuDevice:
-    """A card with its software stack: a frozen value around its catalog parameters."""
+    """A card with its software stack: a frozen value around its catalog parameters.
+
+    Attributes:
+        parameters: the card with the stack that applies.
+        stacks: every stack of its file by name, which `configured` picks from.
+    """
 
     parameters: GpuParameters
+    stacks: Mapping[str, Stack] = field(default_factory=dict)
+
+    def configured(self, settings: Mapping[str, str | int | float | bool]) -> GpuDevice:
+        """The card under another software stack (``stack``), or with the host's part (``launch``).
+
+        Raises:
+            HwsimError: an unknown stack, or ``cores``, which a card has none of.
+        """
+        if "cores" in settings:
+            found = f"cores={settings['cores']}"
+            raise HwsimError.at("kernel", found, f"no cores: {self.name} is a GPU, whose kernels use all SMs")
+        p, name = self.parameters, str(settings.get("stack", self.parameters.stack))
+        known = {p.stack: p.software, **self.stacks}
+        if name not in known:
+            raise HwsimError.unknown_name(f"stack of {self.name}", "stack", name, known)
+        launch = cast("Literal['none', 'graph', 'eager']", str(settings.get("launch", p.launch)))
+        return replace(self, parameters=replace(p, stacks={name: known[name]}, stack=name, launch=launch))
 
     @property
     def name(self) -> str:
@@ -54,21 +82,37 @@ class GpuDevice:
         return self.parameters.chip.boost_clock.value
 
     @property
+    def cards(self) -> int:
+        """Cards that work together."""
+        return self.parameters.cluster.cards if self.parameters.cluster else 1
+
+    @property
     def verifies_trees(self) -> bool:
         """Never: token trees need attention masks and state handling that common engines lack."""
         return False
 
     @property
+    def verifies_chains(self) -> bool:
+        """Always: a chain is a decode of several queries, and rejected positions of the cache are overwritten."""
+        return True
+
+    @property
     def resources(self) -> tuple[Resource, ...]:
         """What can limit a kernel; a kernel holds the one that limits it."""
         p, chip = self.parameters, self.parameters.chip
+        cards = self.cards
+        link = (
+            (Resource("link", "links between cards", cards * p.link.bandwidth.value, "bytes/s"),) if cards > 1 else ()
+        )
+        tensor = self._macs_per_s("bf16") or self._macs_per_s("fp16")
         alu = chip.sms.value * chip.fp32_lanes.value * chip.boost_clock.value
         return (
-            Resource("memory", "device memory", p.memory.bandwidth.value, "bytes/s"),
-            Resource("tensor", "tensor cores", self._macs_per_s("bf16") or self._macs_per_s("fp16"), "mac/s"),
-            Resource("l2", "L2 cache and operand feed", p.l2.bandwidth.value, "bytes/s"),
-            Resource("alu", "ALUs and SFUs", alu, "mac/s"),
+            Resource("memory", "device memory", cards * p.memory.bandwidth.value, "bytes/s"),
+            Resource("tensor", "tensor cores", tensor, "mac/s"),
+            Resource("l2", "L2 cache and operand feed", cards * p.l2.bandwidth.value, "bytes/s"),
+            Resource("alu", "ALUs and SFUs", cards * alu, "mac/s"),
             Resource("latency", "kernel floors, pipeline fill and launches", 1.0, "elements/s"),
+            *link,
         )
 
     @property
@@ -76,7 +120,8 @@ class GpuDevice:
         """Tensor cores (ALUs for fp32) at the boost clock by format, and both memory levels."""
         p = self.parameters
         peaks = {name: rate for name in FORMATS if (rate := self._macs_per_s(name))}
-        return Roofs(peaks, {"dram": p.memory.bandwidth.value, "l2": p.l2.bandwidth.value})
+        levels = {"dram": self.cards * p.memory.bandwidth.value, "l2": self.cards * p.l2.bandwidth.value}
+        return Roofs(peaks, levels)
 
     def _macs_per_s(self, name: str) -> float:
         """Peak multiply-accumulates per second of a format with itself; 0 where the card has no path."""
@@ -84,7 +129,7 @@ class GpuDevice:
         path = tensor_path(p, name, name)
         if isinstance(path, Infeasible):
             return 0.0
-        return p.chip.sms.value * path.flop_per_clock / path.work * p.chip.boost_clock.value / 2.0
+        return self.cards * p.chip.sms.value * path.flop_per_clock / path.work * p.chip.boost_clock.value / 2.0
 
     def formats(self, asked: Formats) -> tuple[Formats, FormatChoice]:
         """Activations in the nearest format that has a path; weights as asked where they can be converted to it."""
@@ -121,30 +166,74 @@ class GpuDevice:
     def plan_state(
         self, graph: Graph, works: tuple[PassWork, ...], policy: Policy, accepted_tokens: int
     ) -> tuple[PassWork, ...]:
-        """The passes as they are: a card decodes one token at a time and keeps its state in place."""
-        return works
+        """Keys and values need no backtracking. A recurrence writes its state after each token (policy ``cache``).
+
+        Other policies are not what engines on cards do; whatever is asked, the answer says which one was used.
+        """
+        if not any(op.kind == "scan" for op in graph.ops):
+            return works
+        return tuple(
+            replace(work, state=StatePlan("cache", reads=1, writes=work.tokens)) if work.role == "verify" else work
+            for work in works
+        )
 
     def fits(self, passes: tuple[tuple[Graph, PassWork], ...]) -> Infeasible | None:
         """Device memory for all passes together."""
         return check_memory(self.parameters, passes)
 
     def footprint(self, passes: tuple[tuple[Graph, PassWork], ...]) -> Mapping[str, float]:
-        """Weights of each model once, keys, values and states of all sequences, and the widest activations."""
-        return memory_terms(passes)
+        """Weights of each model once, keys, values and states of all sequences, the widest activations; of one card."""
+        return memory_terms(self.parameters, passes)
 
     def lower(self, graph: Graph, work: PassWork) -> tuple[Lowered, ...]:
         """One program per stretch of equal layers: a stream of kernels, each after the one before it."""
         setting = ALONE if len(graph.ops) == 1 else IN_MODEL
-        return tuple(self._stream(run.ops, run.repeats, setting) for run in graph.layer_runs())
+        cluster = self.parameters.cluster
+        if cluster is None or setting is ALONE:
+            return tuple(
+                self._stream(self._estimates(run.ops, setting), run.repeats, setting) for run in graph.layer_runs()
+            )
+        plan = plan_of(cluster, work)
+        return tuple(self._cluster_stream(run.ops, run.repeats, plan, work) for run in graph.layer_runs())
 
-    def _stream(self, ops: tuple[Op, ...], repeats: int, setting: Setting) -> Lowered:
+    def _kept(self, kernels: Iterator[tuple[Op, Estimate]], work: PassWork) -> Iterator[tuple[Op, Estimate]]:
+        """The kernels of a pass; a recurrence that is verified also writes its state after all tokens but the last."""
+        extra = work.state.writes - 1
+        for op, found in kernels:
+            state = sum(each.bytes(op.dims) for each in op.operands if each.role == "state") if extra > 0 else 0
+            if not state:
+                yield op, found
+                continue
+            p = self.parameters
+            more = float(extra * state)
+            rate = p.memory.bandwidth.value * p.software.scan.stream.value
+            moved = {**found.bytes, "dram": found.bytes.get("dram", 0.0) + more}
+            yield op, replace(found, time_s=found.time_s + more / rate, bytes=moved)
+
+    def _cluster_stream(self, ops: tuple[Op, ...], repeats: int, plan: Plan, work: PassWork) -> Lowered:
+        """A stretch of layers on one card of each stage, with the collectives; bytes are those of all cards."""
+        parts = parts_of(ops, plan)
+        after = {part.name: sum(collective_seconds(self.parameters, each) for each in own) for part, own in parts}
+        if ops[0].layer is None and ops[0].block == "head":  # once a pass: what goes from stage to stage before it
+            sent = float(parts[0][0].operands[0].bytes(parts[0][0].dims))
+            after[ops[0].name] = after.get(ops[0].name, 0.0) + send_seconds(self.parameters, plan, sent)
+        reps = plan.repetitions(repeats)
+        times = plan.sharers * plan.micro_batches * repeats / reps
+        kernels = []
+        for op, found in self._kept(self._estimates(tuple(part for part, _ in parts), IN_MODEL), work):
+            kernels.append((op, replace(found, bytes={level: n * times for level, n in found.bytes.items()})))
+            if after.get(op.name, 0.0) > 0.0:
+                kernels.append((op, Estimate(after[op.name], "link", {})))
+        return self._stream(iter(kernels), reps, IN_MODEL)
+
+    def _stream(self, kernels: Iterator[tuple[Op, Estimate]], repeats: int, setting: Setting) -> Lowered:
         from hwsim.schedule import Program, Stage, barrier, previous_rep  # noqa: PLC0415 - brings in the engine
 
         stages: list[Stage] = []
         moved: dict[str, Mapping[str, float]] = {}
-        for op, found in self._estimates(ops, setting):
+        for op, found in kernels:
             name = f"{len(stages)}.{op.name}"
-            cycles = max(1, math.ceil(self._with_launch(found.time_s) * self.clock_hz))
+            cycles = max(1, math.ceil(self._with_launch(found.time_s, setting) * self.clock_hz))
             stages.append(Stage.uniform(name, found.bound, 1, cycles, op=op.name))
             moved[name] = found.bytes
         edges = [barrier(first, second) for first, second in pairwise(stages)]
@@ -177,24 +266,31 @@ class GpuDevice:
             moved = {level: amount * share for level, amount in found.bytes.items()}
             yield op, replace(found, time_s=found.time_s * share, bytes=moved)
 
-    def _with_launch(self, time_s: float) -> float:
-        """A kernel's time with the host's part: a gap in a graph, or at least a call's length when called eagerly."""
+    def _with_launch(self, time_s: float, setting: Setting) -> float:
+        """A kernel's time with the host's part: a gap in a graph; a whole call where one kernel is waited for.
+
+        In a model the host runs ahead: a kernel called eagerly lasts at least as long as its call.
+        """
         p = self.parameters
         if p.launch == "none":
             return time_s
-        return time_s + p.launches.graph.value if p.launch == "graph" else max(time_s, p.launches.eager.value)
+        if p.launch == "graph":
+            return time_s + p.launches.graph.value
+        call = p.launches.eager.value
+        return time_s + call if setting is ALONE else max(time_s, call)
 
     def energy_pj(self, op: Op, moved_bytes: Mapping[str, float], work: PassWork) -> Mapping[str, float]:
         """Tensor cores by bits, ALUs, and device memory."""
-        power = self.parameters.power
-        energy = {"dram": moved_bytes.get("dram", 0.0) * power.dram.value}
-        if op.kind in ("gemm", "attention", "conv2d"):
-            bits = FORMATS[op.operands[0].format].bits
-            energy["tensor"] = 2.0 * op.macs * power.tensor.value * bits / 16.0
-            energy["alu"] = op.other_ops * power.alu.value
-        else:
-            energy["alu"] = (2.0 * op.macs + op.other_ops) * power.alu.value
-        return energy
+        bits = FORMATS[op.operands[0].format].bits
+        return energy_terms(
+            self.parameters.power, op.kind, bits, float(op.macs), float(op.other_ops), moved_bytes.get("dram", 0.0)
+        )
+
+    def kernel_rows(self, op: Op, dims: Mapping[str, NDArray[np.float64]]) -> KernelRows | Infeasible | None:
+        """Many kernels that differ from ``op`` in their dimensions only (`hwsim.devices.base.TimesRows`)."""
+        from hwsim.devices.gpu.rows import kernel_rows  # noqa: PLC0415 - brings in numba
+
+        return kernel_rows(self.parameters, op, dims)
 
     def enters(self, path: str) -> Enters:
         """Energies of ALUs and memories; capacity; everything else has a say in time."""
@@ -203,8 +299,8 @@ class GpuDevice:
         return "capacity" if path == "memory.capacity" else "time"
 
     def static_power_w(self) -> float:
-        """Power of an idle board."""
-        return self.parameters.power.idle.value
+        """Power of the idle boards."""
+        return self.cards * self.parameters.power.idle.value
 
 
 def _siblings(ops: tuple[Op, ...]) -> int:
@@ -219,4 +315,4 @@ def _siblings(ops: tuple[Op, ...]) -> int:
 
 def gpu_device(parameters: GpuParameters) -> GpuDevice:
     """The device of a loaded file; stacks other than the one that applies are left out of its accounts."""
-    return GpuDevice(replace(parameters, stacks={parameters.stack: parameters.software}))
+    return GpuDevice(replace(parameters, stacks={parameters.stack: parameters.software}), parameters.stacks)

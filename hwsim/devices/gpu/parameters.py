@@ -16,6 +16,7 @@ __all__ = [
     "PATHS",
     "Attention",
     "Chip",
+    "Cluster",
     "Gemm",
     "GpuParameters",
     "Link",
@@ -92,18 +93,61 @@ class Link:
     """The way to other cards.
 
     Attributes:
-        name: ``nvlink`` or ``pcie``.
+        name: ``nvlink``, ``pcie``, ``infinity_fabric`` or ``infiniband``.
         bandwidth: bytes per second and direction of one card.
-        share: share of it that collectives reach.
-        latency: time of one step of a ring.
+        share: share of it that collectives of several cards reach, which also add what arrives.
+        latency: time of one step of a ring or tree.
         floor: time of a collective that moves nothing.
+        message_share: share of the bandwidth that one message from card to card reaches.
+        message_floor: time of a message that moves nothing.
     """
 
-    name: Literal["nvlink", "pcie", "infinity_fabric"]
+    name: Literal["nvlink", "pcie", "infinity_fabric", "infiniband"]
     bandwidth: Rate
     share: Share
     latency: Seconds
     floor: Seconds
+    message_share: Share
+    message_floor: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Several cards that work together. The degrees multiply to the cards.
+
+    Attributes:
+        cards: cards in all.
+        tensor: cards that divide each layer's products and heads.
+        pipeline: stages that divide the layers.
+        sequence: cards that divide the tokens of a prompt, or the positions of a cache.
+        data: groups that each hold the whole model and divide the sequences; None for what the others leave.
+        cards_per_node: cards that the cards' own link joins; None for all.
+        network: the way between nodes.
+    """
+
+    cards: Annotated[int, Positive]
+    tensor: Annotated[int, Positive] = 1
+    pipeline: Annotated[int, Positive] = 1
+    sequence: Annotated[int, Positive] = 1
+    data: Annotated[int, Positive] | None = None
+    cards_per_node: Annotated[int, Positive] | None = None
+    network: Link | None = None
+
+    def __post_init__(self) -> None:
+        inner = self.tensor * self.pipeline * self.sequence
+        if self.cards % inner or (self.data is not None and inner * self.data != self.cards):
+            found = f"tensor {self.tensor} x pipeline {self.pipeline} x sequence {self.sequence}"
+            raise Refused(
+                found + (f" x data {self.data}" if self.data is not None else ""),
+                f"degrees that multiply to the {self.cards} cards",
+            )
+        if self.cards_per_node is not None and self.cards > self.cards_per_node and self.network is None:
+            raise Refused(f"{self.cards} cards in nodes of {self.cards_per_node}", "a network between them")
+
+    @property
+    def replicas(self) -> int:
+        """Groups that each hold the whole model."""
+        return self.cards // (self.tensor * self.pipeline * self.sequence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +325,7 @@ class GpuParameters:
         launch: none (kernel times only), graph or eager: the host's part in simulated times.
         fusion: fused (norms, rope and activations as engines fuse them) or eager (one kernel for each operator).
         compare_with: the machine that `simulate` shows beside this one.
+        cluster: how several of this card work together; None for one card.
     """
 
     family: Literal["gpu"]
@@ -300,6 +345,7 @@ class GpuParameters:
     launch: Literal["none", "graph", "eager"] = "none"
     fusion: Literal["fused", "eager"] = "fused"
     compare_with: str | None = None
+    cluster: Cluster | None = None
 
     def __post_init__(self) -> None:
         for path in self.tensor:

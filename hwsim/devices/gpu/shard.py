@@ -1,0 +1,170 @@
+"""One card's part of an op in a cluster, and the collective that follows it.
+
+Tensor parallel (Shoeybi et al. 2019): the columns of a block's first products and the rows of its last are divided,
+with the heads and channels between them, and one all-reduce closes the block. Sequence parallel: tokens of a prompt
+are divided; attention gathers keys and values, a recurrence its states (LASP-2, Sun et al. 2025); a decode divides the
+cache's positions and adds up partial results. Data parallel and micro-batches of a pipeline divide the sequences.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from hwsim.formats import FORMATS
+
+if TYPE_CHECKING:
+    from hwsim.workload.op import Op, Operand
+
+__all__ = ["Collective", "Split", "collectives_after", "shard"]
+
+_COLUMNS: Final = frozenset(
+    {"q_proj", "k_proj", "v_proj", "qkv_proj", "gate_proj", "up_proj", "in_proj", "dt_proj", "lm_head"}
+)
+_ROWS: Final = frozenset({"o_proj", "down_proj", "out_proj", "x_proj"})
+_WIDTHS: Final = frozenset({"rope", "mlp_act", "gate", "dt_softplus", "gated_norm"})
+_PER_HEAD: Final = frozenset({"q_norm", "k_norm"})
+_HEADS: Final = {"attention": "kv_heads", "scan": "groups"}
+_SEQUENCES: Final = frozenset({"attention", "scan", "conv1d", "conv2d"})
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How a pass is divided.
+
+    Attributes:
+        tensor: cards that divide each layer.
+        sequence: cards that divide the tokens of a prompt, or the positions of a cache.
+        batch: sequences of the pass.
+        local: sequences that one card has at a time.
+        decode: whether few tokens are added to a cache.
+    """
+
+    tensor: int
+    sequence: int
+    batch: int
+    local: int
+    decode: bool
+
+    def rows(self, rows: int) -> int:
+        """Rows of all sequences to those of a card's."""
+        return _part(rows * self.local, self.batch)
+
+
+@dataclass(frozen=True, slots=True)
+class Collective:
+    """A collective that follows an op: which, of how many bytes, among how many cards."""
+
+    op: str
+    bytes: float
+    gpus: int
+
+
+def _part(count: int, cards: int) -> int:
+    return -(-count // cards)
+
+
+def shard(op: Op, split: Split) -> Op:
+    """The part of an op that one card runs; dimensions that do not divide are rounded up."""
+    return _tensor(_sequence(_batch(op, split), split), split)
+
+
+def _batch(op: Op, split: Split) -> Op:
+    d = op.dims
+    if op.kind in _SEQUENCES or ("batch" in d and "tokens" in d):
+        return replace(op, dims=d.replace(batch=split.rows(d["batch"])))
+    name = "m" if op.kind == "gemm" else "tokens"
+    return replace(op, dims=d.replace(**{name: split.rows(d[name])})) if name in d else op
+
+
+def _sequence(op: Op, split: Split) -> Op:
+    """Tokens of a prompt, or positions of a cache; attention is divided so that causal parts are equal (zigzag)."""
+    d, cards = op.dims, split.sequence
+    if cards == 1 or op.block in ("embedding", "head") or op.kind == "conv2d":
+        return op
+    if op.kind == "attention":
+        if split.decode:
+            seen = _part(d["kv_len"], cards)
+            return replace(op, dims=d.replace(kv_len=seen), attributes=op.attributes.replace(kv_len=seen))
+        q = _part(d["q_len"], cards)
+        causal = op.attributes["phase"] != "bidirectional"
+        kv = d["kv_len"] - (d["q_len"] - q) // 2 if causal else d["kv_len"]
+        return replace(op, dims=d.replace(q_len=q, kv_len=kv), attributes=op.attributes.replace(kv_len=kv))
+    if split.decode:
+        return op
+    for name in ("seq_len", "m", "tokens"):
+        if name in d:
+            return replace(op, dims=d.replace(**{name: _part(d[name], cards)}))
+    return op
+
+
+def _tensor(op: Op, split: Split) -> Op:
+    """Columns, rows, heads or channels; what works on whole rows of the residual stream is repeated on every card."""
+    cards = split.tensor
+    if cards == 1:
+        return op
+    if op.kind in _HEADS:
+        return _heads(op, _HEADS[op.kind], cards)
+    names = tuple(name for name in _divided_dims(op) if name in op.dims)
+    if not names and op.kind != "embedding":
+        return op
+    dims = op.dims.replace(**{name: _part(op.dims[name], cards) for name in names})
+    return replace(op, dims=dims, operands=_resident(op, cards))
+
+
+def _divided_dims(op: Op) -> tuple[str, ...]:
+    """Dimensions that tensor parallelism divides."""
+    if op.kind == "gemm":
+        return ("n",) if op.name in _COLUMNS else ("k",) if op.name in _ROWS else ()
+    if op.kind == "conv1d":
+        return ("channels",)
+    if op.name in _WIDTHS:
+        return ("width", "q_width", "kv_width")
+    return ("tokens",) if op.name in _PER_HEAD else ()
+
+
+def _heads(op: Op, outer: str, cards: int) -> Op:
+    """Heads divided: whole groups while there are enough, then within the groups, whose shared part is repeated."""
+    groups, group = op.dims[outer], op.dims["group"]
+    if groups >= cards:
+        return replace(op, dims=op.dims.replace(**{outer: _part(groups, cards)}))
+    return replace(op, dims=op.dims.replace(**{outer: 1, "group": _part(groups * group, cards)}))
+
+
+def _resident(op: Op, cards: int) -> tuple[Operand, ...]:
+    """Operands with the memory that lives for them divided too."""
+    return tuple(
+        each if each.resident is None else replace(each, resident=_part(each.resident, cards)) for each in op.operands
+    )
+
+
+def collectives_after(part: Op, split: Split) -> tuple[Collective, ...]:
+    """What a card must exchange after its part of an op.
+
+    Args:
+        part: what `shard` gave.
+        split: how the pass is divided.
+    """
+    found: list[Collective] = []
+    out = float(part.output.bytes(part.dims))
+    if split.tensor > 1:
+        if (part.kind == "gemm" and part.name in _ROWS) or (part.kind == "embedding" and part.name == "embedding"):
+            found.append(Collective("all_reduce", out, split.tensor))
+        elif part.name == "lm_head":
+            found.append(Collective("all_gather", out * split.tensor, split.tensor))
+    if split.sequence > 1:
+        found += _sequence_collectives(part, split, out)
+    return tuple(found)
+
+
+def _sequence_collectives(part: Op, split: Split, out: float) -> list[Collective]:
+    cards, d = split.sequence, part.dims
+    if part.kind == "attention":
+        if split.decode:
+            return [Collective("all_reduce", out, cards)]
+        new = float(d["batch"] * d["kv_heads"] * d["q_len"] * cards * d["head_dim"])
+        return [Collective("all_gather", 2.0 * new * FORMATS[part.operand("k").format].bits_per_element / 8.0, cards)]
+    if part.kind == "scan" and not split.decode:
+        states = sum(each.bytes(d) for each in part.operands if each.role == "state")
+        return [Collective("all_gather", float(states * cards), cards)]
+    return []

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from hwsim.devices.gpu.estimate import ALONE, Estimate, Setting
-from hwsim.devices.gpu.gemm import l2_bytes
+from hwsim.devices.gpu.estimate import ALONE, Estimate, Setting, l2_bytes
 from hwsim.devices.gpu.paths import rate_of, tensor_path
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.formats import FORMATS

@@ -106,7 +106,7 @@ class GpuDevice:
         path = tensor_path(p, name, name)
         if isinstance(path, Infeasible):
             return 0.0
-        return p.chip.sms.value * path.flop_per_clock / path.work * p.chip.boost_clock.value / 2.0
+        return p.chip.sms.value * path.flop_per_clock / (path.work * path.planes) * p.chip.boost_clock.value / 2.0
 
     def formats(self, asked: Formats) -> tuple[Formats, FormatChoice]:
         """Activations in the nearest format that has a path; weights as asked where they can be converted to it."""
@@ -200,7 +200,7 @@ class GpuDevice:
             yield op, replace(found, time_s=found.time_s * share, bytes=moved)
 
     def _with_launch(self, time_s: float, setting: Setting) -> float:
-        """A kernel's time with the host's part: a gap in a graph; a whole call where one kernel is called and waited for.
+        """A kernel's time with the host's part: a gap in a graph, or a whole call to an idle card.
 
         In a model the host runs ahead: a kernel called eagerly lasts at least as long as its call.
         """
@@ -209,8 +209,7 @@ class GpuDevice:
             return time_s
         if p.launch == "graph":
             return time_s + p.launches.graph.value
-        call = p.launches.eager.value
-        return time_s + call if setting is ALONE else max(time_s, call)
+        return time_s + p.launches.call.value if setting is ALONE else max(time_s, p.launches.eager.value)
 
     def energy_pj(self, op: Op, moved_bytes: Mapping[str, float], work: PassWork) -> Mapping[str, float]:
         """Tensor cores by bits, ALUs, and device memory."""

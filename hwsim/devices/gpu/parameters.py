@@ -206,6 +206,8 @@ class Vector:
         rowwise: the same for kernels that reduce a row and then pass over it again (norms, softmax).
         l2_share: share of L2's rate that hot bytes get.
         row: latency of the reductions of one row.
+        rereads: 1 where kernels that reduce a row read it again from memory once the rows at work outgrow L2, 0 where
+            a row stays in registers.
     """
 
     floor: Seconds
@@ -215,6 +217,7 @@ class Vector:
     rowwise: Share
     l2_share: Share
     row: Seconds
+    rereads: Amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,10 +262,17 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Host time of one kernel: in a replayed graph, and one call at a time."""
+    """Host time of one kernel.
+
+    Attributes:
+        graph: gap before it in a replayed graph.
+        eager: length of a call while the host runs ahead of the card, in a model.
+        call: added to one call on an idle card, as single kernels are timed from the host.
+    """
 
     graph: Seconds
     eager: Seconds
+    call: Seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from hwsim.devices.gpu.estimate import Estimate, Setting
-from hwsim.devices.gpu.gemm import l2_bytes
+from hwsim.devices.gpu.estimate import Estimate, Setting, l2_bytes
 from hwsim.devices.gpu.paths import rate_of
 
 if TYPE_CHECKING:

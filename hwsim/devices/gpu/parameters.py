@@ -227,7 +227,12 @@ class Scan:
     Attributes:
         floor: one kernel of a chunked scan.
         chunk_share: share of the tensor rate that the chunks' products reach.
-        stream: share of memory bandwidth of their operands.
+        chunk_stream: share of memory bandwidth of their operands and states, L2's alike.
+        step: time of one chunk in the pass that carries the state from chunk to chunk.
+        state_floor: one decode step of a matrix state that does nothing.
+        state_stream: share of memory bandwidth of such a step.
+        state_l2: share of L2's rate of such a step.
+        stream: share of memory bandwidth of other updates: Mamba-1 and the convolution's window.
         update_floor: one decode step that does nothing.
         conv_floor: a causal convolution that does nothing.
         conv_block: time of one SM for each sequence and channel, where a thread block serves just one (Dao's kernel).
@@ -236,6 +241,11 @@ class Scan:
 
     floor: Seconds
     chunk_share: Share
+    chunk_stream: Share
+    step: Seconds
+    state_floor: Seconds
+    state_stream: Share
+    state_l2: Share
     stream: Share
     update_floor: Seconds
     conv_floor: Seconds

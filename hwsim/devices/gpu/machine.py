@@ -129,7 +129,7 @@ class GpuDevice:
         path = tensor_path(p, name, name)
         if isinstance(path, Infeasible):
             return 0.0
-        return self.cards * p.chip.sms.value * path.flop_per_clock / path.work * p.chip.boost_clock.value / 2.0
+        return self.cards * p.chip.sms.value * path.flop_per_clock / (path.work * path.planes) * p.chip.boost_clock.value / 2.0
 
     def formats(self, asked: Formats) -> tuple[Formats, FormatChoice]:
         """Activations in the nearest format that has a path; weights as asked where they can be converted to it."""
@@ -276,8 +276,7 @@ class GpuDevice:
             return time_s
         if p.launch == "graph":
             return time_s + p.launches.graph.value
-        call = p.launches.eager.value
-        return time_s + call if setting is ALONE else max(time_s, call)
+        return time_s + p.launches.call.value if setting is ALONE else max(time_s, p.launches.eager.value)
 
     def energy_pj(self, op: Op, moved_bytes: Mapping[str, float], work: PassWork) -> Mapping[str, float]:
         """Tensor cores by bits, ALUs, and device memory."""

@@ -250,6 +250,8 @@ class Vector:
         rowwise: the same for kernels that reduce a row and then pass over it again (norms, softmax).
         l2_share: share of L2's rate that hot bytes get.
         row: latency of the reductions of one row.
+        rereads: 1 where kernels that reduce a row read it again from memory once the rows at work outgrow L2, 0 where
+            a row stays in registers.
     """
 
     floor: Seconds
@@ -259,6 +261,7 @@ class Vector:
     rowwise: Share
     l2_share: Share
     row: Seconds
+    rereads: Amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +271,12 @@ class Scan:
     Attributes:
         floor: one kernel of a chunked scan.
         chunk_share: share of the tensor rate that the chunks' products reach.
-        stream: share of memory bandwidth of their operands.
+        chunk_stream: share of memory bandwidth of their operands and states, L2's alike.
+        step: time of one chunk in the pass that carries the state from chunk to chunk.
+        state_floor: one decode step of a matrix state that does nothing.
+        state_stream: share of memory bandwidth of such a step.
+        state_l2: share of L2's rate of such a step.
+        stream: share of memory bandwidth of other updates: Mamba-1 and the convolution's window.
         update_floor: one decode step that does nothing.
         conv_floor: a causal convolution that does nothing.
         conv_block: time of one SM for each sequence and channel, where a thread block serves just one (Dao's kernel).
@@ -277,6 +285,11 @@ class Scan:
 
     floor: Seconds
     chunk_share: Share
+    chunk_stream: Share
+    step: Seconds
+    state_floor: Seconds
+    state_stream: Share
+    state_l2: Share
     stream: Share
     update_floor: Seconds
     conv_floor: Seconds
@@ -303,10 +316,17 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Host time of one kernel: in a replayed graph, and one call at a time."""
+    """Host time of one kernel.
+
+    Attributes:
+        graph: gap before it in a replayed graph.
+        eager: length of a call while the host runs ahead of the card, in a model.
+        call: added to one call on an idle card, as single kernels are timed from the host.
+    """
 
     graph: Seconds
     eager: Seconds
+    call: Seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ def _check_header(source: Path, header: tuple[str, ...], kind: str, shared: dict
     """Refuse columns that are no argument of the kernel, stand twice, or are given on the command line too."""
     from hwsim.workload.kernel import KERNELS  # noqa: PLC0415
 
-    names = [argument.name for argument in KERNELS[kind].arguments]
+    names = [argument.name for argument in KERNELS[kind].all_arguments]
     where = Where(str(source), 1)
     faults = []
     for place, name in enumerate(header):

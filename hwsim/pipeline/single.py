@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from hwsim.devices.base import PassWork
@@ -23,7 +23,12 @@ __all__ = ["KernelResult", "kernel"]
 
 @dataclass(frozen=True, slots=True)
 class KernelResult:
-    """One kernel on one machine. Fields as in `Result`."""
+    """One kernel on one machine. Fields as in `Result`.
+
+    Attributes:
+        mapping: how it was laid onto the machine, by name; empty where the family has nothing to choose.
+        notes: what a reader should know beside the figures.
+    """
 
     kind: str
     device: str
@@ -36,13 +41,17 @@ class KernelResult:
     utilization: Mapping[str, float]
     fitted: tuple[Constant, ...]
     assumed: tuple[Constant, ...]
+    mapping: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
         plain: dict[str, Any] = {
             name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("fitted", "assumed")
         }
-        plain["bytes"], plain["utilization"] = dict(self.bytes), dict(self.utilization)
+        for name in ("bytes", "utilization", "mapping"):
+            plain[name] = dict(plain[name])
+        plain["notes"] = list(self.notes)
         plain["constants"] = {kind: [c.path for c in getattr(self, kind)] for kind in ("fitted", "assumed")}
         return plain
 
@@ -57,6 +66,7 @@ def kernel(op: Op, device: Device) -> KernelResult | Infeasible:
         return outcome
     time_s = outcome.cycles / device.clock_hz
     fitted, assumed, _ = constants_of(device, None)
+    placed = device.map(op)
     return KernelResult(
         kind=op.kind,
         device=device.name,
@@ -69,7 +79,16 @@ def kernel(op: Op, device: Device) -> KernelResult | Infeasible:
         utilization={name: busy / outcome.cycles for name, busy in outcome.busy_cycles.items()},
         fitted=fitted,
         assumed=assumed,
+        mapping=_plain_mapping(placed),
+        notes=tuple(getattr(placed, "notes", ())),
     )
+
+
+def _plain_mapping(placed: Any) -> dict[str, Any]:
+    """A family's mapping as plain values by name."""
+    if is_dataclass(placed) and not isinstance(placed, type):
+        return asdict(placed)
+    return dict(placed) if isinstance(placed, Mapping) else {}
 
 
 def _kernel_work(op: Op) -> PassWork:

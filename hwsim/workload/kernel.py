@@ -15,7 +15,7 @@ from hwsim.workload.counts import ELEMENTWISE, MIXERS, NORM_OPS
 from hwsim.workload.op import Op
 from hwsim.workload.ops import attention, conv1d, conv2d, elementwise, gemm, norm, scan, softmax
 
-__all__ = ["KERNELS", "Argument", "KernelSpec", "build_kernel"]
+__all__ = ["COMMON", "KERNELS", "Argument", "KernelSpec", "build_kernel"]
 
 Value = str | int | float
 
@@ -66,7 +66,7 @@ class KernelSpec:
     Attributes:
         kind: the name that a user types.
         meaning: one line for a reader.
-        arguments: in the order in which help lists them.
+        arguments: its own, in the order in which help lists them.
         build: the constructor that takes them by name.
     """
 
@@ -77,7 +77,12 @@ class KernelSpec:
 
     def argument(self, name: str) -> Argument | None:
         """The argument of this name, if there is one."""
-        return next((each for each in self.arguments if each.name == name), None)
+        return next((each for each in self.all_arguments if each.name == name), None)
+
+    @property
+    def all_arguments(self) -> tuple[Argument, ...]:
+        """Its own arguments, then those that every kind takes."""
+        return (*self.arguments, *COMMON)
 
 
 def _number(value: Value) -> float | None:
@@ -110,6 +115,9 @@ def _choice(name: str, meaning: str, choices: tuple[str, ...], default: str | No
     return Argument(name, "str", meaning, default, required=default is None, choices=choices)
 
 
+COMMON: Final = (Argument("cores", "int", "threads of a CPU; 0: all cores", 0),)
+"""Arguments of every kind; they become attributes of the op."""
+
 _DTYPE: Final = _format("dtype", "number format of inputs and result", "bf16")
 _SEQUENCE_PHASE: Final = _choice("phase", "prefill or decode", ("prefill", "decode"))
 _ROWS: Final = (
@@ -137,6 +145,7 @@ _GEMM: Final = KernelSpec(
         _choice("quantize", "dynamic: a is quantised within the op", ("none", "dynamic"), "none"),
         Argument("sparsity", "float", "fraction of b that is zero and not stored", 0.0),
         Argument("structure", "str", "none, unstructured, N:M as 2:4, block:RxC as block:16x16", "none"),
+        Argument("kernel", "str", "kernel that a CPU shall use: auto, amx, amx-sparse, avx-sparse, avx512 …", "auto"),
     ),
     gemm,
 )
@@ -155,7 +164,8 @@ _ATTENTION: Final = KernelSpec(
         _DTYPE,
         _format("kv_dtype", "number format of keys and values, if not dtype"),
         _whole("window", 0, "positions that a query sees at most; 0: all"),
-        Argument("kernel", "str", "kernel that a GPU shall use: auto, eager, fa2, fa3 …", "auto"),
+        Argument("kernel", "str", "kernel: auto; on a GPU eager, fa2, fa3 …; on a CPU grouped, repeat_kv", "auto"),
+        Argument("sparsity", "float", "fraction of keys and values that is zero and not stored", 0.0),
     ),
     attention,
 )
@@ -256,19 +266,23 @@ def build_kernel(kind: str, arguments: Mapping[str, Value], where: str = "kernel
             values[name] = argument.parse(value, where)
         except HwsimError as error:
             faults += error.faults
-    missing = [argument for argument in spec.arguments if argument.required and argument.name not in given]
+    missing = [argument for argument in spec.all_arguments if argument.required and argument.name not in given]
     if missing:
         names = ", ".join(f"{argument.name} ({argument.meaning})" for argument in missing)
         faults.append(Fault(Where(where), f"{kind} without {names}", "a value for each"))
     if faults:
         raise HwsimError(*faults)
+    cores = values.pop("cores", 0)
+    if int(cores) < 0:
+        raise HwsimError.at(where, f"cores={cores}", "0 (all) or more")
     try:
-        return spec.build(**values)
+        op = spec.build(**values)
+        return replace(op, attributes=op.attributes.replace(cores=int(cores))) if cores else op
     except HwsimError as error:
         raise HwsimError(*(replace(fault, where=Where(where)) for fault in error.faults)) from None
 
 
 def _unknown(spec: KernelSpec, name: str, where: str) -> Fault:
-    names = [argument.name for argument in spec.arguments]
+    names = [argument.name for argument in spec.all_arguments]
     expected = f"arguments of {spec.kind}: {', '.join(names)}"
     return Fault(Where(where), f"unknown argument {name!r}", expected, did_you_mean(name, names))

@@ -49,6 +49,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "show": ("print a device with its sources, a workload, or a paper", "show device vck190"),
     "check": ("check workload, device and mapping files, every fault at once", "check my-machine.yaml"),
     "diff": ("tell what changed between two results", "diff before.json after.json"),
+    "measure": ("time this machine's own kernels, into a folder", "measure gpu --out my-gpu"),
+    "calibrate": ("make a machine of what was measured", "calibrate my-gpu --out my-machine.yaml"),
     "rtl": ("Verilog, resources and cycles of a hardware unit; in a checkout", "rtl cycles vck190.scan"),
 }
 """Command name to its meaning in one line and an example (without the leading `hwsim`)."""

@@ -98,13 +98,17 @@ def _run_one(console: Console, kind: str, pairs: dict[str, str], device: Device)
 def _run_file(console: Console, arguments: Namespace, kind: str, pairs: dict[str, str], device: Device) -> int:
     """Time every row of a CSV file; rows that the machine cannot run stay, blank, with the reason."""
     from hwsim.commands.kernel_csv import read_rows, write_rows  # noqa: PLC0415
-    from hwsim.pipeline import kernel  # noqa: PLC0415
+    from hwsim.commands.kernel_rows import run_rows  # noqa: PLC0415
+    from hwsim.pipeline import kernels  # noqa: PLC0415
 
     if arguments.out is None:
         raise HwsimError.at("--csv", str(arguments.csv), "--out OUT.csv beside it")
-    table = read_rows(arguments.csv, kind, pairs)
     console.announce_compilation()
-    answers = [kernel(op, device) for op in table.ops]
+    if console.json_target is None and (counts := run_rows(arguments.csv, arguments.out, kind, pairs, device)):
+        console.note(f"wrote {arguments.out}: {counts[0]} rows, {counts[1]} of them infeasible")
+        return 0
+    table = read_rows(arguments.csv, kind, pairs)
+    answers = kernels(table.ops, device)
     write_rows(arguments.out, table, answers)
     cannot = sum(isinstance(answer, Infeasible) for answer in answers)
     console.note(f"wrote {arguments.out}: {len(answers)} rows, {cannot} of them infeasible")

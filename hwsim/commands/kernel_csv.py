@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hwsim.pipeline import KernelResult
     from hwsim.workload.op import Op
 
-__all__ = ["APPENDED", "KernelTable", "read_rows", "write_rows"]
+__all__ = ["APPENDED", "KernelTable", "check_header", "read_lines", "read_rows", "table_text", "write_rows"]
 
 APPENDED: Final = ("time_s", "energy_j", "bound", "infeasible")
 MAX_BYTES: Final = 16 << 20
@@ -42,11 +42,11 @@ def read_rows(source: Path, kind: str, shared: dict[str, str]) -> KernelTable:
     Raises:
         HwsimError: every fault of every row, as file:line: column.
     """
-    lines = _lines(source)
+    lines = read_lines(source)
     if not lines:
         raise HwsimError.at(str(source), "an empty file", "a header with argument names, then rows")
     header = tuple(name.strip() for name in lines[0][1])
-    _check_header(source, header, kind, shared)
+    check_header(source, header, kind, shared)
     faults: list[Fault] = []
     cells, ops = [], []
     for number, row in lines[1:]:
@@ -71,7 +71,7 @@ def _bounded(faults: list[Fault], source: Path) -> list[Fault]:
     return faults[:MAX_FAULTS] + rest
 
 
-def _lines(source: Path) -> list[tuple[int, list[str]]]:
+def read_lines(source: Path) -> list[tuple[int, list[str]]]:
     """The rows that are not empty, with their line numbers."""
     try:
         if source.is_file() and source.stat().st_size > MAX_BYTES:
@@ -93,11 +93,11 @@ def _lines(source: Path) -> list[tuple[int, list[str]]]:
     return rows
 
 
-def _check_header(source: Path, header: tuple[str, ...], kind: str, shared: dict[str, str]) -> None:
+def check_header(source: Path, header: tuple[str, ...], kind: str, shared: dict[str, str]) -> None:
     """Refuse columns that are no argument of the kernel, stand twice, or are given on the command line too."""
     from hwsim.workload.kernel import KERNELS  # noqa: PLC0415
 
-    names = [argument.name for argument in KERNELS[kind].all_arguments]
+    names = KERNELS[kind].names
     where = Where(str(source), 1)
     faults = []
     for place, name in enumerate(header):
@@ -133,12 +133,17 @@ def write_rows(target: Path, table: KernelTable, answers: Sequence[KernelResult 
     """Write the rows with their answers appended."""
     from hwsim.report.files import write_text  # noqa: PLC0415
 
+    rows = ((*cells, *_appended(answer)) for cells, answer in zip(table.cells, answers, strict=True))
+    write_text(target, table_text(table.header, rows))
+
+
+def table_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A CSV file of rows, each with the four cells appended."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow((*table.header, *APPENDED))
-    for cells, answer in zip(table.cells, answers, strict=True):
-        writer.writerow((*cells, *_appended(answer)))
-    write_text(target, stream.getvalue())
+    writer.writerow((*header, *APPENDED))
+    writer.writerows(rows)
+    return stream.getvalue()
 
 
 def _appended(answer: KernelResult | Infeasible) -> tuple[str, ...]:

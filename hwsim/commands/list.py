@@ -91,7 +91,7 @@ def _kernels() -> list[dict[str, Any]]:
             "name": spec.kind,
             "description": spec.meaning,
             "required": [argument.name for argument in spec.arguments if argument.required],
-            "optional": [argument.name for argument in spec.all_arguments if not argument.required],
+            "optional": [argument.name for argument in spec.arguments if not argument.required],
         }
         for spec in KERNELS.values()
     ]

@@ -14,13 +14,28 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_che
 from hwsim.errors import Infeasible
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from hwsim.schedule import Program
     from hwsim.workload.decoding import Policy, TokenTree
     from hwsim.workload.graph import Graph
     from hwsim.workload.model import Formats
     from hwsim.workload.op import Op
 
-__all__ = ["Device", "Enters", "FormatChoice", "Lowered", "PassWork", "Resource", "Roofs", "StatePlan"]
+__all__ = [
+    "Configurable",
+    "Device",
+    "Enters",
+    "FormatChoice",
+    "KernelRows",
+    "Lowered",
+    "PassWork",
+    "Resource",
+    "Roofs",
+    "StatePlan",
+    "TimesRows",
+]
 
 Role: TypeAlias = Literal["decode", "draft", "verify", "prefill", "inference"]
 Enters: TypeAlias = Literal["time", "energy", "capacity"]
@@ -213,3 +228,38 @@ class Device(Protocol):
 
     def static_power_w(self) -> float:
         """Power drawn whether or not work is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelRows:
+    """Answers to many kernels, an entry for each.
+
+    Attributes:
+        time_s: seconds, in whole cycles.
+        energy_j: joules, static power included.
+        bounds: the resource that limits it.
+    """
+
+    time_s: NDArray[np.float64]
+    energy_j: NDArray[np.float64]
+    bounds: NDArray[np.object_]
+
+
+@runtime_checkable
+class TimesRows(Protocol):
+    """What a family adds that times kernels by the array; answers are those of one kernel at a time."""
+
+    def kernel_rows(self, op: Op, dims: Mapping[str, NDArray[np.float64]]) -> KernelRows | Infeasible | None:
+        """Many kernels that differ from ``op`` in their dimensions only; None where they are timed one by one."""
+
+
+@runtime_checkable
+class Configurable(Protocol):
+    """A machine that knows settings of a single kernel (`hwsim.workload.kernel.SETTINGS`)."""
+
+    def configured(self, settings: Mapping[str, str | int | float | bool]) -> Device:
+        """This machine as the settings say.
+
+        Raises:
+            HwsimError: a setting or a value that it does not know.
+        """

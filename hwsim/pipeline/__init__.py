@@ -6,6 +6,6 @@ feasibility, schedule, and the books of time, bytes and energy.
 
 from hwsim.pipeline.question import Question
 from hwsim.pipeline.simulate import simulate
-from hwsim.pipeline.single import KernelResult, kernel
+from hwsim.pipeline.single import KernelResult, configured, kernel, kernels
 
-__all__ = ["KernelResult", "Question", "kernel", "simulate"]
+__all__ = ["KernelResult", "Question", "configured", "kernel", "kernels", "simulate"]

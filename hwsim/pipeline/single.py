@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hwsim.devices.base import PassWork
-from hwsim.errors import Infeasible
+from hwsim.devices.base import Configurable, PassWork
+from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline.accounts import constants_of
 from hwsim.pipeline.outcome import run_pass
 from hwsim.units import PICO
 from hwsim.workload.graph import Graph
+from hwsim.workload.kernel import SETTINGS
 
 if TYPE_CHECKING:
     from hwsim.devices.base import Device
     from hwsim.result import Constant
     from hwsim.workload.op import Op
 
-__all__ = ["KernelResult", "kernel"]
+__all__ = ["KernelResult", "configured", "kernel", "kernels"]
+
+_Constants: TypeAlias = "tuple[tuple[Constant, ...], tuple[Constant, ...]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,30 @@ class KernelResult:
         return plain
 
 
+def kernels(ops: Iterable[Op], device: Device) -> list[KernelResult | Infeasible]:
+    """Each op on its own, its operands off chip; the constants that answers lean on are collected once.
+
+    Raises:
+        HwsimError: an op asks for a setting (launch, cores, stack) that the machine does not know.
+    """
+    found: dict[tuple[object, ...], tuple[Device, _Constants]] = {}
+    answers = []
+    for op in ops:
+        key = tuple(op.attributes.get(each.name) for each in SETTINGS)
+        if key not in found:
+            own = configured(op, device)
+            fitted, assumed, _ = constants_of(own, None)
+            found[key] = own, (fitted, assumed)
+        answers.append(_kernel(op, *found[key]))
+    return answers
+
+
 def kernel(op: Op, device: Device) -> KernelResult | Infeasible:
-    """One op on its own, its operands off chip."""
+    """One op on its own; see `kernels`."""
+    return kernels((op,), device)[0]
+
+
+def _kernel(op: Op, device: Device, constants: _Constants) -> KernelResult | Infeasible:
     graph = Graph(op.kind)
     graph.add(op)
     work = _kernel_work(op)
@@ -65,7 +90,6 @@ def kernel(op: Op, device: Device) -> KernelResult | Infeasible:
     if isinstance(outcome, Infeasible):
         return outcome
     time_s = outcome.cycles / device.clock_hz
-    fitted, assumed, _ = constants_of(device, None)
     placed = device.map(op)
     return KernelResult(
         kind=op.kind,
@@ -77,8 +101,8 @@ def kernel(op: Op, device: Device) -> KernelResult | Infeasible:
         bytes=outcome.bytes,
         macs=op.macs,
         utilization={name: busy / outcome.cycles for name, busy in outcome.busy_cycles.items()},
-        fitted=fitted,
-        assumed=assumed,
+        fitted=constants[0],
+        assumed=constants[1],
         mapping=_plain_mapping(placed),
         notes=tuple(getattr(placed, "notes", ())),
     )
@@ -89,6 +113,23 @@ def _plain_mapping(placed: Any) -> dict[str, Any]:
     if is_dataclass(placed) and not isinstance(placed, type):
         return asdict(placed)
     return dict(placed) if isinstance(placed, Mapping) else {}
+
+
+def configured(op: Op, device: Device) -> Device:
+    """The machine as the settings of a kernel say; `launch=none` is what every machine does.
+
+    Raises:
+        HwsimError: the machine knows no such setting.
+    """
+    given = {each.name: op.attributes[each.name] for each in SETTINGS if each.name in op.attributes}
+    if given.get("launch") == "none" and not isinstance(device, Configurable):
+        del given["launch"]
+    if not given:
+        return device
+    if isinstance(device, Configurable):
+        return device.configured(given)
+    words = ", ".join(f"{name}={value}" for name, value in given.items())
+    raise HwsimError.at("kernel", words, f"no such setting: {device.name} ({device.family}) has none of them")
 
 
 def _kernel_work(op: Op) -> PassWork:

@@ -31,6 +31,7 @@ def device_form(device: Device, inputs: Mapping[str, str]) -> dict[str, Any]:
         "clock_hz": device.clock_hz,
         "verifies_trees": device.verifies_trees,
         "compare_with": getattr(parameters, "compare_with", None),
+        "stacks": {name: each.description for name, each in getattr(device, "stacks", {}).items()},
         "resources": [asdict(resource) for resource in device.resources],
         "macs_per_s": dict(device.roofs.macs_per_s),
         "bytes_per_s": dict(device.roofs.bytes_per_s),
@@ -57,6 +58,9 @@ def device_blocks(form: Mapping[str, Any]) -> list[Block]:
     blocks: list[Block] = [Heading(f"{form['name']} ({form['family']})")]
     if form["description"]:
         blocks.append(Paragraph(form["description"]))
+    if form["stacks"]:
+        named = Column("stack"), Column("software")
+        blocks += [Heading("Software stacks (stack=NAME)"), Table(named, tuple(form["stacks"].items()))]
     blocks += [
         Heading("Resources"),
         Table((Column("resource"), Column("what it is"), Column("at full speed", "right")), resources),

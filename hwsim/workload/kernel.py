@@ -15,7 +15,7 @@ from hwsim.workload.counts import ELEMENTWISE, MIXERS, NORM_OPS
 from hwsim.workload.op import Op
 from hwsim.workload.ops import attention, conv1d, conv2d, elementwise, gemm, norm, scan, softmax
 
-__all__ = ["COMMON", "KERNELS", "Argument", "KernelSpec", "build_kernel"]
+__all__ = ["KERNELS", "SETTINGS", "Argument", "KernelSpec", "build_kernel"]
 
 Value = str | int | float
 
@@ -76,13 +76,13 @@ class KernelSpec:
     build: Callable[..., Op]
 
     def argument(self, name: str) -> Argument | None:
-        """The argument of this name, if there is one."""
-        return next((each for each in self.all_arguments if each.name == name), None)
+        """The argument of this name, if there is one; one of `SETTINGS` too."""
+        return next((each for each in (*self.arguments, *SETTINGS) if each.name == name), None)
 
     @property
-    def all_arguments(self) -> tuple[Argument, ...]:
-        """Its own arguments, then those that every kind takes."""
-        return (*self.arguments, *COMMON)
+    def names(self) -> list[str]:
+        """Every name that a user may give."""
+        return [each.name for each in (*self.arguments, *SETTINGS)]
 
 
 def _number(value: Value) -> float | None:
@@ -127,6 +127,13 @@ _ROWS: Final = (
     Argument("read_elems", "int", "elements read per row, if not what the op needs"),
     Argument("write_elems", "int", "elements written per row, if not the width"),
 )
+
+SETTINGS: Final = (
+    _choice("launch", "host time of the call: none, graph (replayed) or eager", ("none", "graph", "eager"), "none"),
+    Argument("cores", "int", "cores that work on it, if not all"),
+    Argument("stack", "str", "software generation whose kernels apply (hwsim show device lists those known)"),
+)
+"""What every kind takes besides: how it is run, not what is computed. Machines say which they know."""
 
 _GEMM: Final = KernelSpec(
     "gemm",
@@ -266,23 +273,21 @@ def build_kernel(kind: str, arguments: Mapping[str, Value], where: str = "kernel
             values[name] = argument.parse(value, where)
         except HwsimError as error:
             faults += error.faults
-    missing = [argument for argument in spec.all_arguments if argument.required and argument.name not in given]
+    missing = [argument for argument in spec.arguments if argument.required and argument.name not in given]
     if missing:
         names = ", ".join(f"{argument.name} ({argument.meaning})" for argument in missing)
         faults.append(Fault(Where(where), f"{kind} without {names}", "a value for each"))
     if faults:
         raise HwsimError(*faults)
-    cores = values.pop("cores", 0)
-    if int(cores) < 0:
-        raise HwsimError.at(where, f"cores={cores}", "0 (all) or more")
+    settings = {each.name: values.pop(each.name) for each in SETTINGS if each.name in values}
     try:
         op = spec.build(**values)
-        return replace(op, attributes=op.attributes.replace(cores=int(cores))) if cores else op
     except HwsimError as error:
         raise HwsimError(*(replace(fault, where=Where(where)) for fault in error.faults)) from None
+    return replace(op, attributes=op.attributes.replace(**settings)) if settings else op
 
 
 def _unknown(spec: KernelSpec, name: str, where: str) -> Fault:
-    names = [argument.name for argument in spec.all_arguments]
+    names = spec.names
     expected = f"arguments of {spec.kind}: {', '.join(names)}"
     return Fault(Where(where), f"unknown argument {name!r}", expected, did_you_mean(name, names))

@@ -75,7 +75,7 @@ def test_no_command_shows_help_and_is_a_usage_error(capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["simulat"], "hwsim: unknown command 'simulat'; expected one of check, ...; did you mean 'simulate'?"),
+        (["simulat"], "hwsim: unknown command 'simulat'; expected one of calibrate, ...; did you mean 'simulate'?"),
         (["--vershion"], "hwsim: unknown option '--vershion'; ...; did you mean '--version'?"),
         (["simulate", "mamba", "--devcie", "x"], "hwsim simulate: unknown option '--devcie'; ... mean '--device'?"),
         (["simulate", "mamba", "--batc=3"], "hwsim simulate: unknown option '--batc'; ... mean '--batch'?"),

@@ -174,7 +174,6 @@ def test_more_threads_than_cores_is_infeasible() -> None:
     [
         ({"sparsity": 1.5}, "a fraction from 0"),
         ({"sparsity": -0.1}, "a fraction from 0"),
-        ({"cores": -1}, r"0 \(all\) or more"),
         ({"cores": "many"}, "a whole number"),
     ],
 )
@@ -182,6 +181,25 @@ def test_bad_arguments_are_refused(arguments: dict[str, object], words: str) -> 
     """Sparsity outside 0 to 1 and thread counts that are none, before any machine is asked."""
     with pytest.raises(HwsimError, match=words):
         build_kernel("gemm", {**SHAPES["gemm"], **arguments})
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"cores": 0}, "1 to 32"),
+        ({"launch": "graph"}, "launches nothing"),
+        ({"stack": "ipex"}, "eager, onednn, release"),
+    ],
+)
+def test_settings_that_a_cpu_does_not_know(setting: dict[str, object], words: str) -> None:
+    """No thread, a GPU's launch, an unknown stack: refused with what there is."""
+    with pytest.raises(HwsimError, match=words):
+        kernel(build_kernel("gemm", {**SHAPES["gemm"], **setting}), find_device("xeon-6430"))
+
+
+def test_stack_is_a_setting_of_a_kernel() -> None:
+    """An eager call is longer than a compiled one."""
+    assert run("gemm", "xeon-6430", stack="eager").time_s > run("gemm", "xeon-6430").time_s
 
 
 @pytest.mark.parametrize("kind", ["gemm", "attention"])

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from hwsim.devices.base import Enters, FormatChoice, Lowered, PassWork, Resource, Roofs
 from hwsim.devices.cpu.attention import plan_attention
 from hwsim.devices.cpu.footprint import check_memory, held_bytes
 from hwsim.devices.cpu.gemm import Planned, choose
-from hwsim.devices.cpu.parameters import CpuParameters
+from hwsim.devices.cpu.parameters import CpuParameters, Stack
 from hwsim.devices.cpu.pipeline import pipe_program
 from hwsim.devices.cpu.vector import plan_vector
-from hwsim.errors import Infeasible
+from hwsim.errors import HwsimError, Infeasible
 from hwsim.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -40,9 +40,32 @@ def plan(p: CpuParameters, op: Op) -> Planned | Infeasible:
 
 @dataclass(frozen=True, slots=True)
 class CpuDevice:
-    """A socket with its software: a frozen value around its catalog parameters."""
+    """A socket with its software: a frozen value around its catalog parameters.
+
+    Attributes:
+        parameters: the machine, with the memory and the stack that apply.
+        stacks: every stack of its file, for settings of single kernels.
+    """
 
     parameters: CpuParameters
+    stacks: Mapping[str, Stack] = field(default_factory=dict)
+
+    def configured(self, settings: Mapping[str, str | int | float | bool]) -> CpuDevice:
+        """The machine under another software stack (``stack``), or on fewer threads (``cores``, read from the op).
+
+        Raises:
+            HwsimError: an unknown stack, no thread at all, or a ``launch``, which a CPU has none of.
+        """
+        p, name = self.parameters, str(settings.get("stack", self.parameters.stack))
+        if settings.get("launch", "none") != "none":
+            found = f"launch={settings['launch']}"
+            raise HwsimError.at("kernel", found, "none: a CPU launches nothing; stack=eager has the calls' time")
+        if int(settings.get("cores", 1)) < 1:
+            raise HwsimError.at("kernel", f"cores={settings['cores']}", f"1 to {p.cores.value:g}")
+        known = {p.stack: p.software, **self.stacks}
+        if name not in known:
+            raise HwsimError.unknown_name(f"stack of {self.name}", "stack", name, known)
+        return replace(self, parameters=replace(p, stacks={name: known[name]}, stack=name))
 
     @property
     def name(self) -> str:
@@ -222,4 +245,5 @@ def _wait(op: str, cycles: int) -> Program:
 def cpu_device(parameters: CpuParameters) -> CpuDevice:
     """The device of a loaded file; memories and software that are not in use are left out of its accounts."""
     memories = {parameters.memory: parameters.dram}
-    return CpuDevice(replace(parameters, memories=memories, stacks={parameters.stack: parameters.software}))
+    used = replace(parameters, memories=memories, stacks={parameters.stack: parameters.software})
+    return CpuDevice(used, parameters.stacks)

@@ -21,9 +21,19 @@ if TYPE_CHECKING:
     from hwsim.kernels.gpu_gemm import GemmPath
     from hwsim.workload.op import Op
 
-__all__ = ["GemmAnswer", "GemmFormats", "gemm_estimate", "gemm_path", "gemm_rows", "l2_bytes"]
+__all__ = [
+    "LIMITS",
+    "GemmAnswer",
+    "GemmFormats",
+    "formats_of",
+    "gemm_estimate",
+    "gemm_path",
+    "gemm_rows",
+    "l2_bytes",
+]
 
-_LIMITS: Final = {"tensor": "tensor", "feed": "l2", "memory": "memory", "convert": "alu", "latency": "latency"}
+LIMITS: Final = {"tensor": "tensor", "feed": "l2", "memory": "memory", "convert": "alu", "latency": "latency"}
+"""Limiter of the closed form to the resource that a result names."""
 _DYNAMIC_READS: Final = 2
 """Passes over the activations that quantising them takes: the largest magnitude, then the cast."""
 
@@ -220,7 +230,7 @@ def gemm_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infe
     mapping["waves"] = ctas / (p.chip.sms.value * tile[3])
     return Estimate(
         time_s=float(answer.times_s[0]),
-        bound=_LIMITS[BOUNDS[int(answer.bounds[0])]],
+        bound=LIMITS[BOUNDS[int(answer.bounds[0])]],
         bytes={"dram": float(answer.dram_bytes[0])},
         flop=2.0 * op.macs,
         path=answer.path.name,

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from hwsim.devices.base import Enters, FormatChoice, Lowered, PassWork, Resource, Roofs
+from hwsim.devices.gpu.energy import energy_terms
 from hwsim.devices.gpu.estimate import ALONE, IN_MODEL, Estimate, Setting
 from hwsim.devices.gpu.footprint import check_memory, memory_terms
-from hwsim.devices.gpu.parameters import GpuParameters
+from hwsim.devices.gpu.parameters import GpuParameters, Stack
 from hwsim.devices.gpu.paths import nearest_format, tensor_path
-from hwsim.errors import Infeasible
+from hwsim.errors import HwsimError, Infeasible
 from hwsim.formats import FORMATS
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hwsim.devices.base import KernelRows
     from hwsim.schedule import Stage
     from hwsim.workload.decoding import Policy
     from hwsim.workload.graph import Graph
@@ -34,9 +39,31 @@ _ENERGY_ONLY: Final = ("power.alu", "power.dram", "power.l2")
 
 @dataclass(frozen=True, slots=True)
 class GpuDevice:
-    """A card with its software stack: a frozen value around its catalog parameters."""
+    """A card with its software stack: a frozen value around its catalog parameters.
+
+    Attributes:
+        parameters: the card with the stack that applies.
+        stacks: every stack of its file by name, which `configured` picks from.
+    """
 
     parameters: GpuParameters
+    stacks: Mapping[str, Stack] = field(default_factory=dict)
+
+    def configured(self, settings: Mapping[str, str | int | float | bool]) -> GpuDevice:
+        """The card under another software stack (``stack``), or with the host's part (``launch``).
+
+        Raises:
+            HwsimError: an unknown stack, or ``cores``, which a card has none of.
+        """
+        if "cores" in settings:
+            found = f"cores={settings['cores']}"
+            raise HwsimError.at("kernel", found, f"no cores: {self.name} is a GPU, whose kernels use all SMs")
+        p, name = self.parameters, str(settings.get("stack", self.parameters.stack))
+        known = {p.stack: p.software, **self.stacks}
+        if name not in known:
+            raise HwsimError.unknown_name(f"stack of {self.name}", "stack", name, known)
+        launch = cast("Literal['none', 'graph', 'eager']", str(settings.get("launch", p.launch)))
+        return replace(self, parameters=replace(p, stacks={name: known[name]}, stack=name, launch=launch))
 
     @property
     def name(self) -> str:
@@ -144,7 +171,7 @@ class GpuDevice:
         moved: dict[str, Mapping[str, float]] = {}
         for op, found in self._estimates(ops, setting):
             name = f"{len(stages)}.{op.name}"
-            cycles = max(1, math.ceil(self._with_launch(found.time_s) * self.clock_hz))
+            cycles = max(1, math.ceil(self._with_launch(found.time_s, setting) * self.clock_hz))
             stages.append(Stage.uniform(name, found.bound, 1, cycles, op=op.name))
             moved[name] = found.bytes
         edges = [barrier(first, second) for first, second in pairwise(stages)]
@@ -177,24 +204,31 @@ class GpuDevice:
             moved = {level: amount * share for level, amount in found.bytes.items()}
             yield op, replace(found, time_s=found.time_s * share, bytes=moved)
 
-    def _with_launch(self, time_s: float) -> float:
-        """A kernel's time with the host's part: a gap in a graph, or at least a call's length when called eagerly."""
+    def _with_launch(self, time_s: float, setting: Setting) -> float:
+        """A kernel's time with the host's part: a gap in a graph; a whole call where one kernel is waited for.
+
+        In a model the host runs ahead: a kernel called eagerly lasts at least as long as its call.
+        """
         p = self.parameters
         if p.launch == "none":
             return time_s
-        return time_s + p.launches.graph.value if p.launch == "graph" else max(time_s, p.launches.eager.value)
+        if p.launch == "graph":
+            return time_s + p.launches.graph.value
+        call = p.launches.eager.value
+        return time_s + call if setting is ALONE else max(time_s, call)
 
     def energy_pj(self, op: Op, moved_bytes: Mapping[str, float], work: PassWork) -> Mapping[str, float]:
         """Tensor cores by bits, ALUs, and device memory."""
-        power = self.parameters.power
-        energy = {"dram": moved_bytes.get("dram", 0.0) * power.dram.value}
-        if op.kind in ("gemm", "attention", "conv2d"):
-            bits = FORMATS[op.operands[0].format].bits
-            energy["tensor"] = 2.0 * op.macs * power.tensor.value * bits / 16.0
-            energy["alu"] = op.other_ops * power.alu.value
-        else:
-            energy["alu"] = (2.0 * op.macs + op.other_ops) * power.alu.value
-        return energy
+        bits = FORMATS[op.operands[0].format].bits
+        return energy_terms(
+            self.parameters.power, op.kind, bits, float(op.macs), float(op.other_ops), moved_bytes.get("dram", 0.0)
+        )
+
+    def kernel_rows(self, op: Op, dims: Mapping[str, NDArray[np.float64]]) -> KernelRows | Infeasible | None:
+        """Many kernels that differ from ``op`` in their dimensions only (`hwsim.devices.base.TimesRows`)."""
+        from hwsim.devices.gpu.rows import kernel_rows  # noqa: PLC0415 - brings in numba
+
+        return kernel_rows(self.parameters, op, dims)
 
     def enters(self, path: str) -> Enters:
         """Energies of ALUs and memories; capacity; everything else has a say in time."""
@@ -219,4 +253,4 @@ def _siblings(ops: tuple[Op, ...]) -> int:
 
 def gpu_device(parameters: GpuParameters) -> GpuDevice:
     """The device of a loaded file; stacks other than the one that applies are left out of its accounts."""
-    return GpuDevice(replace(parameters, stacks={parameters.stack: parameters.software}))
+    return GpuDevice(replace(parameters, stacks={parameters.stack: parameters.software}), parameters.stacks)

@@ -1,0 +1,39 @@
+"""Dynamic energy of a kernel, for one or for arrays of rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hwsim.devices.gpu.parameters import Power
+
+__all__ = ["energy_terms"]
+
+Number = TypeVar("Number", "float", "NDArray[np.float64]")
+
+_ON_TENSOR_CORES: Final = frozenset({"gemm", "attention", "conv2d"})
+
+
+def energy_terms(
+    power: Power, kind: str, bits: int, macs: Number, other_ops: Number, dram: Number
+) -> dict[str, Number]:
+    """Picojoules by component: device memory, tensor cores (in proportion to the bits of a), ALUs.
+
+    Args:
+        power: energies of the card.
+        kind: kind of op; those without products on tensor cores run all their arithmetic on ALUs.
+        bits: bits of an element of a.
+        macs: multiply-accumulates.
+        other_ops: other scalar operations.
+        dram: bytes to and from device memory.
+    """
+    energy = {"dram": dram * power.dram.value}
+    if kind in _ON_TENSOR_CORES:
+        energy["tensor"] = 2.0 * macs * power.tensor.value * bits / 16.0
+        energy["alu"] = other_ops * power.alu.value
+    else:
+        energy["alu"] = (2.0 * macs + other_ops) * power.alu.value
+    return energy

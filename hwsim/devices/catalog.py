@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from hwsim.devices.array import ArrayDevice, ArrayParameters
 from hwsim.devices.base import Device
+from hwsim.devices.cpu import CpuParameters, cpu_device
 from hwsim.devices.fpga import FpgaDevice, FpgaParameters
 from hwsim.devices.gpu import GpuParameters, gpu_device
 from hwsim.errors import HwsimError
@@ -31,6 +32,7 @@ _FAMILIES: Final[dict[str, Family]] = {
     "array": Family(ArrayParameters, ArrayDevice),
     "fpga": Family(FpgaParameters, FpgaDevice),
     "gpu": Family(GpuParameters, gpu_device),
+    "cpu": Family(CpuParameters, cpu_device),
 }
 """Families by the name that a file gives as ``family``. A new family adds a line here."""
 

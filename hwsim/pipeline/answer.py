@@ -189,7 +189,7 @@ def _op_row(name: str, parts: list[OpOutcome], clock: float, step_cycles: int) -
     cycles = sum(critical.values())
     deciding = critical if cycles else busy
     resource = max(deciding, key=lambda each: deciding[each], default="none")
-    bound = "hidden" if not cycles else "memory" if resource == "memory" else "compute"
+    bound = "hidden" if not cycles else "memory" if resource.startswith("memory") else "compute"
     return OpRow(
         name=name,
         kind=parts[0].kind,

@@ -90,6 +90,7 @@ def _decode(workload: Workload, device: Device, question: Question, choice: Form
         return passes
     if workload.run.lm_head == "host":
         notes.append("embedding, final norm and LM head run on the host, outside the time shown")
+    notes += _placement_notes(device, planned[-1][1])
     steps = new_tokens / step.tokens_per_step
     footprint = device.footprint(tuple((graph, work) for _, graph, work in planned))
     return Simulated(
@@ -100,6 +101,17 @@ def _decode(workload: Workload, device: Device, question: Question, choice: Form
 def _together(device: Device) -> str:
     """What a machine cannot verify."""
     return "a tree of tokens, only a chain," if isinstance(device, VerifiesChains) else "several tokens"
+
+
+def _placement_notes(device: Device, graph: Graph) -> list[str]:
+    """What mappings say of how ops are placed (padding, idle threads): each remark once, with the ops it is of."""
+    remarks: dict[str, list[str]] = {}
+    for op, _ in graph.distinct():
+        for words in getattr(device.map(op), "notes", ()):
+            names = remarks.setdefault(words, [])
+            if op.name not in names:
+                names.append(op.name)
+    return [f"{', '.join(names)}: {words}" for words, names in remarks.items()]
 
 
 def _planned(
@@ -183,7 +195,7 @@ def _whole(workload: Workload, device: Device, question: Question, choice: Forma
     if isinstance(passes, Infeasible):
         return passes
     footprint = device.footprint(((graph, work),))
-    notes = tuple(choice.differences)
+    notes = (*choice.differences, *_placement_notes(device, graph))
     return Simulated(workload, device, question, choice, passes, (), float(tokens), 1.0, None, footprint, notes)
 
 

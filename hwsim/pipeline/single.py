@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hwsim.devices.base import Configurable, PassWork
@@ -26,7 +26,12 @@ _Constants: TypeAlias = "tuple[tuple[Constant, ...], tuple[Constant, ...]]"
 
 @dataclass(frozen=True, slots=True)
 class KernelResult:
-    """One kernel on one machine. Fields as in `Result`."""
+    """One kernel on one machine. Fields as in `Result`.
+
+    Attributes:
+        mapping: how it was laid onto the machine, by name; empty where the family has nothing to choose.
+        notes: what a reader should know beside the figures.
+    """
 
     kind: str
     device: str
@@ -39,13 +44,17 @@ class KernelResult:
     utilization: Mapping[str, float]
     fitted: tuple[Constant, ...]
     assumed: tuple[Constant, ...]
+    mapping: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
         plain: dict[str, Any] = {
             name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("fitted", "assumed")
         }
-        plain["bytes"], plain["utilization"] = dict(self.bytes), dict(self.utilization)
+        for name in ("bytes", "utilization", "mapping"):
+            plain[name] = dict(plain[name])
+        plain["notes"] = list(self.notes)
         plain["constants"] = {kind: [c.path for c in getattr(self, kind)] for kind in ("fitted", "assumed")}
         return plain
 
@@ -81,6 +90,7 @@ def _kernel(op: Op, device: Device, constants: _Constants) -> KernelResult | Inf
     if isinstance(outcome, Infeasible):
         return outcome
     time_s = outcome.cycles / device.clock_hz
+    placed = device.map(op)
     return KernelResult(
         kind=op.kind,
         device=device.name,
@@ -93,7 +103,16 @@ def _kernel(op: Op, device: Device, constants: _Constants) -> KernelResult | Inf
         utilization={name: busy / outcome.cycles for name, busy in outcome.busy_cycles.items()},
         fitted=constants[0],
         assumed=constants[1],
+        mapping=_plain_mapping(placed),
+        notes=tuple(getattr(placed, "notes", ())),
     )
+
+
+def _plain_mapping(placed: Any) -> dict[str, Any]:
+    """A family's mapping as plain values by name."""
+    if is_dataclass(placed) and not isinstance(placed, type):
+        return asdict(placed)
+    return dict(placed) if isinstance(placed, Mapping) else {}
 
 
 def configured(op: Op, device: Device) -> Device:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hwsim.report.table import Block, Column, Heading, Paragraph, Table, per_cent
+from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table, per_cent
 from hwsim.units import format_bytes, format_count, format_seconds, format_si
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def kernel_blocks(answer: KernelResult, words: str) -> list[Block]:
     ]
     blocks: list[Block] = [Heading(f"{answer.kind} on {answer.device}"), Paragraph(words)]
     blocks.append(Table((Column("what"), Column("how much", "right")), tuple(rows)))
+    if answer.notes:
+        blocks.append(Bullets(answer.notes))
     leaning = [(c.path, c.kind) for c in (*answer.fitted, *answer.assumed) if c.enters == "time"]
     if leaning:
         names = ", ".join(path for path, _ in leaning)

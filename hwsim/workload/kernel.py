@@ -67,7 +67,7 @@ class KernelSpec:
     Attributes:
         kind: the name that a user types.
         meaning: one line for a reader.
-        arguments: in the order in which help lists them.
+        arguments: its own, in the order in which help lists them.
         build: the constructor that takes them by name.
     """
 
@@ -116,6 +116,9 @@ def _choice(name: str, meaning: str, choices: tuple[str, ...], default: str | No
     return Argument(name, "str", meaning, default, required=default is None, choices=choices)
 
 
+COMMON: Final = (Argument("cores", "int", "threads of a CPU; 0: all cores", 0),)
+"""Arguments of every kind; they become attributes of the op."""
+
 _DTYPE: Final = _format("dtype", "number format of inputs and result", "bf16")
 _SEQUENCE_PHASE: Final = _choice("phase", "prefill or decode", ("prefill", "decode"))
 _ROWS: Final = (
@@ -152,6 +155,7 @@ _GEMM: Final = KernelSpec(
         Argument(
             "structure", "str", "none, unstructured, 2:4, block:16x16, lowrank:R, monarch:B, btt:R, blast:BxR", "none"
         ),
+        Argument("kernel", "str", "kernel that a CPU shall use: auto, amx, amx-sparse, avx-sparse, avx512 …", "auto"),
     ),
     gemm,
 )
@@ -170,7 +174,8 @@ _ATTENTION: Final = KernelSpec(
         _DTYPE,
         _format("kv_dtype", "number format of keys and values, if not dtype"),
         _whole("window", 0, "positions that a query sees at most; 0: all"),
-        Argument("kernel", "str", "kernel that a GPU shall use: auto, eager, fa2, fa3 …", "auto"),
+        Argument("kernel", "str", "kernel: auto; on a GPU eager, fa2, fa3 …; on a CPU grouped, repeat_kv", "auto"),
+        Argument("sparsity", "float", "fraction of keys and values that is zero and not stored", 0.0),
     ),
     attention,
 )

@@ -129,7 +129,14 @@ class GpuDevice:
         path = tensor_path(p, name, name)
         if isinstance(path, Infeasible):
             return 0.0
-        return self.cards * p.chip.sms.value * path.flop_per_clock / (path.work * path.planes) * p.chip.boost_clock.value / 2.0
+        return (
+            self.cards
+            * p.chip.sms.value
+            * path.flop_per_clock
+            / (path.work * path.planes)
+            * p.chip.boost_clock.value
+            / 2.0
+        )
 
     def formats(self, asked: Formats) -> tuple[Formats, FormatChoice]:
         """Activations in the nearest format that has a path; weights as asked where they can be converted to it."""

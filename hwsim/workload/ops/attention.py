@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from hwsim.workload.op import Op, Role
+from hwsim.workload.op import Op, Operand, Role
 from hwsim.workload.ops.checks import attributes_of, axis, check, choice, dims_of, formats_known, tensor
+from hwsim.workload.ops.linear import sparse_form
 
 __all__ = ["attention"]
 
@@ -22,6 +23,7 @@ def attention(
     kv_dtype: str | None = None,
     window: int = 0,
     kernel: str = "auto",
+    sparsity: float = 0.0,
 ) -> Op:
     """Scaled dot-product attention; ``kv_heads`` below ``heads`` is grouped-query attention.
 
@@ -40,7 +42,8 @@ def attention(
         dtype: format of queries and result.
         kv_dtype: format of keys and values; default ``dtype``.
         window: positions that a query sees at most, itself included; 0 for no limit.
-        kernel: name of the kernel that a GPU shall use.
+        kernel: name of the kernel that the machine shall use.
+        sparsity: fraction of keys and values that is zero and not stored.
 
     Raises:
         HwsimError: a dimension, format or choice makes no sense.
@@ -61,15 +64,17 @@ def attention(
     group = heads // kv_heads
     dims = dims_of(where, batch=batch, kv_heads=kv_heads, group=group, q_len=q_len, kv_len=seen, head_dim=head_dim)
     head = axis(("kv_heads", group), "group")
+    density, form = sparse_form(where, sparsity, "none")
     kv_role: Role = "cache" if causal else "activation"
+    kv_axes = (axis("batch"), axis("kv_len"), axis("kv_heads"), axis("head_dim"))
     return Op(
         "attention",
         "attention",
         dims,
         (
             tensor("q", "activation", dtype, "batch", "q_len", head, "head_dim"),
-            tensor("k", kv_role, kv_format, "batch", "kv_len", "kv_heads", "head_dim"),
-            tensor("v", kv_role, kv_format, "batch", "kv_len", "kv_heads", "head_dim"),
+            Operand("k", kv_role, kv_axes, kv_format, density, form),
+            Operand("v", kv_role, kv_axes, kv_format, density, form),
             tensor("out", "output", dtype, "batch", "q_len", head, "head_dim"),
         ),
         attributes_of(phase=phase, heads=heads, kv_len=kv_len, window=window, kernel=kernel),

@@ -27,6 +27,7 @@ def gemm(
     quantize: str = "none",
     sparsity: float = 0.0,
     structure: str = "none",
+    kernel: str = "auto",
 ) -> Op:
     """``out[batch, m, n] = a[batch, m, k] . b[batch, n, k]^T`` with b the weights.
 
@@ -44,6 +45,7 @@ def gemm(
         quantize: ``dynamic`` quantises a within the op.
         sparsity: fraction of the weights that are zero and not stored.
         structure: none, unstructured, ``N:M``, ``block:RxC`` (R along n), or one of `hwsim.workload.structured`.
+        kernel: name of the kernel that a CPU shall use.
 
     Raises:
         HwsimError: a dimension, format, choice or the sparsity makes no sense.
@@ -71,7 +73,7 @@ def gemm(
             Operand("b", "weight", b_axes, b_format, density, form),
             tensor("out", "output", out_format, "batch", "m", "n"),
         ),
-        attributes_of(acc=acc, group=group, quantize=quantize),
+        attributes_of(acc=acc, group=group, quantize=quantize, **({} if kernel == "auto" else {"kernel": kernel})),
     )
 
 

@@ -1,0 +1,212 @@
+"""`Blocking`: how a matrix product is laid onto cores and tiles, and the blockings that are searched for one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from hwsim.errors import HwsimError, Infeasible
+
+if TYPE_CHECKING:
+    from hwsim.devices.cpu.parameters import CpuParameters
+    from hwsim.workload.op import Op
+
+__all__ = ["KERNELS", "Blocking", "Kernel", "Product", "blockings", "cores_of", "product_of"]
+
+Kernel: TypeAlias = Literal["amx", "amx-strided", "amx-sparse", "avx-sparse", "avx512"]
+
+KERNELS: Final[dict[str, str]] = {
+    "amx": "dense tiles as oneDNN runs them: weights packed in tiles, each read from memory once",
+    "amx-strided": "dense tiles of the SparAMX release: row-major weights, accumulators stored after every k-tile",
+    "amx-sparse": "bitmap weights expanded into a buffer for the tile unit (SparAMX, LIBXSMM)",
+    "avx-sparse": "bitmap weights expanded into registers and multiplied there, row of activations by row (SparAMX)",
+    "avx512": "dense vectors, no tile unit",
+}
+"""Kernels of matrix products by name."""
+
+_COLUMNS: Final = 16
+_PAIR_ROWS: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A matrix product as kernels see it.
+
+    Attributes:
+        m: rows of activations.
+        n: columns.
+        k: depth.
+        batch: independent products.
+        stored: format of the weights in memory.
+        computed: format of the multiplication: bf16, int8 or fp32.
+        density: share of the weights that is stored.
+        bitmap: whether a bitmap says which.
+    """
+
+    m: int
+    n: int
+    k: int
+    batch: int
+    stored: str
+    computed: str
+    density: float
+    bitmap: bool
+
+    @property
+    def depth(self) -> int:
+        """Weights along k of a tile."""
+        return {"bf16": 32, "int8": 64, "fp32": 16}[self.computed]
+
+    @property
+    def k_tiles(self) -> int:
+        """Tiles along k, the last one padded."""
+        return -(-self.k // self.depth)
+
+    @property
+    def column_tiles(self) -> int:
+        """Tiles along n, the last one padded."""
+        return -(-self.n // _COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocking:
+    """The mapping of a matrix product.
+
+    Attributes:
+        kernel: one of `KERNELS`.
+        loop: ``rows-outer`` goes over all weights again for each row block, ``columns-outer`` over the rows for each
+            column tile.
+        cores: threads that work.
+        row_groups: groups of threads that each take a part of the rows.
+        column_tiles: column tiles of the thread that has most.
+        row_blocks: row blocks of a thread: 32 rows for the tile unit, one row for ``avx-sparse``.
+        rows: rows of activations of a thread.
+        k_tiles: tiles along k.
+        idle_cores: threads without a tile.
+        padded_columns: columns that fill up the last tile.
+        padded_depth: weights along k that fill up the last tile.
+    """
+
+    kernel: Kernel
+    loop: Literal["rows-outer", "columns-outer"]
+    cores: int
+    row_groups: int
+    column_tiles: int
+    row_blocks: int
+    rows: int
+    k_tiles: int
+    idle_cores: int
+    padded_columns: int
+    padded_depth: int
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know: padding and threads without work."""
+        found = []
+        if self.padded_columns or self.padded_depth:
+            found.append(f"padded to whole tiles: {self.padded_columns} columns, {self.padded_depth} along k")
+        if self.idle_cores:
+            found.append(f"{self.idle_cores} threads have no tile and stay idle")
+        return tuple(found)
+
+
+def cores_of(p: CpuParameters, op: Op) -> int | Infeasible:
+    """Threads that an op asks for (``cores=``), or all cores of the machine."""
+    asked = int(op.attributes.get("cores", 0)) or int(p.cores.value)
+    if asked <= p.cores.value:
+        return asked
+    reason = f"{p.name} has {p.cores.value:g} cores"
+    levers = (f"cores={p.cores.value:g}", "a machine with more cores")
+    return Infeasible("cores", asked, p.cores.value, "cores", reason, {op.name: asked}, levers)
+
+
+def product_of(op: Op) -> Product:
+    """The matrix product of a gemm or conv2d op (a convolution as pixels x channels x kernel)."""
+    d, weights = op.dims, op.operands[1]
+    a, stored = op.operands[0].format, weights.format
+    computed = "int8" if a == "int8" and stored == "int8" else "fp32" if a in ("fp32", "tf32") else "bf16"
+    bitmap = weights.structure != "dense"
+    if op.kind == "conv2d":
+        rows, columns, depth = d["batch"] * d["y"] * d["x"], d["oc"], d["ic"] * d["r"] * d["s"]
+        return Product(rows, columns, depth, d["groups"], stored, computed, weights.density, bitmap)
+    batch = d.get("batch", 1) * d.get("expert", 1)
+    rows = max(1, -(-d["m"] // d.get("expert", 1)))
+    return Product(rows, d["n"], d["k"], batch, stored, computed, weights.density, bitmap)
+
+
+def _allowed(p: CpuParameters, product: Product, asked: str) -> list[Kernel]:
+    """Kernels that may run a product: the one asked for, or those among which the library chooses."""
+    if asked != "auto":
+        if asked not in KERNELS:
+            raise HwsimError.unknown_name("gemm", "kernel", asked, ("auto", *KERNELS))
+        return [asked]  # type: ignore[list-item]
+    tiles = p.amx is not None and product.computed != "fp32"
+    if product.bitmap:
+        return ["amx-sparse", "avx-sparse"] if tiles else ["avx-sparse"]
+    wanted = p.software.dense
+    if not tiles:
+        return ["avx512"]
+    return ["amx", "avx512"] if wanted == "auto" else [wanted]
+
+
+def missing_unit(p: CpuParameters, product: Product, kernel: str) -> Infeasible | None:
+    """Why a machine cannot run a kernel on a product; None when it can."""
+    if not kernel.startswith("amx"):
+        return None
+    if p.amx is None:
+        reason = f"{p.name} has no AMX: kernel {kernel} needs its tile unit"
+        levers = ("kernel=avx-sparse or kernel=avx512", "a machine with AMX, as xeon-8475b")
+        return Infeasible("AMX tile unit", 1, 0, "units", reason, {kernel: 1}, levers)
+    if product.computed == "fp32":
+        reason = "the tile unit multiplies bf16 and int8"
+        return Infeasible("AMX fp32 tiles", 1, 0, "units", reason, {kernel: 1}, ("dtype=bf16", "kernel=avx512"))
+    return None
+
+
+def blockings(p: CpuParameters, op: Op) -> tuple[Blocking, ...] | Infeasible:
+    """Every blocking that is searched for an op: kernels that may run it, and splits of the threads over its rows."""
+    product, cores = product_of(op), cores_of(p, op)
+    if isinstance(cores, Infeasible):
+        return cores
+    found: list[Blocking] = []
+    for kernel in _allowed(p, product, str(op.attributes.get("kernel", "auto"))):
+        bad = missing_unit(p, product, kernel)
+        if bad:
+            return bad
+        found += [_blocking(product, kernel, cores, groups) for groups in _row_groups(product, kernel, cores)]
+    return tuple(found)
+
+
+def _row_groups(product: Product, kernel: str, cores: int) -> Iterator[int]:
+    """Ways to split the threads over rows; the released kernels split columns only."""
+    yield 1
+    if kernel in ("amx", "avx512"):
+        most = min(cores, -(-product.m // _PAIR_ROWS))
+        groups = 2
+        while groups <= most:
+            yield groups
+            groups *= 2
+
+
+def _blocking(product: Product, kernel: Kernel, cores: int, row_groups: int) -> Blocking:
+    threads = max(1, cores // row_groups)
+    columns = product.column_tiles * product.batch
+    each = -(-columns // threads)
+    rows = -(-product.m // row_groups)
+    by_row = kernel == "avx-sparse"
+    working = -(-columns // each) * row_groups
+    return Blocking(
+        kernel=kernel,
+        loop="rows-outer" if kernel in ("amx-sparse", "amx-strided", "avx-sparse") else "columns-outer",
+        cores=working,
+        row_groups=row_groups,
+        column_tiles=each,
+        row_blocks=rows if by_row else math.ceil(rows / _PAIR_ROWS),
+        rows=rows,
+        k_tiles=product.k_tiles,
+        idle_cores=cores - working,
+        padded_columns=product.column_tiles * _COLUMNS - product.n,
+        padded_depth=product.k_tiles * product.depth - product.k,
+    )

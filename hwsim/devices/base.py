@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hwsim.workload.model import Formats
     from hwsim.workload.op import Op
 
-__all__ = ["Device", "Enters", "FormatChoice", "Lowered", "PassWork", "Resource", "Roofs", "StatePlan"]
+__all__ = ["Analogue", "Device", "Enters", "FormatChoice", "Lowered", "PassWork", "Resource", "Roofs", "StatePlan"]
 
 Role: TypeAlias = Literal["decode", "draft", "verify", "prefill", "inference"]
 Enters: TypeAlias = Literal["time", "energy", "capacity"]
@@ -213,3 +213,14 @@ class Device(Protocol):
 
     def static_power_w(self) -> float:
         """Power drawn whether or not work is done."""
+
+
+@runtime_checkable
+class Analogue(Protocol):
+    """What a machine adds whose arithmetic is not exact: how far off it is. A `Device` may be one."""
+
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with the machine itself, a sentence each."""
+
+    def snr_db(self, op: Op) -> float | None:
+        """Signal-to-noise ratio of the op's result in decibels; None where it is computed exactly."""

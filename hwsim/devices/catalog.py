@@ -10,6 +10,7 @@ from typing import Any, Final
 from hwsim.devices.base import Device
 from hwsim.devices.fpga import FpgaDevice, FpgaParameters
 from hwsim.devices.gpu import GpuParameters, gpu_device
+from hwsim.devices.optical import OpticalDevice, OpticalParameters
 from hwsim.errors import HwsimError
 from hwsim.spec import Document, load, override, plain, read
 
@@ -29,6 +30,7 @@ class Family:
 _FAMILIES: Final[dict[str, Family]] = {
     "fpga": Family(FpgaParameters, FpgaDevice),
     "gpu": Family(GpuParameters, gpu_device),
+    "optical": Family(OpticalParameters, OpticalDevice),
 }
 """Families by the name that a file gives as ``family``. A new family adds a line here."""
 

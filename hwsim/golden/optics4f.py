@@ -34,6 +34,7 @@ __all__ = [
     "Detection",
     "KernelPlane",
     "Optics",
+    "camera_field",
     "convolve",
     "flip",
     "form_4f",
@@ -161,7 +162,7 @@ def convolve(
     full = (x.shape[-2] + k.shape[-2] - 1, x.shape[-1] + k.shape[-1] - 1)
     plane = plane or full
     parts = (np.maximum(k, 0.0), np.maximum(-k, 0.0)) if detection == "pseudo_negative" else (k,)
-    fields = [_field(x, part, plane, optics) for part in parts]
+    fields = [camera_field(x, part, plane, optics) for part in parts]
     full_scale = max(float(np.abs(field).max()) for field in fields)
     how: Detection = "sqrt" if detection == "pseudo_negative" else detection
     seen = [read_out(field, how, optics, full_scale, rng) for field in fields]
@@ -169,8 +170,8 @@ def convolve(
     return result[..., : min(full[0], plane[0]), : min(full[1], plane[1])]
 
 
-def _field(x: F64, k: F64, plane: tuple[int, int], optics: Optics) -> C128:
-    """The field at the camera, flipped back."""
+def camera_field(x: F64, k: F64, plane: tuple[int, int], optics: Optics) -> C128:
+    """The field at the camera, flipped back: x shown in its levels, the mask as its modulator has it, off its axis."""
     shown = quantize_levels(x, optics.input_bits, float(np.abs(x).max()), min(0.0, float(x.min())))
     pad = [(0, 0)] * (x.ndim - 2) + [(0, plane[0] - x.shape[-2]), (0, plane[1] - x.shape[-1])]
     mask = shift_mask(kernel_mask(k, plane, optics), optics.shift_pixels)

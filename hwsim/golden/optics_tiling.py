@@ -3,8 +3,8 @@
 A frame convolves the whole input plane with the whole kernel plane. Put the tile of image n and channel i at
 ``u_n + p_i`` and the kernel of output o and channel i at ``c_o - p_i``: the sum over channels of image n and output o
 comes out at ``u_n + c_o``, and every mixture of two channels elsewhere. With channels one block apart, outputs one set
-of channels apart and images one set of outputs apart, no mixture falls onto a result (the plane wraps around, so only the
-blocks used must fit). The block is what keeps neighbours out of the pixels that are read.
+of channels apart and images one set of outputs apart, no mixture falls onto a result (the plane wraps around, so only
+the blocks used must fit). The block is what keeps neighbours out of the pixels that are read.
 
 Channel tiling: Hu/Li et al., SPIE 12019 120190B, section 3.2. The product as one convolution: rows of A, reversed, as
 columns of the kernel (the idea of the group behind ConvShareViT).

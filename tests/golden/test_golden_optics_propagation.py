@@ -49,7 +49,7 @@ def test_window_of_the_prototype():
 
 
 def test_lightpipes_forvard_agrees():
-    """An independent propagator (FFT Fresnel) gives the same camera image at critical pitch, to its seven digits of pi."""
+    """An independent propagator (FFT Fresnel) gives the same image at critical pitch, to its seven digits of pi."""
     lightpipes = pytest.importorskip("LightPipes", reason="LightPipes is a development extra")
     pixels = 128
     x, mask, exact = case(pixels)

@@ -69,7 +69,11 @@ def answer_of(found: Simulated) -> Result:
         fitted=fitted,
         assumed=assumed,
         set_by_user=set_by_user,
-        notes=(*found.notes, *(device.warnings() if isinstance(device, Analogue) else ())),
+        notes=(
+            *(f"the model was changed first: {each}" for each in workload.transforms),
+            *found.notes,
+            *(device.warnings() if isinstance(device, Analogue) else ()),
+        ),
         inputs=question.inputs,
         roofs=device.roofs,
         speculation_dropped=_speculation_dropped(found),

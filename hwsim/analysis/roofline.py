@@ -159,7 +159,9 @@ def roofline(result: Result) -> Roofline:
     level = min(result.roofs.bytes_per_s, key=lambda name: (result.roofs.bytes_per_s[name], name))
     rows = sorted(result.ops, key=lambda row: (-row.share, -row.held_s, row.name))
     points = tuple(
-        Point(row.name, OPS_PER_MAC * row.macs, row.bytes, row.held_s, row.share) for row in rows if row.macs
+        Point(row.name, OPS_PER_MAC * row.macs, row.bytes, row.held_s, row.share)
+        for row in rows
+        if row.macs and row.held_s
     )
     step = Point("step", sum(p.ops for p in points), sum(row.bytes for row in rows), result.step_s, 1.0)
     drawn = Roofline(
@@ -171,7 +173,7 @@ def roofline(result: Result) -> Roofline:
         bytes_per_s={name: rate for name, rate in result.roofs.bytes_per_s.items() if math.isfinite(rate)},
         points=points,
         step=step,
-        without_ops=tuple(row.name for row in rows if not row.macs),
+        without_ops=tuple(row.name for row in rows if not (row.macs and row.held_s)),
     )
     _check(drawn)
     return drawn

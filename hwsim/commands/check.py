@@ -32,29 +32,31 @@ def run(arguments: Namespace) -> int:
     rows: list[dict[str, Any]] = []
     faults: list[Fault] = []
     for name in arguments.files:
-        kind, found = _check(name)
+        kind, found, warnings = _check(name)
         faults += found
         rows.append({"file": name, "kind": kind, "ok": not found, "faults": [_fault_form(fault) for fault in found]})
         if not found and console.shows_text:
             from hwsim.report.table import Paragraph  # noqa: PLC0415
 
             console.show([Paragraph(f"{name}: {kind}, no faults")])
+        for warning in warnings:
+            console.note(f"{name}: warning: {warning}")
     console.write_json({"results": rows})
     if faults:
         raise HwsimError(*faults)
     return 0
 
 
-def _check(name: str) -> tuple[str | None, list[Fault]]:
-    """What a file is, and its faults."""
+def _check(name: str) -> tuple[str | None, list[Fault], tuple[str, ...]]:
+    """What a file is, its faults, and what is doubtful though it is no fault."""
     kind: str | None = None
     try:
         document = _read(name)
         kind = _kind(document)
-        _load(kind, document)
+        warnings = _load(kind, document)
     except HwsimError as error:
-        return kind, list(error.faults)
-    return kind, []
+        return kind, list(error.faults), ()
+    return kind, [], warnings
 
 
 def _read(name: str) -> Document:
@@ -91,15 +93,17 @@ def _kind(document: Document) -> str:
     raise HwsimError(Fault(Where(document.source, 1, 1), found, expected, near))
 
 
-def _load(kind: str, document: Document) -> None:
-    """Load the document as what it is."""
+def _load(kind: str, document: Document) -> tuple[str, ...]:
+    """Load the document as what it is; a machine's warnings."""
     from hwsim.spec import load  # noqa: PLC0415
 
     if kind == "device":
+        from hwsim.devices.base import Analogue  # noqa: PLC0415
         from hwsim.devices.catalog import device_of_document  # noqa: PLC0415
 
-        device_of_document(document)
-    elif kind == "workload":
+        device = device_of_document(document)
+        return device.warnings() if isinstance(device, Analogue) else ()
+    if kind == "workload":
         from hwsim.workload.model import Workload  # noqa: PLC0415
 
         _check_draft(document, load(document, Workload))
@@ -107,6 +111,7 @@ def _load(kind: str, document: Document) -> None:
         from hwsim.published.model import Paper  # noqa: PLC0415
 
         load(document, Paper)
+    return ()
 
 
 def _check_draft(document: Document, workload: Workload) -> None:

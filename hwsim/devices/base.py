@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hwsim.workload.op import Op
 
 __all__ = [
+    "Analogue",
     "Configurable",
     "Device",
     "Enters",
@@ -280,3 +281,14 @@ class Configurable(Protocol):
         Raises:
             HwsimError: a setting or a value that it does not know.
         """
+
+
+@runtime_checkable
+class Analogue(Protocol):
+    """What a machine adds whose arithmetic is not exact: how far off it is. A `Device` may be one."""
+
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with the machine itself, a sentence each."""
+
+    def snr_db(self, op: Op) -> float | None:
+        """Signal-to-noise ratio of the op's result in decibels; None where it is computed exactly."""

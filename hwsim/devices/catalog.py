@@ -12,6 +12,7 @@ from hwsim.devices.base import Device
 from hwsim.devices.cpu import CpuParameters, cpu_device
 from hwsim.devices.fpga import FpgaDevice, FpgaParameters
 from hwsim.devices.gpu import GpuParameters, gpu_device
+from hwsim.devices.optical import OpticalDevice, OpticalParameters
 from hwsim.errors import HwsimError
 from hwsim.spec import Document, load, override, plain, read
 
@@ -33,6 +34,7 @@ _FAMILIES: Final[dict[str, Family]] = {
     "fpga": Family(FpgaParameters, FpgaDevice),
     "gpu": Family(GpuParameters, gpu_device),
     "cpu": Family(CpuParameters, cpu_device),
+    "optical": Family(OpticalParameters, OpticalDevice),
 }
 """Families by the name that a file gives as ``family``. A new family adds a line here."""
 

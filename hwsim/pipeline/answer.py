@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hwsim.cost import add_counts, scale_counts
+from hwsim.devices.base import Analogue
 from hwsim.pipeline.accounts import constants_of
 from hwsim.pipeline.question import RunPass, Simulated
 from hwsim.result import OpRow, PassRow, Result
@@ -68,10 +69,15 @@ def answer_of(found: Simulated) -> Result:
         fitted=fitted,
         assumed=assumed,
         set_by_user=set_by_user,
-        notes=(*(f"the model was changed first: {each}" for each in workload.transforms), *found.notes),
+        notes=(
+            *(f"the model was changed first: {each}" for each in workload.transforms),
+            *found.notes,
+            *(device.warnings() if isinstance(device, Analogue) else ()),
+        ),
         inputs=question.inputs,
         roofs=device.roofs,
         speculation_dropped=_speculation_dropped(found),
+        snr_db=_snr_db(found),
     )
 
 
@@ -127,6 +133,19 @@ def _speculation_dropped(found: Simulated) -> bool:
     """Whether tokens were asked in drafts and came one at a time, as the machine cannot verify several."""
     asked = isinstance(found.workload.decoding, Speculative)
     return asked and found.step is not None and not found.step.draft_passes
+
+
+def _snr_db(found: Simulated) -> dict[str, float]:
+    """Operator -> its worst signal-to-noise ratio, where the machine's arithmetic is not exact."""
+    worst: dict[str, float] = {}
+    if not isinstance(found.device, Analogue):
+        return worst
+    for run in found.passes:
+        for op, _ in run.graph.distinct():
+            ratio = found.device.snr_db(op)
+            if ratio is not None:
+                worst[op.name] = min(ratio, worst.get(op.name, ratio))
+    return worst
 
 
 def _utilization(found: Simulated) -> dict[str, float]:

@@ -39,7 +39,9 @@ def answer_blocks(
     if isinstance(rival, Infeasible):
         blocks.append(Paragraph(f"The machine to compare with cannot run it: {rival.reason}"))
     blocks += _request_blocks(result) + _resource_blocks(result) + _operator_blocks(result) + _pass_blocks(result)
-    blocks += _format_blocks(result) + constant_blocks(result, device_argument or result.device)
+    blocks += (
+        _precision_blocks(result) + _format_blocks(result) + constant_blocks(result, device_argument or result.device)
+    )
     return blocks + _note_blocks(result)
 
 
@@ -289,6 +291,18 @@ def _pass_row(each: PassRow) -> tuple[str, ...]:
         format_count(each.cycles),
         "" if each.policy == "none" else each.policy,
     )
+
+
+def _precision_blocks(result: Result) -> list[Block]:
+    """How exact the operators are that a machine computes inexactly, the worst first."""
+    if not result.snr_db:
+        return []
+    rows = tuple((name, f"{ratio:.1f} dB") for name, ratio in sorted(result.snr_db.items(), key=lambda each: each[1]))
+    columns = (Column("operator"), Column("signal to noise", "right"))
+    return [
+        Heading("How exact the analogue operators are (a sample of each through the field model)"),
+        Table(columns, rows),
+    ]
 
 
 def _format_blocks(result: Result) -> list[Block]:

@@ -1,0 +1,97 @@
+"""What an op asks of the optics: convolutions of images with kernels, summed over channels.
+
+A product is a convolution too: a row of k elements is a square patch, a column of weights a kernel of the same square,
+and their *valid* convolution is one pixel, the dot product. Attention is two products, with activations as kernels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hwsim.workload.op import Op
+
+__all__ = ["Job", "jobs_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Convolutions: every image of a group with every kernel of it, summed over channels.
+
+    Attributes:
+        images: images that share kernels (batch, or tokens).
+        groups: independent sets of channels and kernels.
+        channels: input channels of a group, summed.
+        kernels: outputs of a group.
+        image_rows: rows of an image.
+        image_columns: columns of an image.
+        rows: rows of a kernel.
+        columns: columns of a kernel.
+        padding: zeros on the wider side.
+        out_rows: rows of the result at full resolution (before a stride leaves some out).
+        out_columns: columns of the result at full resolution.
+    """
+
+    images: int
+    groups: int
+    channels: int
+    kernels: int
+    image_rows: int
+    image_columns: int
+    rows: int
+    columns: int
+    padding: int
+    out_rows: int
+    out_columns: int
+
+    @property
+    def convolutions(self) -> int:
+        """Two-dimensional convolutions of one channel: frames without any tiling and signs."""
+        return self.images * self.groups * self.channels * self.kernels
+
+
+def jobs_of(op: Op) -> tuple[Job, ...]:
+    """The convolutions of an op; empty where light cannot help."""
+    if op.kind == "conv2d":
+        return (_conv2d(op),)
+    dims = op.dims
+    if op.kind == "gemm":
+        return (_product(dims["batch"], dims["m"], dims["n"], dims["k"]),)
+    if op.kind == "attention":
+        heads = dims["batch"] * dims["kv_heads"]
+        queries = dims["group"] * dims["q_len"]
+        scores = _product(heads, queries, dims["kv_len"], dims["head_dim"])
+        return (scores, _product(heads, queries, dims["head_dim"], dims["kv_len"]))
+    return ()
+
+
+def _conv2d(op: Op) -> Job:
+    dims, stride = op.dims, int(op.attributes["stride"])
+    if "image_y" in op.attributes:
+        image = (int(op.attributes["image_y"]), int(op.attributes["image_x"]))
+    else:
+        shape = op.operand("x").shape(dims)
+        image = (shape[2], shape[3])
+    out = (stride * (dims["y"] - 1) + 1, stride * (dims["x"] - 1) + 1)
+    zeros = max(out[0] + dims["r"] - 1 - image[0], out[1] + dims["s"] - 1 - image[1], 0)
+    return Job(
+        dims["batch"],
+        dims["groups"],
+        dims["ic"],
+        dims["oc"],
+        image[0],
+        image[1],
+        dims["r"],
+        dims["s"],
+        -(-zeros // 2),
+        out[0],
+        out[1],
+    )
+
+
+def _product(groups: int, m: int, n: int, k: int) -> Job:
+    """Groups of [m, k] x [k, n]: m patches with n kernels."""
+    side = math.isqrt(k - 1) + 1 if k > 1 else 1
+    return Job(m, groups, 1, n, side, side, side, side, 0, 1, 1)

@@ -1,0 +1,211 @@
+"""How convolutions lie on the aperture: images, channels and kernels per frame, and the frames that this makes.
+
+`hwsim.golden.optics_tiling` holds that every such layout gives the right sums. Counts are closed forms; the best layout
+is found by evaluating all of a declared menu (`MENU` for channels and kernels along each axis, images in what is left).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from hwsim.errors import Infeasible
+from hwsim.golden.optics_tiling import block_pixels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hwsim.devices.optical.jobs import Job
+    from hwsim.devices.optical.parameters import OpticalParameters
+
+__all__ = ["MENU", "Counts", "Layout", "best_layout", "counts", "grid"]
+
+MENU: Final = (*range(1, 17), *(step << shift for shift in range(11) for step in (20, 24, 28, 32)))
+"""Tiles of channels or kernels along an axis that the mapper tries, beside all that is left for the kernels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What one frame holds.
+
+    Attributes:
+        images: tiles of images along rows and columns.
+        channels: tiles of channels, summed in light.
+        kernels: tiles of kernels (outputs).
+        block: pixels of a tile with its guard band, along rows and columns.
+        patches: pieces along rows and columns into which an image larger than the aperture is cut.
+        held: the plane that stays while the other changes: ``kernel`` or ``input``.
+    """
+
+    images: tuple[int, int]
+    channels: tuple[int, int]
+    kernels: tuple[int, int]
+    block: tuple[int, int]
+    patches: tuple[int, int] = (1, 1)
+    held: str = "kernel"
+
+    def __str__(self) -> str:
+        parts = (("images", self.images), ("channels", self.channels), ("kernels", self.kernels))
+        cut = "" if self.patches == (1, 1) else f", image in {self.patches[0]}x{self.patches[1]} patches"
+        words = ", ".join(f"{tiles[0]}x{tiles[1]} {name}" for name, tiles in parts)
+        return f"{words} of {self.block[0]}x{self.block[1]} pixels, {self.held} held{cut}"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a job takes under a layout.
+
+    Attributes:
+        frames: frames in all, both signs.
+        input_loads: pictures loaded into the input modulator.
+        kernel_loads: masks loaded.
+        read_pixels: pixels that are read, partial sums included.
+        channel_parts: partial sums that the host adds up for each pixel.
+    """
+
+    frames: int
+    input_loads: int
+    kernel_loads: int
+    read_pixels: int
+    channel_parts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Blocks that fit the aperture: their pixels, how many along each axis, and the patches of an image."""
+
+    block: tuple[int, int]
+    blocks: tuple[int, int]
+    patches: tuple[int, int]
+
+
+def grid(p: OpticalParameters, job: Job) -> Grid | Infeasible:
+    """Tiles of a job on the aperture. An image that is too large is cut into patches that overlap by the kernel."""
+    plane = (p.image_rows, p.image_columns)
+    image, kernel = (job.image_rows, job.image_columns), (job.rows, job.columns)
+    out = (job.out_rows, job.out_columns)
+    for place, name in enumerate(("rows", "columns")):
+        if kernel[place] > plane[place]:
+            return _too_large(p, name, kernel[place], plane[place])
+    block, blocks, patches = [], [], []
+    for extent, taps, size, limit in zip(image, kernel, out, plane, strict=True):
+        guard = extent + taps - 1 if p.guard == "full" else block_pixels(extent, taps, job.padding)
+        if guard <= limit:
+            block.append(guard)
+            blocks.append(limit // guard)
+            patches.append(1)
+        else:
+            block.append(limit)
+            blocks.append(1)
+            patches.append(-(-size // (limit - taps + 1)))
+    return Grid((block[0], block[1]), (blocks[0], blocks[1]), (patches[0], patches[1]))
+
+
+def _too_large(p: OpticalParameters, name: str, kernel: int, limit: int) -> Infeasible:
+    superpixel = int(p.plane.superpixel.value)
+    return Infeasible(
+        "aperture",
+        kernel,
+        limit,
+        "pixels",
+        f"a kernel of {kernel} {name} does not fit the aperture of {p.name}",
+        {f"kernel {name}": kernel},
+        ("a larger aperture (plane.rows, plane.columns)",)
+        + (("a smaller superpixel (plane.superpixel)",) if superpixel > 1 else ()),
+    )
+
+
+def counts(job: Job, layout: Layout, signs: int) -> Counts:
+    """Closed forms of a job under a layout.
+
+    ``frames = groups * ceil(images / tiles) * ceil(channels / tiles) * ceil(kernels / tiles) * signs * patches``. The
+    plane that is held is loaded once for each of its contents, the other with every frame (or as seldom as the held
+    one, where it has but one content).
+    """
+    pieces = layout.patches[0] * layout.patches[1]
+    n = -(-job.images * pieces // _tiles(layout.images))
+    c = -(-job.channels // _tiles(layout.channels))
+    k = -(-job.kernels // _tiles(layout.kernels)) * signs
+    sets = job.groups * c
+    frames = sets * n * k
+    if layout.held == "kernel":
+        kernel_loads, input_loads = sets * k, frames if n > 1 else sets
+    else:
+        input_loads, kernel_loads = sets * n, frames if k > 1 else sets
+    pixels = job.images * job.groups * job.kernels * job.out_rows * job.out_columns * c * signs
+    return Counts(frames, input_loads, kernel_loads, pixels, c * signs)
+
+
+def _tiles(tiles: tuple[int, int]) -> int:
+    return tiles[0] * tiles[1]
+
+
+def best_layout(p: OpticalParameters, job: Job) -> Layout | Infeasible:
+    """The layout of the menu with the least time, then the fewest frames, then the fewest loads."""
+    found = grid(p, job)
+    if isinstance(found, Infeasible):
+        return found
+    seconds = _plane_seconds(p)
+    images, channels, kernels, held = _search(job, found, p.tiling, p.signs, seconds)
+    return Layout(images, channels, kernels, found.block, found.patches, held)
+
+
+def _plane_seconds(p: OpticalParameters) -> tuple[float, float, float, float]:
+    """Seconds of an input picture, a mask, a frame, and a pixel read."""
+    if p.timing == "paper":
+        return 0.0, 0.0, 1.0 / p.frame_rate.value, 0.0
+    return p.input.picture_s, p.kernel.picture_s, p.camera.frame_s, 1.0 / p.camera.readout.value
+
+
+@lru_cache(maxsize=4096)
+def _search(
+    job: Job, found: Grid, tiling: str, signs: int, seconds: tuple[float, float, float, float]
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], str]:
+    """Tiles of images, channels and kernels, and the plane that is held."""
+    rows, columns = (_axis(blocks, tiling) for blocks in found.blocks)
+    pairs = np.array(list(product(range(len(rows)), range(len(columns)))), dtype=np.int64)
+    along, across = rows[pairs[:, 0]], columns[pairs[:, 1]]
+    tiles = along * across
+    pieces = found.patches[0] * found.patches[1]
+    n, c, k = (
+        -(-total // tiles[:, place]) for place, total in enumerate((job.images * pieces, job.channels, job.kernels))
+    )
+    k = k * signs
+    sets = job.groups * c
+    frames = sets * n * k
+    pixels = job.images * job.groups * job.kernels * job.out_rows * job.out_columns * signs * c
+    orders = (
+        ("kernel", np.where(n > 1, frames, sets), sets * k),
+        ("input", sets * n, np.where(k > 1, frames, sets)),
+    )
+    best: tuple[tuple[float, ...], int, str] | None = None
+    for held, input_loads, kernel_loads in orders:
+        time = np.maximum.reduce(
+            [input_loads * seconds[0], kernel_loads * seconds[1], frames * seconds[2], pixels * seconds[3]]
+        )
+        place = int(np.lexsort((tiles.prod(axis=1), input_loads + kernel_loads, frames, time))[0])
+        key = (float(time[place]), float(frames[place]), float((input_loads + kernel_loads)[place]))
+        if best is None or key < best[0]:
+            best = (key, place, held)
+    if best is None:
+        raise ValueError("there is always a plane that can be held")
+    images, channels, kernels = ((int(along[best[1], i]), int(across[best[1], i])) for i in range(3))
+    return images, channels, kernels, best[2]
+
+
+@lru_cache(maxsize=256)
+def _axis(blocks: int, tiling: str) -> NDArray[np.int64]:
+    """(images, channels, kernels) along one axis that the menu offers, [options, 3]."""
+    if tiling == "none":
+        return np.ones((1, 3), dtype=np.int64)
+    if tiling == "images":
+        return np.array([[blocks, 1, 1]], dtype=np.int64)
+    options = set()
+    for c in (each for each in MENU if each <= blocks):
+        for k in {*(each for each in MENU if c * each <= blocks), blocks // c}:
+            options.add((blocks // (c * k) if tiling == "best" else 1, c, k))
+    return np.array(sorted(options), dtype=np.int64)

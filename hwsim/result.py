@@ -53,10 +53,13 @@ class OpRow:
         busy_s: how long it holds ``resource``, hidden behind other work or not.
         held_s: the longest time for which it holds any one resource; no machine runs it faster than that alone.
         resource: the resource that holds it up; when all is hidden, the one that it needs longest.
-        bytes: bytes it moves to and from memory in a step.
-        macs: multiply-accumulates in a step.
+        bytes: bytes it moves in a step, all memory levels together.
+        macs: multiply-accumulates in a step, as if nothing were sparse.
         bound: ``memory``, ``compute``, or ``hidden`` when none of it is on the critical path.
         share: ``time_s`` over the step's time.
+        bytes_by: the same bytes by memory level.
+        energy_j_by: component -> joules that it spends in a step, without static power.
+        stored_macs: those of ``macs`` whose weight is stored; fewer than ``macs`` where weights are sparse.
 
     """
 
@@ -73,6 +76,14 @@ class OpRow:
     macs: float
     bound: str
     share: float
+    bytes_by: Mapping[str, float] = field(default_factory=dict)
+    energy_j_by: Mapping[str, float] = field(default_factory=dict)
+    stored_macs: float = 0.0
+
+    @property
+    def energy_j(self) -> float:
+        """Joules in a step, without static power."""
+        return sum(self.energy_j_by.values())
 
 
 @dataclass(frozen=True, slots=True)

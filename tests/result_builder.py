@@ -28,7 +28,13 @@ def op_row(name: str = "in_proj", **changes: Any) -> OpRow:
         "bound": "memory",
         "share": 0.6,
     }
-    return OpRow(**{**values, **changes})
+    values |= changes
+    derived = {
+        "bytes_by": {"dram": values["bytes"]},
+        "stored_macs": values["macs"],
+        "energy_j_by": {"dram": 0.1 * values["bytes"] / 1.01e9},
+    }
+    return OpRow(**{**derived, **values})
 
 
 OPS = (

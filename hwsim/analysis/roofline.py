@@ -6,6 +6,9 @@ From the definitions (Williams, Waterman, Patterson, "Roofline", CACM 52(4), 200
 * operational intensity: operations per byte moved to and from the memory level named;
 * attainable rate at intensity I under a memory roof of B bytes/s and a flat roof of P operations/s: min(P, I * B);
 * ridge point: the intensity at which both are equal, P / B.
+
+Sparse work is counted as performed (multiply-accumulates whose weight is stored) unless the dense equivalent is asked
+for, which may stand above a roof: zeros that nobody multiplies cost no time.
 """
 
 from __future__ import annotations
@@ -13,11 +16,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
-from hwsim.result import Result
+from hwsim.errors import HwsimError
+from hwsim.result import OpRow, Result
 
-__all__ = ["OPS_PER_MAC", "Point", "Ridge", "Roofline", "roofline"]
+__all__ = ["OPS_PER_MAC", "Counting", "Point", "Ridge", "Roofline", "roofline"]
+
+Counting: TypeAlias = Literal["performed", "dense-equivalent"]
+"""How sparse work is counted: multiplications with a stored weight, or all those of the dense product."""
 
 OPS_PER_MAC: Final = 2
 _TOLERANCE: Final = 1e-6
@@ -33,6 +40,7 @@ class Point:
         bytes: bytes to and from the memory level in a step; 0 for work that stays on chip.
         time_s: seconds for which the operator holds the resource that it needs most (for the step: its length).
         share: the operator's share of the step's time, 0 when it is hidden behind others.
+        stored: share of its multiply-accumulates whose weight is stored; 1 when nothing is sparse.
     """
 
     name: str
@@ -40,6 +48,7 @@ class Point:
     bytes: float
     time_s: float
     share: float
+    stored: float = 1.0
 
     @property
     def ops_per_byte(self) -> float | None:
@@ -88,6 +97,8 @@ class Roofline:
         points: operators, by falling share of the step's time.
         step: the whole step.
         without_ops: operators that do no arithmetic that is counted; they have no place under a roof.
+        counting: how sparse work is counted.
+        used_format: the fastest of the formats that the step runs in, where the machine has a roof for one.
     """
 
     workload: str
@@ -99,6 +110,28 @@ class Roofline:
     points: tuple[Point, ...]
     step: Point
     without_ops: tuple[str, ...]
+    counting: Counting = "performed"
+    used_format: str | None = None
+
+    @property
+    def used_roof(self) -> tuple[str, float]:
+        """(format, operations per second) of the formats in use; of all where the machine names none of them."""
+        names = [self.used_format] if self.used_format else list(self.flat_ops_per_s)
+        name = max(names, key=lambda each: (self.flat_ops_per_s[each], each))
+        return name, self.flat_ops_per_s[name]
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether some weights are not stored, so that the way of counting matters."""
+        return any(point.stored < 1 for point in self.points)
+
+    @property
+    def flat_roofs(self) -> tuple[tuple[str, float], ...]:
+        """(formats, operations per second), formats of one rate together, the fastest first."""
+        names: dict[float, list[str]] = {}
+        for name, rate in self.flat_ops_per_s.items():
+            names.setdefault(rate, []).append(name)
+        return tuple((", ".join(sorted(names[rate])), rate) for rate in sorted(names, reverse=True))
 
     @property
     def level_bytes_per_s(self) -> float:
@@ -136,6 +169,7 @@ class Roofline:
             "device": self.device,
             "phase": self.phase,
             "memory_level": self.level,
+            "counting": self.counting,
             "flat_ops_per_s": dict(self.flat_ops_per_s),
             "bytes_per_s": dict(self.bytes_per_s),
             "ridges": [
@@ -150,21 +184,33 @@ class Roofline:
         }
 
 
-def roofline(result: Result) -> Roofline:
+def roofline(result: Result, level: str | None = None, counting: Counting = "performed") -> Roofline:
     """The roofline of a result's step.
 
+    Args:
+        result: the answer.
+        level: the memory level whose bytes the intensities count; by default the slowest.
+        counting: how sparse work is counted.
+
     Raises:
-        ArithmeticError: a point lies above its roof, so that time, bytes or roofs are wrong: our own bug.
+        HwsimError: the machine has no such memory level.
+        ArithmeticError: a point lies above a roof of any level, so that time, bytes or roofs are wrong: our own bug.
     """
-    level = min(result.roofs.bytes_per_s, key=lambda name: (result.roofs.bytes_per_s[name], name))
+    rates = result.roofs.bytes_per_s
+    if level is not None and level not in rates:
+        raise HwsimError.unknown_name("--level", "memory level", level, rates)
+    for each in rates:
+        _check(_drawn(result, each, "performed"))
+    slowest = min(rates, key=lambda name: (rates[name], name))
+    return _drawn(result, level or slowest, counting)
+
+
+def _drawn(result: Result, level: str, counting: Counting) -> Roofline:
+    """The roofline with the bytes of one memory level."""
     rows = sorted(result.ops, key=lambda row: (-row.share, -row.held_s, row.name))
-    points = tuple(
-        Point(row.name, OPS_PER_MAC * row.macs, row.bytes, row.held_s, row.share)
-        for row in rows
-        if row.macs and row.held_s
-    )
-    step = Point("step", sum(p.ops for p in points), sum(row.bytes for row in rows), result.step_s, 1.0)
-    drawn = Roofline(
+    points = tuple(_point(row, level, counting) for row in rows if row.macs and row.held_s)
+    moved = sum(row.bytes_by.get(level, 0.0) for row in rows)
+    return Roofline(
         workload=result.workload,
         device=result.device,
         phase=result.phase,
@@ -172,11 +218,25 @@ def roofline(result: Result) -> Roofline:
         flat_ops_per_s={name: OPS_PER_MAC * rate for name, rate in result.roofs.macs_per_s.items()},
         bytes_per_s={name: rate for name, rate in result.roofs.bytes_per_s.items() if math.isfinite(rate)},
         points=points,
-        step=step,
+        step=Point("step", sum(point.ops for point in points), moved, result.step_s, 1.0),
         without_ops=tuple(row.name for row in rows if not (row.macs and row.held_s)),
+        counting=counting,
+        used_format=_used_format(result),
     )
-    _check(drawn)
-    return drawn
+
+
+def _used_format(result: Result) -> str | None:
+    """The fastest format among those of weights and activations."""
+    rates, used = result.roofs.macs_per_s, result.formats.get("used", {})
+    names = [used[role] for role in ("weights", "activations") if used.get(role) in rates]
+    return max(names, key=lambda name: (rates[name], name), default=None)
+
+
+def _point(row: OpRow, level: str, counting: Counting) -> Point:
+    """An operator with its operations and the bytes of one level."""
+    macs = row.stored_macs if counting == "performed" else row.macs
+    moved = row.bytes_by.get(level, 0.0)
+    return Point(row.name, OPS_PER_MAC * macs, moved, row.held_s, row.share, row.stored_macs / row.macs)
 
 
 def _all_units(drawn: Roofline) -> float:
@@ -193,5 +253,5 @@ def _check(drawn: Roofline) -> None:
         if point.ops_per_s > roof * (1 + _TOLERANCE):
             raise ArithmeticError(
                 f"{point.name} on {drawn.device} runs at {point.ops_per_s:.6g} operations/s, "
-                f"above its roof of {roof:.6g}"
+                f"above its {drawn.level} roof of {roof:.6g}"
             )

@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hwsim.commands.arguments import Parser, path
+from hwsim.commands.arguments import Parser, choice, path
 from hwsim.commands.console import Console
 from hwsim.commands.inputs import device_of, question_of, split_overrides, workload_of
 from hwsim.errors import HwsimError, Infeasible
@@ -18,6 +18,8 @@ __all__ = ["add_arguments", "run"]
 
 _KINDS: Final = {".svg": "svg", ".png": "png"}
 EXIT_INFEASIBLE = 3
+MOST_TOGETHER: Final = 8
+"""Machines that one frame can tell apart."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -26,6 +28,14 @@ def add_arguments(parser: Parser) -> None:
     parser.add_device(several=True)
     parser.add_question()
     parser.add_set()
+    level = "memory level whose bytes count; default: the slowest"
+    parser.add_argument("--level", metavar="NAME", help=level)
+    counting = ("performed", "dense-equivalent")
+    parser.add_argument(
+        "--sparse", type=choice("--sparse", "way of counting", counting), default="performed",
+        metavar="|".join(counting), help="how sparse work is counted",
+    )  # fmt: skip
+    parser.add_argument("--together", action="store_true", help="draw all machines in one frame, without operators")
     parser.add_argument("--out", type=path("--out"), metavar="FILE", help="draw the figure: FILE.svg or FILE.png")
     parser.add_json()
 
@@ -38,6 +48,7 @@ def run(arguments: Namespace) -> int:
     console = Console(arguments.json, arguments.quiet)
     _figure_kind(arguments.out)
     overrides = split_overrides(arguments.overrides, arguments.transforms)
+    _check_together(arguments)
     workload = workload_of(arguments.workload, overrides)
     devices = [device_of(name, overrides) for name in arguments.device]
     console.announce_compilation()
@@ -49,13 +60,20 @@ def run(arguments: Namespace) -> int:
             forms.append({"device": device.value.name, "infeasible": answer.to_dict()})
             console.note(f"{device.value.name}: {answer}")
         else:
-            drawn.append(roofline(answer))
+            drawn.append(roofline(answer, arguments.level, arguments.sparse))
             forms.append(drawn[-1].to_dict())
     _show(console, drawn)
     console.write_json({"results": forms})
     if drawn and arguments.out is not None:
-        _draw(console, arguments.out, drawn)
+        _draw(console, arguments.out, drawn, arguments.together)
     return 0 if drawn else EXIT_INFEASIBLE
+
+
+def _check_together(arguments: Namespace) -> None:
+    """Refuse more machines in one frame than it can tell apart."""
+    if arguments.together and len(arguments.device) > MOST_TOGETHER:
+        found = f"{len(arguments.device)} machines with --together"
+        raise HwsimError.at("--together", found, f"at most {MOST_TOGETHER}")
 
 
 def _figure_kind(out: Path | None) -> str:
@@ -78,9 +96,12 @@ def _show(console: Console, drawn: list[Roofline]) -> None:
         console.show([block for each in drawn for block in roofline_blocks(each)])
 
 
-def _draw(console: Console, out: Path, drawn: list[Roofline]) -> None:
+def _draw(console: Console, out: Path, drawn: list[Roofline], together: bool) -> None:
     from hwsim.report.files import write_bytes  # noqa: PLC0415
-    from hwsim.report.roofline import figure_bytes, roofline_figure  # noqa: PLC0415
+    from hwsim.report.roofline import roofline_figure  # noqa: PLC0415
+    from hwsim.report.roofline_together import together_figure  # noqa: PLC0415
+    from hwsim.report.style import figure_bytes  # noqa: PLC0415
 
-    write_bytes(out, figure_bytes(roofline_figure(drawn), _figure_kind(out)))
+    figure = together_figure(drawn) if together else roofline_figure(drawn)
+    write_bytes(out, figure_bytes(figure, _figure_kind(out)))
     console.note(f"wrote {out}")

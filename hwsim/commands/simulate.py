@@ -149,7 +149,8 @@ def _write_folder(console: Console, folder: Path, answer: Result) -> None:
     """Write result.json, roofline.svg and trace.json."""
     from hwsim.analysis.roofline import roofline  # noqa: PLC0415
     from hwsim.report.files import make_folder, write_bytes, write_text  # noqa: PLC0415
-    from hwsim.report.roofline import figure_bytes, roofline_figure  # noqa: PLC0415
+    from hwsim.report.roofline import roofline_figure  # noqa: PLC0415
+    from hwsim.report.style import figure_bytes  # noqa: PLC0415
     from hwsim.result import to_json  # noqa: PLC0415
 
     make_folder(folder)

@@ -223,4 +223,7 @@ def _op_row(name: str, parts: list[OpOutcome], clock: float, step_cycles: int) -
         macs=sum(part.macs for part in parts),
         bound=bound,
         share=cycles / step_cycles,
+        bytes_by=add_counts(*(part.bytes for part in parts)),
+        energy_j_by=scale_counts(add_counts(*(part.energy_pj for part in parts)), PICO),
+        stored_macs=sum(part.stored_macs for part in parts),
     )

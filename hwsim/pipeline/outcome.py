@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from hwsim.devices.base import Device, Lowered, PassWork
     from hwsim.schedule import Program
     from hwsim.workload.graph import Graph
+    from hwsim.workload.op import Op
 
 __all__ = ["OpOutcome", "PassOutcome", "run_pass", "unsupported"]
 
@@ -32,6 +34,7 @@ class OpOutcome:
         bytes: memory level -> bytes moved.
         macs: multiply-accumulates of the model's arithmetic.
         energy_pj: component -> picojoules, without static power.
+        stored_macs: those of ``macs`` whose weight is stored.
     """
 
     name: str
@@ -43,6 +46,7 @@ class OpOutcome:
     bytes: Mapping[str, float] = field(default_factory=dict)
     macs: float = 0.0
     energy_pj: Mapping[str, float] = field(default_factory=dict)
+    stored_macs: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +148,14 @@ def _op_outcomes(
     moved: Mapping[str, Mapping[str, float]],
 ) -> Iterable[OpOutcome]:
     """One outcome for each operator name; its bytes are booked to its runs in equal parts."""
-    groups: dict[str, list[tuple[int, float, Mapping[str, float]]]] = {}
+    groups: dict[str, list[tuple[Op, int, Mapping[str, float]]]] = {}
     distinct = graph.distinct()
     heads = {op.name: op for op, _ in reversed(distinct)}
     counts = {name: sum(count for op, count in distinct if op.name == name) for name in heads}
     for op, count in distinct:
         each = scale_counts(moved.get(op.name, {}), 1 / counts[op.name])
         energy = scale_counts(device.energy_pj(op, each, work), count)
-        groups.setdefault(op.name, []).append((count, float(op.macs * count), energy))
+        groups.setdefault(op.name, []).append((op, count, energy))
     for name, rows in groups.items():
         yield OpOutcome(
             name,
@@ -161,6 +165,12 @@ def _op_outcomes(
             extends.get(name, {}),
             busy.get(name, {}),
             moved.get(name, {}),
-            sum(macs for _, macs, _ in rows),
+            float(sum(op.macs * count for op, count, _ in rows)),
             add_counts(*(energy for _, _, energy in rows)),
+            sum(op.macs * count * _stored_share(op) for op, count, _ in rows),
         )
+
+
+def _stored_share(op: Op) -> float:
+    """Share of the multiply-accumulates whose weights are stored: the product of the operands' densities."""
+    return math.prod(operand.density for operand in op.operands)

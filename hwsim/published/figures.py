@@ -9,7 +9,7 @@ from typing import Final
 from hwsim.analysis.tree_size import tree_sizes
 from hwsim.devices.catalog import find_device
 from hwsim.pipeline import simulate
-from hwsim.report.roofline import figure_bytes
+from hwsim.report.style import figure_bytes
 from hwsim.report.tree_size import tree_size_figure
 from hwsim.workload import find_workload
 

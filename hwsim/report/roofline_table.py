@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from hwsim.analysis.roofline import Point, Roofline
+from hwsim.analysis.roofline import Counting, Point, Roofline
 from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table, number, per_cent
 from hwsim.units import format_rate, format_si
 
@@ -14,15 +14,20 @@ _NOMINAL: Final = (
     "Roofs are nominal. A memory's is the lesser of what the memory gives and what its port takes; efficiency is not "
     "in it."
 )
+_SPARSE: Final[dict[Counting, str]] = {
+    "performed": "Sparse work is counted as performed: multiplications with a stored weight.",
+    "dense-equivalent": "Sparse work is counted as its dense equivalent: what is skipped counts, and may pass a roof.",
+}
 
 
 def roofline_blocks(drawn: Roofline) -> list[Block]:
     """Roofs, ridge points, and a row per operator."""
     slopes = [f"{level}: {format_rate(rate)}" for level, rate in drawn.bytes_per_s.items()]
-    flats = [f"{name}: {format_si(rate, 'op/s')}" for name, rate in drawn.flat_ops_per_s.items()]
+    flats = [f"{names}: {format_si(rate, 'op/s')}" for names, rate in drawn.flat_roofs]
     ridges = [
-        f"ridge of {ridge.level} and {ridge.format}: {number(ridge.ops_per_byte)} operations per byte"
-        for ridge in drawn.ridges
+        f"ridge of {level} and {names}: {number(rate / bandwidth)} operations per byte"
+        for level, bandwidth in drawn.bytes_per_s.items()
+        for names, rate in drawn.flat_roofs
     ]
     columns = (
         Column("operator"),
@@ -38,6 +43,7 @@ def roofline_blocks(drawn: Roofline) -> list[Block]:
     blocks: list[Block] = [
         Heading(f"{drawn.workload} on {drawn.device}, {drawn.phase}: operators under the roofs"),
         Paragraph(_NOMINAL),
+        *([Paragraph(_SPARSE[drawn.counting])] if drawn.is_sparse else []),
         Bullets(tuple(slopes + flats + ridges)),
         Table(columns, rows),
     ]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hwsim.analysis.tree_size import TreeSizes
-from hwsim.report.roofline import BLUE, GREY, STYLE, VERMILION
+from hwsim.report.style import BLUE, GREY, STYLE, VERMILION
 
 __all__ = ["tree_size_figure"]
 

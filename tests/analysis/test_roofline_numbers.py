@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from hwsim.analysis.roofline import roofline
 from hwsim.devices.base import Roofs
+from hwsim.errors import HwsimError
 
 
 def test_points_ridges_and_step_by_hand() -> None:
@@ -37,7 +38,7 @@ def test_ridge_is_where_both_roofs_are_equal(macs_per_s: float, bytes_per_s: flo
 @pytest.mark.parametrize("change", [{"held_s": 0.01}, {"macs": 60e9}, {"bytes": 1e9}])
 def test_point_above_its_roof_is_our_bug(change: dict[str, float]) -> None:
     """Too short a time, too many operations or too many bytes are not drawn."""
-    with pytest.raises(ArithmeticError, match=r"in_proj on board runs at .* above its roof"):
+    with pytest.raises(ArithmeticError, match=r"in_proj on board runs at .* above its dram roof"):
         roofline(build.result(ops=(build.op_row(**change),)))
 
 
@@ -69,3 +70,40 @@ def test_ideal_memory_has_no_roof() -> None:
     assert drawn.ridges == ()
     assert drawn.attainable_ops_per_s(drawn.points[0]) == 2 * 25.6e9
     assert drawn.step_roof == "int4"
+
+
+def test_intensity_counts_the_bytes_of_the_level_asked() -> None:
+    """Each level has its own bytes, so its own intensities; an unknown level is refused with the nearest name."""
+    row = build.op_row(bytes=9e6, bytes_by={"dram": 1e6, "sram": 8e6}, macs=4e6, held_s=1.0)
+    answer = build.result(ops=(row,), roofs=Roofs({"int4": 25.6e9}, {"dram": 12.8e9, "sram": 1e11}))
+    assert roofline(answer).points[0].ops_per_byte == 8.0
+    assert roofline(answer, "sram").points[0].ops_per_byte == 1.0
+    with pytest.raises(HwsimError, match=r"--level: unknown memory level 'srm'.*dram, sram"):
+        roofline(answer, "srm")
+
+
+def test_every_level_is_a_roof() -> None:
+    """Bytes of a fast level that could not have moved in the time are refused too, whatever level is drawn."""
+    row = build.op_row(bytes=5e9, bytes_by={"dram": 1e6, "sram": 5e9}, macs=4e6, held_s=0.01, share=0.1)
+    roofs = Roofs({"int4": 25.6e9}, {"dram": 12.8e9, "sram": 1e11})
+    with pytest.raises(ArithmeticError, match="sram roof"):
+        roofline(build.result(ops=(row,), roofs=roofs))
+
+
+def test_sparse_work_is_performed_or_dense_equivalent() -> None:
+    """Skipped zeros are not performed; their dense equivalent may pass the roof, and is drawn only when asked for."""
+    row = build.op_row(macs=2e9, stored_macs=1e9, bytes=1e6, held_s=0.05, share=0.5)
+    answer = build.result(ops=(row,))
+    performed, dense = roofline(answer), roofline(answer, counting="dense-equivalent")
+    assert performed.is_sparse
+    assert performed.points[0].ops == 2e9
+    assert dense.points[0].ops == 4e9
+    assert performed.points[0].ops_per_s <= performed.attainable_ops_per_s(performed.points[0])
+    assert dense.points[0].ops_per_s > dense.attainable_ops_per_s(dense.points[0])
+
+
+def test_formats_of_one_rate_are_one_roof() -> None:
+    """Fastest first, names sorted; the roof in use is the one of the formats that ran."""
+    drawn = roofline(build.result(roofs=Roofs({"int8": 9e10, "fp8_e4m3": 9e10, "int4": 25.6e9}, {"dram": 12.8e9})))
+    assert drawn.flat_roofs == (("fp8_e4m3, int8", 18e10), ("int4", 51.2e9))
+    assert drawn.used_roof == ("int4", 51.2e9)

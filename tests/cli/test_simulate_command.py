@@ -304,3 +304,33 @@ def test_unknown_paper(capsys: Capture) -> None:
     """The nearest is suggested."""
     assert main(["paper", "lightmambo"]) == 2
     assert "did you mean 'lightmamba'" in capsys.readouterr().err
+
+
+def test_roofline_of_several_machines_together(capsys: Capture, tmp_path: Path) -> None:
+    """One frame for all; more than it can tell apart is refused before anything runs."""
+    target = tmp_path / "all.svg"
+    words = ["roofline", "mamba", "--together", "--device", "vck190-spec", "--device", "h100-sxm"]
+    assert main([*words, "--quiet", "--out", str(target)]) == 0
+    assert target.read_bytes().startswith(b"<?xml")
+    assert main([*words, *["--device", "vck190"] * 7]) == 2
+    assert "9 machines with --together" in capsys.readouterr().err
+
+
+def test_roofline_of_another_level(capsys: Capture) -> None:
+    """`--level` picks the bytes that count; an unknown one is the user's fault."""
+    found = answer(capsys, "roofline", "mamba", "--device", "h100-sxm", "--level", "l2")
+    assert found["results"][0]["memory_level"] == "l2"
+    assert main(["roofline", "mamba", "--device", "h100-sxm", "--level", "l3"]) == 2
+    assert "--level: unknown memory level 'l3'" in capsys.readouterr().err
+
+
+def test_sparse_work_of_a_card_is_under_its_roofs(capsys: Capture) -> None:
+    """2:4 weights skip half of the multiplications: performed is under the roof, the dense equivalent is twice that."""
+    words = ["roofline", "llama-3-8b", "--device", "a100-sxm-80", "--phase", "prefill"]
+    words += ["--set", "workload.formats.weight_sparsity=0.5", "--set", "workload.formats.weight_structure='2:4'"]
+    one = answer(capsys, *words)["results"][0]
+    two = answer(capsys, *words, "--sparse", "dense-equivalent")["results"][0]
+    assert (one["counting"], two["counting"]) == ("performed", "dense-equivalent")
+    assert all(point["ops_per_s"] <= 1.000001 * point["attainable_ops_per_s"] for point in one["points"])
+    product = {point["name"]: point for point in two["points"]}["down_proj"]
+    assert product["ops"] == 2 * {point["name"]: point for point in one["points"]}["down_proj"]["ops"]

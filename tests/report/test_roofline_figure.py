@@ -11,7 +11,8 @@ import result_builder as build
 
 from hwsim.analysis.roofline import roofline
 from hwsim.devices.base import Roofs
-from hwsim.report.roofline import figure_bytes, roofline_figure
+from hwsim.report.roofline import roofline_figure
+from hwsim.report.style import figure_bytes
 
 
 def crowded() -> Any:

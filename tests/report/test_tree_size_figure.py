@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hwsim.analysis.tree_size import TreeSize, TreeSizes
-from hwsim.report.roofline import figure_bytes
+from hwsim.report.style import figure_bytes
 from hwsim.report.tree_size import tree_size_figure
 
 SIZES = tuple(TreeSize(n, 1 + 0.5 * n, 3 - abs(n - 4) * 0.3, 1 + 0.1 * n, "memory") for n in range(2, 8))

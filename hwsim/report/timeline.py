@@ -1,0 +1,148 @@
+"""The timeline figure: who works when, as a Gantt chart of resources, at the start of a step and in its steady state.
+
+Each row is a resource, each bar a stretch for which it serves one operator without a gap. Operators are told apart by
+hatch as well as by colour, and named in the bars that have room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from hwsim.report.style import INK, PALETTE, STYLE
+from hwsim.report.table import printable
+from hwsim.result import PassRow, Result
+from hwsim.schedule import Program, Schedule, run
+from hwsim.units import format_seconds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Stretch", "stretches", "timeline_figure"]
+
+_HATCHES: Final = ("", "//", "..", "xx", "\\\\", "++", "oo", "--")
+_SLICES: Final = 20_000
+"""Tiles that a window may hold; a longer repetition is cut there, and the panel says so."""
+_NAMED: Final = 0.055
+"""Share of a panel's width from which a bar holds its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A time for which a resource serves one operator without a gap, in cycles of the program."""
+
+    resource: str
+    op: str
+    start: int
+    end: int
+
+
+def stretches(schedule: Schedule, start_rep: int, reps: int = 1) -> tuple[list[Stretch], bool]:
+    """Tiles of some repetitions, those of one operator that touch joined, and whether some were left out."""
+    program = schedule.program
+    ops = {stage.name: stage.op or stage.name for stage in program.stages}
+    slices = schedule.window(start_rep, reps, limit=_SLICES)
+    joined: list[Stretch] = []
+    last: dict[str, int] = {}
+    for resource, stage, _, start, end in sorted(slices.rows(), key=lambda row: (row[3], row[4])):
+        place = last.get(resource)
+        if place is not None and joined[place].op == ops[stage] and joined[place].end == start:
+            joined[place] = Stretch(resource, ops[stage], joined[place].start, end)
+        else:
+            last[resource] = len(joined)
+            joined.append(Stretch(resource, ops[stage], start, end))
+    return joined, slices.truncated
+
+
+def timeline_figure(result: Result) -> Figure:
+    """Two panels of the longest program of the longest pass: its first repetition, and one in its middle.
+
+    Raises:
+        ValueError: the result carries no programs.
+    """
+    longest = _longest_pass(result)
+    schedules = [_schedule(program) for program in longest.programs]
+    schedule = max(schedules, key=lambda each: each.makespan_cycles)
+    reps = schedule.program.reps
+    windows = [(f"{longest.role}, first of {reps} repetitions: the pipeline fills", 0)]
+    if reps > 2:
+        windows.append((f"{longest.role}, repetition {reps // 2 + 1} of {reps}: the steady state", reps // 2))
+    with rc_context(STYLE):
+        resources = schedule.program.resources
+        figure = Figure(figsize=(8.6, 1.0 + len(windows) * (0.8 + 0.36 * len(resources))), layout="constrained")
+        FigureCanvasAgg(figure)
+        name = printable(f"{result.workload} on {result.device}")[:60]
+        figure.suptitle(f"{name}: who works when", x=0.01, ha="left", fontsize=11.5, fontweight="bold")
+        panels = figure.subplots(len(windows), 1, squeeze=False)[:, 0]
+        looks: dict[str, tuple[str, str]] = {}
+        for axes, (title, start_rep) in zip(panels, windows, strict=True):
+            bars, is_cut = stretches(schedule, start_rep)
+            _panel(axes, bars, resources, result.clock_hz, looks)
+            axes.set_title(title + (", cut" if is_cut else ""), loc="left", fontsize=10)
+        panels[-1].set_xlabel("cycles of the program, and time")
+        _legend(figure, looks)
+        return figure
+
+
+def _longest_pass(result: Result) -> PassRow:
+    """The pass of a step that takes most time."""
+    passes = [each for each in result.passes if each.programs]
+    if not passes:
+        raise ValueError("a result without programs has no timeline")
+    decoding = [each for each in passes if each.role != "prefill"]
+    return max(decoding or passes, key=lambda each: each.cycles)
+
+
+def _schedule(program: Program) -> Schedule:
+    """When the program's parts run; it has run before, so it cannot stand still."""
+    schedule = run(program)
+    if not isinstance(schedule, Schedule):
+        raise RuntimeError(f"a program of a finished result stands still: {schedule}")
+    return schedule
+
+
+def _panel(
+    axes: Axes, bars: Sequence[Stretch], resources: Sequence[str], clock_hz: float, looks: dict[str, tuple[str, str]]
+) -> None:
+    """The bars of one window, a row for each resource."""
+    begin, end = min(bar.start for bar in bars), max(bar.end for bar in bars)
+    for bar in bars:
+        colour, hatch = looks.setdefault(bar.op, _look(len(looks)))
+        place = resources.index(bar.resource)
+        axes.broken_barh(
+            [(bar.start, bar.end - bar.start)], (place - 0.4, 0.8), facecolor=colour, hatch=hatch, edgecolor="white",
+            linewidth=0.0,
+        )  # fmt: skip
+    for bar in _roomy(bars, end - begin):
+        axes.text(
+            (bar.start + bar.end) / 2, resources.index(bar.resource), printable(bar.op)[:14], ha="center", va="center",
+            fontsize=7.5, color=INK, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8},
+        )  # fmt: skip
+    axes.set_yticks(range(len(resources)), [printable(name)[:20] for name in resources])
+    axes.set_ylim(len(resources) - 0.45, -0.55)
+    axes.set_xlim(begin, end)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}\n{format_seconds(value / clock_hz)}"))
+    axes.tick_params(axis="x", labelsize=8)
+
+
+def _roomy(bars: Sequence[Stretch], width: int) -> Iterator[Stretch]:
+    """Bars with room for a name."""
+    yield from (bar for bar in bars if bar.end - bar.start > _NAMED * width + 0.008 * width * len(bar.op[:14]))
+
+
+def _look(place: int) -> tuple[str, str]:
+    return PALETTE[place % len(PALETTE)], _HATCHES[(place + place // len(PALETTE)) % len(_HATCHES)]
+
+
+def _legend(figure: Figure, looks: dict[str, tuple[str, str]]) -> None:
+    """The operators, below the panels."""
+    keys = [Patch(facecolor=c, hatch=h, edgecolor="white", label=printable(op)[:22]) for op, (c, h) in looks.items()]
+    figure.legend(handles=keys, loc="outside lower left", ncols=5, frameon=False, fontsize=8, columnspacing=1.2)

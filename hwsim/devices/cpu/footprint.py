@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hwsim.devices.gpu.footprint import memory_terms
+from hwsim.devices.held import memory_terms
 from hwsim.errors import Infeasible
 
 if TYPE_CHECKING:

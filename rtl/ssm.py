@@ -33,6 +33,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 
 from hwsim.golden import fixed
+from hwsim.timing import resources
 from hwsim.timing import scan as timing
 from rtl import functions
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
@@ -248,7 +249,7 @@ class Ssm(Parameters):
 
     def dsp_blocks(self) -> int:
         """Three for each lane, two for each channel (dt*x, D*x), two for the decay."""
-        return 3 * self.channels * self.rows + 2 * self.channels + 2
+        return resources.scan_dsp(self.channels, self.rows)
 
     def create(self) -> wiring.Component:
         """The hardware."""

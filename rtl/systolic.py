@@ -21,6 +21,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 
 from hwsim.timing import linear as timing
+from hwsim.timing import resources
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
 from rtl.beat import Beat, s, u
 
@@ -74,7 +75,7 @@ class _Systolic(Parameters):
 
     def dsp_blocks(self) -> int:
         """One for each element, from 9-bit products on."""
-        return self.side**2 if 2 * self.bits > 8 else 0
+        return resources.linear_dsp(self.side**2, self.bits, self.bits)
 
     def ports_out(self) -> dict[str, Beat]:
         """``o``: one row of a tile; ``last`` marks its last row."""

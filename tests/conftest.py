@@ -52,3 +52,13 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
             pytest.fail("\n".join([*lines, "pytest --update-golden accepts the new text"]), pytrace=False)
 
     return compare
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what passing tests recorded under ``report``, each a line: figures that a reader wants to see."""
+    passed = terminalreporter.getreports("passed")
+    lines = sorted({str(value) for each in passed for name, value in each.user_properties if name == "report"})
+    if lines:
+        terminalreporter.section("recorded figures")
+        for line in lines:
+            terminalreporter.write_line(line)

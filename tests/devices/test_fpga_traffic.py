@@ -75,8 +75,8 @@ def test_cycles_of_a_released_layer() -> None:
     assert busy["in_proj"] == D_MODEL * IN_PROJ // 64 == 423_040
     assert busy["out_proj"] == D_INNER * D_MODEL // 64 == 204_800
     assert busy["scan"] == 640 * (128 + 128) == 163_840
-    assert busy["residual"] + busy["norm"] == 320 + 320 + 16
-    assert busy["gate"] + busy["norm_out"] == 640 + 640 + 16
+    assert busy["residual"] + busy["norm"] == 320 + 320 + 9
+    assert busy["gate"] + busy["norm_out"] == 640 + 640 + 9
     assert busy["conv"] == CONV_DIM // 8
     assert program.stage("in_proj").tiles * 320 == (32 + 10 * 129) * 320 == 423_040
 

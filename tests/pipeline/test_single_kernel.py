@@ -76,8 +76,8 @@ def test_conv_moves_window_and_taps() -> None:
 @pytest.mark.parametrize(
     ("kind", "arguments", "cycles", "bound"),
     [
-        ("norm", {"op": "rmsnorm", "tokens": 1, "width": 2560, "dtype": "int8"}, 320 + 16 + 320, "norm_in"),
-        ("norm", {"op": "gated_rmsnorm", "tokens": 3, "width": 80, "dtype": "int8"}, 3 * (10 + 16 + 10), "norm_in"),
+        ("norm", {"op": "rmsnorm", "tokens": 1, "width": 2560, "dtype": "int8"}, 320 + 9 + 320, "norm_in"),
+        ("norm", {"op": "gated_rmsnorm", "tokens": 3, "width": 80, "dtype": "int8"}, 3 * (10 + 9 + 10), "norm_in"),
         ("elementwise", {"op": "silu_mul", "tokens": 5, "width": 5120, "dtype": "int4"}, 5 * 640, "gate"),
         ("elementwise", {"op": "add", "tokens": 1, "width": 2561, "dtype": "int4"}, 321, "gate"),
     ],

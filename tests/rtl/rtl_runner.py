@@ -91,34 +91,50 @@ def need_simulator():
         stop(f"{program} is not installed: nothing was simulated")
 
 
-def build(verilog):
-    """Compile Verilog once; the build folder is named by its contents."""
+RECORDING = 'module recording; initial begin $dumpfile("waves.vcd"); $dumpvars(0, top); end endmodule\n'
+"""A second root beside the unit that has Icarus write every change of every net."""
+
+
+def build(verilog, record=False):
+    """Compile Verilog once; the build folder is named by its contents.
+
+    ``record`` builds what `play` needs to keep waves (Icarus) or counts of lines and toggles (Verilator).
+    """
     from cocotb_tools.runner import get_runner
 
     need_simulator()
-    key = hashlib.sha256((SIMULATOR + verilog).encode()).hexdigest()[:20]
+    key = hashlib.sha256((SIMULATOR + str(record) + verilog).encode()).hexdigest()[:20]
     folder = CACHE / key
     folder.mkdir(parents=True, exist_ok=True)
     source = folder / "top.v"
     runner = get_runner(SIMULATOR)
     fresh = not source.exists() or not (folder / "built").exists()
     source.write_text(verilog) if fresh else None
+    sources, args = [source], []
+    if SIMULATOR == "verilator":
+        args = ["-Wno-fatal", "--output-split", "0"] + ["--coverage-line", "--coverage-toggle"] * record
+    elif record:
+        (folder / "recording.v").write_text(RECORDING)
+        sources, args = [source, folder / "recording.v"], ["-s", "recording"]
     runner.build(
-        sources=[source],
+        sources=sources,
         hdl_toplevel="top",
         build_dir=folder,
         timescale=("1ns", "1ps"),
         always=fresh,
-        build_args=["-Wno-fatal", "--output-split", "0"] if SIMULATOR == "verilator" else [],
+        build_args=args,
         log_file=folder / "build.log",
     )
     (folder / "built").touch()
     return runner, folder
 
 
-def play(verilog, plan, module="rtl_bench", testcase=None):
-    """Run a bench over a plan and return what it wrote."""
-    runner, folder = build(verilog)
+def play(verilog, plan, module="rtl_bench", testcase=None, record=None):
+    """Run a bench over a plan and return what it wrote; ``record`` is where waves or counts are kept, if anywhere."""
+    runner, folder = build(verilog, record is not None)
+    os.environ["SIM_CMD_SUFFIX"] = (
+        "-vcd" if record is not None and SIMULATOR == "icarus" else ""
+    )  # the runner says -none
     with tempfile.TemporaryDirectory(prefix="rtl-run-") as work:
         base = Path(work)
         (base / "plan.json").write_text(json.dumps(plan))
@@ -140,11 +156,17 @@ def play(verilog, plan, module="rtl_bench", testcase=None):
         )
         if not (base / "outcome.json").exists():
             raise AssertionError((base / "test.log").read_text()[-3000:])
+        for name in ("waves.vcd", "coverage.dat"):
+            if record is not None and (base / name).exists():
+                shutil.copy(base / name, record)
         return json.loads((base / "outcome.json").read_text())
 
 
-def run(parameters, plays, verilog=None):
-    """Play the runs on a unit (or on ``verilog`` in its place) and check everything that can be checked."""
+def run(parameters, plays, verilog=None, record=None):
+    """Play the runs on a unit (or on ``verilog`` in its place) and check everything that can be checked.
+
+    ``record`` names a file for the waves (Icarus, VCD) or the counts of lines and toggles (Verilator).
+    """
     verilog = verilog or lower(to_rtlil(parameters))
     plan, expected = [], []
     for p in plays:
@@ -164,7 +186,7 @@ def run(parameters, plays, verilog=None):
                 "idle": predicted + 120,
             }
         )
-    report = Report(outcomes=play(verilog, plan))
+    report = Report(outcomes=play(verilog, plan, record=record))
     for p, (want, beats, predicted), got in zip(plays, expected, report.outcomes, strict=True):
         report.findings += list(judge(parameters, p, want, beats, predicted, got))
         report.cycles.append((predicted, got["cycles"], got["withheld"]))
@@ -208,8 +230,8 @@ def judge_port(parameters, p, name, words, came):
 STALLS = ("none", "random", "long", "patient")
 
 
-def verify(parameters, seeds=(1,), corners=True, reset=True, stalls=STALLS, **draw):
-    """The standard set of runs of a unit; fails with every finding."""
+def standard_plays(parameters, seeds=(1,), corners=True, reset=True, stalls=STALLS, **draw):
+    """The standard set of runs of a unit; the reset comes in the middle of a run, or at each share of it given."""
     plays = []
     for seed in seeds:
         inputs = parameters.draw(np.random.default_rng(seed), **draw)
@@ -219,7 +241,13 @@ def verify(parameters, seeds=(1,), corners=True, reset=True, stalls=STALLS, **dr
         plays += [Play(inputs, "none", 99), Play(inputs, "random", 99)]
     if reset:
         inputs = parameters.draw(np.random.default_rng(5), **draw)
-        plays.append(Play(inputs, "none", 5, reset_at=max(3, parameters.cycles(inputs) // 2)))
-    report = run(parameters, plays)
+        shares = (0.5,) if reset is True else reset
+        plays += [Play(inputs, "none", 5, reset_at=max(3, int(parameters.cycles(inputs) * x))) for x in shares]
+    return plays
+
+
+def verify(parameters, **form):
+    """Play the standard runs (see `standard_plays`); fails with every finding."""
+    report = run(parameters, standard_plays(parameters, **form))
     assert not report.findings, "\n".join(str(f) for f in report.findings[:6])
     return report

@@ -1,20 +1,29 @@
 """Functional coverage: the stimulus of the standard runs must reach every named bin; drawn shapes reach the odd ones.
 
-The bins are counted on the golden models over exactly the inputs that `rtl_runner.verify` plays.
+The bins are counted on the golden models over exactly the inputs that `rtl_runner.verify` plays. Toggle coverage (and,
+with Verilator, line coverage) of the same runs is measured on the netlist and reported.
 """
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rtl_runner import verify
+from rtl_coverage import counts_of_verilator, toggles_of_vcd
+from rtl_runner import SIMULATOR, run, standard_plays, verify
 
 from hwsim.golden import fixed
 from hwsim.golden.fixed import FIXED
 from hwsim.timing.scan import parent_fifo_peak
+from rtl.conv import Conv
+from rtl.hadamard import Hadamard
 from rtl.linear import Linear
-from rtl.sparse import Decompressor
+from rtl.mamba_block import MambaBlock, Speculative
+from rtl.nonlinear import Decay, Gate, Rsqrt, Silu, Softplus
+from rtl.norm import Norm
+from rtl.shiftadd import ShiftAdd
+from rtl.sparse import Decompressor, SparseLinear
 from rtl.ssm import FROM_FIFO, FROM_MEMORY, FROM_ZERO, Ssm, chain_jobs, tree_jobs
+from rtl.systolic import SystolicOs, SystolicWs
 
 
 def standard_inputs(shape, **draw):
@@ -142,3 +151,38 @@ def test_drawn_scan_shapes(shape):
 def test_decompressor_widths(lanes):
     """Narrow, odd and wide beats."""
     verify(Decompressor(lanes=lanes, bits=3), stalls=("none", "random"))
+
+
+TOGGLED = [
+    (Linear(), 0.98),
+    (SystolicOs(), 0.9),
+    (SystolicWs(), 0.9),
+    (Ssm(channels=2, rows=1, d_state=8, tiles=2, nodes=3), 0.95),
+    *((unit(lanes=1), 0.8) for unit in (Decay, Softplus, Silu, Gate)),
+    (Rsqrt(), 0.8),
+    (Norm(), 0.9),
+    (Conv(), 0.95),
+    (Decompressor(lanes=8), 0.85),
+    (SparseLinear(), 0.8),
+    (ShiftAdd(), 0.85),
+    (Hadamard(), 0.9),
+    (MambaBlock(nodes=2), 0.93),
+    (Speculative(), 0.93),
+]
+"""Units, and the share of their nets' rises and falls that the standard runs must show."""
+
+
+@pytest.mark.parametrize(("shape", "least"), TOGGLED, ids=lambda value: getattr(value, "unit", str(value)))
+def test_toggle_and_line_coverage(shape, least, tmp_path, record_property):
+    """Every bit of every net should rise and fall, every line be passed: measured, reported, and held to a floor."""
+    kept = tmp_path / "kept"
+    report = run(shape, standard_plays(shape), record=kept)
+    assert not report.findings
+    if SIMULATOR == "verilator":
+        lines, toggles = counts_of_verilator(kept)
+        assert lines.share > 0.95
+        record_property("report", f"coverage of {shape.unit}: lines {lines}, toggles {toggles}")
+    else:
+        toggles = toggles_of_vcd(kept)
+        record_property("report", f"coverage of {shape.unit}: toggles {toggles}")
+    assert toggles.share > least

@@ -16,7 +16,7 @@ SHAPES = [
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_block_matches_values_and_cycles(shape):
     """Three steps of a chain from zero: bit-exact under every stall pattern, cycle-exact without stalls."""
-    verify(shape, steps=3, reset=False)
+    verify(shape, steps=3)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,13 @@ def test_block_cycles_where_each_part_limits(shape):
 
 def test_speculative_matches_values_and_cycles():
     """Chain, fan and chain again: trees verified, paths replayed, to the bit and to the cycle."""
-    verify(Speculative(), reset=False, corners=False)
+    verify(Speculative(), corners=False)
+
+
+@pytest.mark.parametrize("shape", [MambaBlock(nodes=2), Speculative(nodes=3)], ids=str)
+def test_reset_anywhere(shape):
+    """A reset in any phase, mid-transfer on some stream, leaves nothing behind: the run after it is exact."""
+    verify(shape, reset=tuple(k / 9 for k in range(9)), stalls=(), steps=2)
 
 
 def test_speculative_tree_and_partial_paths():

@@ -49,6 +49,7 @@ class Bug:
     check: str
     stalls: tuple = ("none", "random")
     draw: dict = field(default_factory=dict)
+    resets: tuple = ()
 
     def __str__(self):
         return f"{self.file}: {self.name}"
@@ -236,6 +237,25 @@ BUGS = [
         "cycles",
         ("none",),
     ),
+    Bug(
+        "position in the order survives a reset",
+        "block_unit",
+        "position, end = Signal(range(len(kinds))), Signal()",
+        "position, end = Signal(range(len(kinds)), reset_less=True), Signal()",
+        MambaBlock(),
+        "values",
+        ("none",),
+        resets=(40,),
+    ),
+    Bug(
+        "a step starts under the last write pass",
+        "block_unit",
+        "~self.accepting & idle)",
+        "~self.accepting)",
+        MambaBlock(d_model=2, heads=2, head_dim=2, d_state=64, ports=1),
+        "cycles",
+        ("none",),
+    ),
     Bug("epsilon left out", "norm", "fixed.rms_epsilon(p.channels), acc", "0, acc", Norm(), "values"),
     Bug(
         "ring overruns", "norm", "(held != p.ring)", "(held != 2 * p.ring)", Norm(), "values", ("long",), {"tokens": 30}
@@ -269,6 +289,7 @@ def test_planted_bug_is_caught(bug, tmp_path):
     rng = np.random.default_rng(11)
     inputs = [bug.shape.draw(rng, corner, **bug.draw) for corner in ("", *bug.shape.corners)]
     plays = [Play(data, stall, 11) for data in inputs for stall in bug.stalls]
+    plays += [Play(inputs[0], "none", 11, reset_at=cycle) for cycle in bug.resets]
     report = run(bug.shape, plays, emit_mutant(bug, tmp_path))
     assert bug.check in report.checks, f"caught by {report.checks or 'nothing'}"
     assert "cycle-limit" not in report.checks

@@ -15,6 +15,7 @@ from hwsim.devices.fpga.parameters import FpgaParameters, whole
 from hwsim.devices.fpga.traffic import beat_bits, input_bits
 from hwsim.errors import Infeasible
 from hwsim.formats import FORMATS
+from hwsim.timing import resources
 
 if TYPE_CHECKING:
     from hwsim.devices.base import PassWork
@@ -68,7 +69,9 @@ def fabric_terms(
             "vector units": vector * p.vector.lut_per_lane.value,
             "control and routing": p.fabric.lut.value,
         },
-        "DSP": {
+        "DSP": _block_dsp(p, layer)
+        if p.structure == "block"
+        else {
             "linear core": macs * p.linear.dsp_per_mac.value,
             "scan lanes": lanes * p.scan.dsp_per_lane.value,
             "vector units": vector * p.vector.dsp_per_lane.value,
@@ -86,6 +89,20 @@ def fabric_terms(
             "control and routing": p.fabric.bram.value,
         },
         "URAM": {"hidden state of a layer": _blocks(lane_bits, depth * copies, URAM_DEPTH)},
+    }
+
+
+def _block_dsp(p: FpgaParameters, layer: MambaLayer) -> dict[str, float]:
+    """DSP blocks of the RTL block, by the formulas that synthesis is held to; it has two cores of equal width."""
+    macs = whole(p.linear.tp) * whole(p.linear.cip) * whole(p.linear.cop)
+    width = whole(p.linear.cop)
+    act, weight = FORMATS[p.formats.activations].bits, FORMATS[p.formats.weights].bits
+    return {
+        "linear cores": 2 * resources.linear_dsp(macs, act, weight),
+        "scan lanes": resources.scan_dsp(width, whole(p.scan.lanes) // width),
+        "conv": resources.conv_dsp(width, silu=True),
+        "gate and softplus": resources.function_dsp("gate", width) + resources.function_dsp("softplus", width),
+        "norm": resources.norm_dsp(width, even_root=resources.even_root(layer.d_inner)),
     }
 
 

@@ -94,7 +94,7 @@ def transfer(p: FpgaParameters, beats: int) -> Transfer | None:
 
 def scaled_bits(elements: int, bits: int, scale_bits: float, group: int) -> int:
     """Bits of ``elements`` elements with their scales."""
-    return elements * bits + math.ceil(elements / group * scale_bits)
+    return elements * bits + math.ceil(elements * scale_bits / group)
 
 
 def weight_beats(p: FpgaParameters, elements: int) -> int:

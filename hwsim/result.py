@@ -157,6 +157,8 @@ class Result:
         roofs: the machine's limits, for a roofline.
         speculation_dropped: whether the workload speculates and the machine, which cannot verify several tokens at
             once, decoded one at a time instead.
+        largest: the largest ``batch`` at this context and ``context`` at this batch that memory holds (of each, None
+            for any, 0 for none); None for machines whose memory is no bound.
 
     """
 
@@ -199,6 +201,7 @@ class Result:
     inputs: Mapping[str, str]
     roofs: Roofs = field(repr=False)
     speculation_dropped: bool = False
+    largest: Mapping[str, int | None] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: plain types only, keys in a fixed order, the fields of DESIGN section 5 and more.

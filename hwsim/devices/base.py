@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from hwsim.errors import Infeasible
 
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from hwsim.workload.op import Op
 
 __all__ = [
+    "MEMORY",
     "Configurable",
     "Device",
     "Enters",
     "FormatChoice",
+    "HoldsInMemory",
     "KernelRows",
     "Lowered",
     "PassWork",
@@ -40,6 +42,9 @@ __all__ = [
 ]
 
 Role: TypeAlias = Literal["decode", "draft", "verify", "prefill", "inference"]
+MEMORY: Final = "device memory"
+"""The resource of an `Infeasible` that a smaller batch or a shorter context would mend."""
+
 Enters: TypeAlias = Literal["time", "energy", "capacity"]
 """What a constant has a say in; ``capacity`` is whether things fit at all."""
 
@@ -253,6 +258,15 @@ class TimesRows(Protocol):
 
     def kernel_rows(self, op: Op, dims: Mapping[str, NDArray[np.float64]]) -> KernelRows | Infeasible | None:
         """Many kernels that differ from ``op`` in their dimensions only; None where they are timed one by one."""
+
+
+@runtime_checkable
+class HoldsInMemory(Protocol):
+    """A machine whose memory bounds batch and context."""
+
+    @property
+    def memory_capacity_bytes(self) -> float:
+        """Bytes that `Device.footprint` must stay within."""
 
 
 @runtime_checkable

@@ -72,6 +72,7 @@ def answer_of(found: Simulated) -> Result:
         inputs=question.inputs,
         roofs=device.roofs,
         speculation_dropped=_speculation_dropped(found),
+        largest=found.largest,
     )
 
 

@@ -39,7 +39,9 @@ def answer_blocks(
     if isinstance(rival, Infeasible):
         blocks.append(Paragraph(f"The machine to compare with cannot run it: {rival.reason}"))
     blocks += _request_blocks(result) + _resource_blocks(result) + _operator_blocks(result) + _pass_blocks(result)
-    blocks += _format_blocks(result) + constant_blocks(result, device_argument or result.device)
+    blocks += (
+        _memory_blocks(result) + _format_blocks(result) + constant_blocks(result, device_argument or result.device)
+    )
     return blocks + _note_blocks(result)
 
 
@@ -133,7 +135,7 @@ def _dropped_words(result: Result) -> str:
     if not result.speculation_dropped:
         return ""
     return (
-        f"{result.workload} speculates, but {result.device} cannot verify several tokens at once: "
+        f"{result.workload} speculates, but {result.device} cannot verify what is drafted at once: "
         "it decodes one token at a time. "
     )
 
@@ -289,6 +291,19 @@ def _pass_row(each: PassRow) -> tuple[str, ...]:
         format_count(each.cycles),
         "" if each.policy == "none" else each.policy,
     )
+
+
+def _memory_blocks(result: Result) -> list[Block]:
+    """What memory holds, and the largest batch and context that it would hold."""
+    if result.largest is None:
+        return []
+    held = ", ".join(f"{format_bytes(count)} of {name}" for name, count in result.memory_bytes.items())
+    batch, context = result.largest["batch"], result.largest["context"]
+    most = "any batch fits" if batch is None else f"batch {format_count(batch)} is the largest that fits"
+    if result.images_per_s is None:
+        longest = "any context" if context is None else f"a context of {format_count(context)}"
+        most += f" at this context, {longest} at this batch"
+    return [Heading("Memory"), Paragraph(f"{held}; {most}.")]
 
 
 def _format_blocks(result: Result) -> list[Block]:

@@ -87,6 +87,11 @@ class GpuDevice:
         return self.parameters.cluster.cards if self.parameters.cluster else 1
 
     @property
+    def memory_capacity_bytes(self) -> float:
+        """Device memory of one card."""
+        return self.parameters.memory.capacity.value
+
+    @property
     def verifies_trees(self) -> bool:
         """Never: token trees need attention masks and state handling that common engines lack."""
         return False

@@ -90,7 +90,7 @@ class Parser(argparse.ArgumentParser):
 
     def add_question(self) -> None:
         """`--phase`, `--batch`, `--context`, `--new-tokens`: what is asked of the workload."""
-        phases = ("decode", "prefill", "inference")
+        phases = ("decode", "prefill", "inference", "train")
         self.add_argument(
             "--phase", type=choice("--phase", "phase", phases), metavar="|".join(phases), help="part of the work"
         )

@@ -37,11 +37,12 @@ __all__ = [
     "Roofs",
     "StatePlan",
     "TimesRows",
+    "Trains",
     "VerifiesChains",
     "verifies",
 ]
 
-Role: TypeAlias = Literal["decode", "draft", "verify", "prefill", "inference"]
+Role: TypeAlias = Literal["decode", "draft", "verify", "prefill", "inference", "forward", "backward", "optimizer"]
 MEMORY: Final = "device memory"
 """The resource of an `Infeasible` that a smaller batch or a shorter context would mend."""
 
@@ -267,6 +268,15 @@ class HoldsInMemory(Protocol):
     @property
     def memory_capacity_bytes(self) -> float:
         """Bytes that `Device.footprint` must stay within."""
+
+
+@runtime_checkable
+class Trains(HoldsInMemory, Protocol):
+    """A machine that can run a step of training."""
+
+    @property
+    def trains(self) -> bool:
+        """Whether it can."""
 
 
 @runtime_checkable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from hwsim.devices.base import MEMORY, FormatChoice, HoldsInMemory, PassWork, VerifiesChains, verifies
 from hwsim.errors import HwsimError, Infeasible
@@ -12,10 +12,11 @@ from hwsim.pipeline.answer import answer_of
 from hwsim.pipeline.largest import Demand, largest, with_levers
 from hwsim.pipeline.outcome import run_pass, unsupported
 from hwsim.pipeline.question import Question, RunPass, Simulated
+from hwsim.pipeline.training import train, training_bytes
 from hwsim.workload.builders import build
 from hwsim.workload.catalog import find_workload
 from hwsim.workload.decoding import Autoregressive, Policy, Speculative, Step, compose
-from hwsim.workload.model import Pass, Phase, VitModel, Workload
+from hwsim.workload.model import Pass, VitModel, Workload
 
 if TYPE_CHECKING:
     from hwsim.devices.base import Device
@@ -38,6 +39,8 @@ def simulate(workload: Workload, device: Device, question: Question | None = Non
     adapted = replace(workload, formats=formats)
     if asked.phase == "decode":
         simulated = _decode(adapted, device, asked, choice)
+    elif asked.phase == "train":
+        simulated = train(adapted, device, asked, choice)
     elif asked.phase == "prefill" or isinstance(workload.model, VitModel):
         simulated = _whole(adapted, device, asked, choice)
     else:
@@ -70,6 +73,8 @@ def _demand(workload: Workload, device: Device) -> Demand:
     def bytes_of(question: Question) -> float:
         if question.phase == "decode":
             return of_decode(question)
+        if question.phase == "train":
+            return training_bytes(workload, device, question)
         if question.phase == "prefill" or isinstance(workload.model, VitModel):
             return of_prompt(question)
         return max(of_prompt(question), of_decode(question))
@@ -96,7 +101,7 @@ def _complete(workload: Workload, question: Question) -> Question:
         context=run.context if question.context is None else question.context,
         new_tokens=question.new_tokens or run.new_tokens,
     )
-    if not is_vit and phase in ("prefill", "inference") and not complete.context:
+    if not is_vit and phase in ("prefill", "inference", "train") and not complete.context:
         raise HwsimError.at("--context", "a prompt of 0 tokens", "the tokens of the prompt, 1 or more")
     return complete
 
@@ -239,7 +244,7 @@ def _whole_pass(workload: Workload, question: Question) -> Planned:
     """The pass of a prompt, or of images."""
     batch, context, _ = _numbers(question)
     is_vit = isinstance(workload.model, VitModel)
-    phase: Phase = "inference" if is_vit else "prefill"
+    phase: Literal["inference", "prefill"] = "inference" if is_vit else "prefill"
     tokens = 1 if is_vit else context
     graph = build(workload.model, workload.formats, Pass(phase, batch, tokens, 0, workload.run.lm_head == "device"))
     return workload.name, graph, PassWork(phase, tokens, batch)

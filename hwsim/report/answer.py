@@ -184,6 +184,8 @@ def _bound_sentence(result: Result) -> str:
 def _step_sentence(result: Result) -> str:
     """What a step of this answer is."""
     sequences = "one sequence" if result.batch == 1 else f"each of {result.batch} sequences"
+    if result.phase == "train":
+        return f"A step trains on {sequences} of {format_count(result.context)} tokens: forward, backward, optimizer."
     if result.phase == "prefill":
         return f"A step is the whole prompt of {sequences}: {format_count(result.context)} tokens."
     if result.images_per_s is not None:

@@ -36,7 +36,7 @@ __all__ = [
     "Workload",
 ]
 
-Phase: TypeAlias = Literal["decode", "prefill", "inference"]
+Phase: TypeAlias = Literal["decode", "prefill", "inference", "train"]
 FormatName: TypeAlias = Literal[
     "fp32",
     "tf32",

@@ -97,6 +97,11 @@ class GpuDevice:
         return False
 
     @property
+    def trains(self) -> bool:
+        """One card does; how a cluster divides gradients and optimizer states is not modelled."""
+        return self.parameters.cluster is None
+
+    @property
     def verifies_chains(self) -> bool:
         """Always: a chain is a decode of several queries, and rejected positions of the cache are overwritten."""
         return True

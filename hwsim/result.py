@@ -169,6 +169,8 @@ class Result:
         speculation_dropped: whether the workload speculates and the machine, which cannot verify several tokens at
             once, decoded one at a time instead.
         snr_db: operator -> signal-to-noise ratio of its result in decibels, where arithmetic is not exact.
+        largest: the largest ``batch`` at this context and ``context`` at this batch that memory holds (of each, None
+            for any, 0 for none); None for machines whose memory is no bound.
 
     """
 
@@ -212,6 +214,7 @@ class Result:
     roofs: Roofs = field(repr=False)
     speculation_dropped: bool = False
     snr_db: Mapping[str, float] = field(default_factory=dict)
+    largest: Mapping[str, int | None] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: plain types only, keys in a fixed order, the fields of DESIGN section 5 and more.

@@ -94,7 +94,7 @@ class Parser(argparse.ArgumentParser):
         self.add_argument(
             "--transform", dest="transforms", action="append", default=[], metavar="NAME:k=v,…", help=transform
         )
-        phases = ("decode", "prefill", "inference")
+        phases = ("decode", "prefill", "inference", "train")
         self.add_argument(
             "--phase", type=choice("--phase", "phase", phases), metavar="|".join(phases), help="part of the work"
         )

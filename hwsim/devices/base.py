@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from hwsim.errors import Infeasible
 
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from hwsim.workload.op import Op
 
 __all__ = [
+    "MEMORY",
     "Analogue",
     "Configurable",
     "Device",
     "Enters",
     "FormatChoice",
+    "HoldsInMemory",
     "KernelRows",
     "Lowered",
     "PassWork",
@@ -36,11 +38,15 @@ __all__ = [
     "Roofs",
     "StatePlan",
     "TimesRows",
+    "Trains",
     "VerifiesChains",
     "verifies",
 ]
 
-Role: TypeAlias = Literal["decode", "draft", "verify", "prefill", "inference"]
+Role: TypeAlias = Literal["decode", "draft", "verify", "prefill", "inference", "forward", "backward", "optimizer"]
+MEMORY: Final = "device memory"
+"""The resource of an `Infeasible` that a smaller batch or a shorter context would mend."""
+
 Enters: TypeAlias = Literal["time", "energy", "capacity"]
 """What a constant has a say in; ``capacity`` is whether things fit at all."""
 
@@ -254,6 +260,24 @@ class TimesRows(Protocol):
 
     def kernel_rows(self, op: Op, dims: Mapping[str, NDArray[np.float64]]) -> KernelRows | Infeasible | None:
         """Many kernels that differ from ``op`` in their dimensions only; None where they are timed one by one."""
+
+
+@runtime_checkable
+class HoldsInMemory(Protocol):
+    """A machine whose memory bounds batch and context."""
+
+    @property
+    def memory_capacity_bytes(self) -> float:
+        """Bytes that `Device.footprint` must stay within."""
+
+
+@runtime_checkable
+class Trains(HoldsInMemory, Protocol):
+    """A machine that can run a step of training."""
+
+    @property
+    def trains(self) -> bool:
+        """Whether it can."""
 
 
 @runtime_checkable

@@ -78,6 +78,7 @@ def answer_of(found: Simulated) -> Result:
         roofs=device.roofs,
         speculation_dropped=_speculation_dropped(found),
         snr_db=_snr_db(found),
+        largest=found.largest,
     )
 
 
@@ -111,7 +112,7 @@ def _rates(found: Simulated, step_s: float, prompt_s: float) -> dict[str, float 
         "tokens_per_s_per_user": 1 / per_token,
         "tokens_per_j": batch * found.tokens_per_step / step_j,
     }
-    if found.prompt or found.step is None:
+    if found.prompt or (found.step is None and found.question.phase != "train"):
         rates["time_to_first_token_s"] = prompt_s or step_s
     return rates
 

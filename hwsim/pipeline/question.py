@@ -61,6 +61,7 @@ class Simulated:
         tokens_per_step: tokens of each sequence that a step yields.
         steps: steps in all the work asked.
         decoding: how tokens are produced here, None for prefill and images.
+        largest: the largest batch and context that fit, where memory is a bound.
     """
 
     workload: Workload
@@ -74,3 +75,4 @@ class Simulated:
     step: Step | None
     footprint: Mapping[str, float]
     notes: tuple[str, ...]
+    largest: Mapping[str, int | None] | None = None

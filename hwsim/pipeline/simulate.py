@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from hwsim.devices.base import FormatChoice, PassWork, VerifiesChains, verifies
+from hwsim.devices.base import MEMORY, FormatChoice, HoldsInMemory, PassWork, VerifiesChains, verifies
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline.answer import answer_of
+from hwsim.pipeline.largest import Demand, largest, with_levers
 from hwsim.pipeline.outcome import run_pass, unsupported
 from hwsim.pipeline.question import Question, RunPass, Simulated
+from hwsim.pipeline.training import train, training_bytes
 from hwsim.workload.catalog import find_workload
 from hwsim.workload.decoding import Autoregressive, Policy, Speculative, Step, compose
-from hwsim.workload.model import Pass, Phase, VitModel, Workload
+from hwsim.workload.model import Pass, VitModel, Workload
 from hwsim.workload.transform import graph_of, prepared
 
 if TYPE_CHECKING:
@@ -38,11 +40,47 @@ def simulate(workload: Workload, device: Device, question: Question | None = Non
     adapted = replace(workload, formats=formats)
     if asked.phase == "decode":
         simulated = _decode(adapted, device, asked, choice)
+    elif asked.phase == "train":
+        simulated = train(adapted, device, asked, choice)
     elif asked.phase == "prefill" or isinstance(workload.model, VitModel):
         simulated = _whole(adapted, device, asked, choice)
     else:
         simulated = _request(adapted, device, asked, choice)
-    return simulated if isinstance(simulated, Infeasible) else answer_of(simulated)
+    if not isinstance(device, HoldsInMemory):
+        return simulated if isinstance(simulated, Infeasible) else answer_of(simulated)
+    if isinstance(simulated, Infeasible) and simulated.resource != MEMORY:
+        return simulated
+    fitting = largest(_demand(adapted, device), device.memory_capacity_bytes, asked)
+    if isinstance(simulated, Infeasible):
+        return with_levers(simulated, fitting)
+    return answer_of(replace(simulated, largest=fitting))
+
+
+def _demand(workload: Workload, device: Device) -> Demand:
+    """Bytes that a question needs, from the graphs alone: nothing is scheduled."""
+
+    def of_decode(question: Question) -> float:
+        batch, context, new_tokens = _numbers(question)
+        decoding = _decoding_of(workload, device)
+        step = compose(decoding, batch, context + (new_tokens - 1) // 2)
+        drafts, target = _graphs(workload, device, decoding, step)
+        planned = _planned_states(device, decoding, step, drafts, target)
+        return sum(device.footprint(tuple((graph, work) for _, graph, work in planned)).values())
+
+    def of_prompt(question: Question) -> float:
+        _, graph, work = _whole_pass(workload, question)
+        return sum(device.footprint(((graph, work),)).values())
+
+    def bytes_of(question: Question) -> float:
+        if question.phase == "decode":
+            return of_decode(question)
+        if question.phase == "train":
+            return training_bytes(workload, device, question)
+        if question.phase == "prefill" or isinstance(workload.model, VitModel):
+            return of_prompt(question)
+        return max(of_prompt(question), of_decode(question))
+
+    return bytes_of
 
 
 def _complete(workload: Workload, question: Question) -> Question:
@@ -64,7 +102,7 @@ def _complete(workload: Workload, question: Question) -> Question:
         context=run.context if question.context is None else question.context,
         new_tokens=question.new_tokens or run.new_tokens,
     )
-    if not is_vit and phase in ("prefill", "inference") and not complete.context:
+    if not is_vit and phase in ("prefill", "inference", "train") and not complete.context:
         raise HwsimError.at("--context", "a prompt of 0 tokens", "the tokens of the prompt, 1 or more")
     return complete
 
@@ -77,10 +115,9 @@ def _numbers(question: Question) -> tuple[int, int, int]:
 def _decode(workload: Workload, device: Device, question: Question, choice: FormatChoice) -> Simulated | Infeasible:
     """Steps of decoding. The context grows as tokens come: costs are affine in it, so its mean stands for all."""
     batch, context, new_tokens = _numbers(question)
-    decoding, notes = workload.decoding, list(choice.differences)
-    if isinstance(decoding, Speculative) and not verifies(device, decoding.tree.tree):
+    decoding, notes = _decoding_of(workload, device), list(choice.differences)
+    if decoding is not workload.decoding:
         notes.append(f"{device.name} cannot verify {_together(device)} at once: runs autoregressively")
-        decoding = Autoregressive()
     step = compose(decoding, batch, context + (new_tokens - 1) // 2)
     planned = _planned(workload, device, decoding, step)
     if isinstance(planned, Infeasible):
@@ -96,6 +133,14 @@ def _decode(workload: Workload, device: Device, question: Question, choice: Form
     return Simulated(
         workload, device, question, choice, passes, (), step.tokens_per_step, steps, step, footprint, tuple(notes)
     )
+
+
+def _decoding_of(workload: Workload, device: Device) -> Autoregressive | Speculative:
+    """How tokens are produced on this machine: as the workload says, or one at a time."""
+    decoding = workload.decoding
+    if isinstance(decoding, Speculative) and not verifies(device, decoding.tree.tree):
+        return Autoregressive()
+    return decoding
 
 
 def _together(device: Device) -> str:
@@ -118,24 +163,38 @@ def _planned(
     workload: Workload, device: Device, decoding: Autoregressive | Speculative, step: Step
 ) -> list[Planned] | Infeasible:
     """Graphs and state plans of the passes of one step, checked to fit together."""
+    drafts, target = _graphs(workload, device, decoding, step)
+    bad = _refused(device, [*drafts, target])  # before states are planned: a plan needs layers that the machine runs
+    if bad:
+        return bad
+    planned = _planned_states(device, decoding, step, drafts, target)
+    return device.fits(tuple((graph, work) for _, graph, work in planned)) or planned
+
+
+def _graphs(
+    workload: Workload, device: Device, decoding: Autoregressive | Speculative, step: Step
+) -> tuple[list[Planned], Planned]:
+    """The draft's passes and the target's."""
     head = workload.run.lm_head == "device"
     tree = step.tree if isinstance(decoding, Speculative) else None
     role = "verify" if tree else "decode"
     verify = PassWork(role, step.verify_tokens, step.batch, step.context, tree=tree)  # type: ignore[arg-type]
     graph = graph_of(workload, Pass("decode", step.batch, step.verify_tokens, step.context, head))
-    target: Planned = (workload.name, graph, verify)
+    drafts = _draft_passes(workload, device, decoding, step) if isinstance(decoding, Speculative) else []
+    return drafts, (workload.name, graph, verify)
+
+
+def _planned_states(
+    device: Device, decoding: Autoregressive | Speculative, step: Step, drafts: list[Planned], target: Planned
+) -> list[Planned]:
+    """The passes with their state plans; those of one token at a time need none."""
     if not isinstance(decoding, Speculative):
-        return _refused(device, [target]) or [target]
-    drafts = _draft_passes(workload, device, decoding, step)
-    bad = _refused(device, [*drafts, target])  # before states are planned: a plan needs layers that the machine runs
-    if bad:
-        return bad
+        return [target]
     kept = math.ceil(step.tokens_per_step - 1e-9)
-    planned = [
+    return [
         *_with_state(device, drafts, decoding.policy.draft, kept),
         *_with_state(device, [target], decoding.policy.target, kept),
     ]
-    return device.fits(tuple((graph, work) for _, graph, work in planned)) or planned
 
 
 def _with_state(device: Device, planned: list[Planned], policy: Policy, kept: int) -> list[Planned]:
@@ -180,14 +239,8 @@ def _run_all(device: Device, planned: list[Planned]) -> tuple[RunPass, ...] | In
 
 def _whole(workload: Workload, device: Device, question: Question, choice: FormatChoice) -> Simulated | Infeasible:
     """A prefill of the whole prompt, or a batch of images."""
-    batch, context, _ = _numbers(question)
-    is_vit = isinstance(workload.model, VitModel)
-    phase: Phase = "inference" if is_vit else "prefill"
-    tokens = 1 if is_vit else context
-    head = workload.run.lm_head == "device"
-    graph = graph_of(workload, Pass(phase, batch, tokens, 0, head))
-    work = PassWork(phase, tokens, batch)
-    planned: list[Planned] = [(workload.name, graph, work)]
+    planned = [_whole_pass(workload, question)]
+    _, graph, work = planned[0]
     bad = _refused(device, planned)
     if bad:
         return bad
@@ -196,7 +249,17 @@ def _whole(workload: Workload, device: Device, question: Question, choice: Forma
         return passes
     footprint = device.footprint(((graph, work),))
     notes = (*choice.differences, *_placement_notes(device, graph))
-    return Simulated(workload, device, question, choice, passes, (), float(tokens), 1.0, None, footprint, notes)
+    return Simulated(workload, device, question, choice, passes, (), float(work.tokens), 1.0, None, footprint, notes)
+
+
+def _whole_pass(workload: Workload, question: Question) -> Planned:
+    """The pass of a prompt, or of images."""
+    batch, context, _ = _numbers(question)
+    is_vit = isinstance(workload.model, VitModel)
+    phase: Literal["inference", "prefill"] = "inference" if is_vit else "prefill"
+    tokens = 1 if is_vit else context
+    graph = graph_of(workload, Pass(phase, batch, tokens, 0, workload.run.lm_head == "device"))
+    return workload.name, graph, PassWork(phase, tokens, batch)
 
 
 def _request(workload: Workload, device: Device, question: Question, choice: FormatChoice) -> Simulated | Infeasible:

@@ -40,7 +40,10 @@ def answer_blocks(
         blocks.append(Paragraph(f"The machine to compare with cannot run it: {rival.reason}"))
     blocks += _request_blocks(result) + _resource_blocks(result) + _operator_blocks(result) + _pass_blocks(result)
     blocks += (
-        _precision_blocks(result) + _format_blocks(result) + constant_blocks(result, device_argument or result.device)
+        _precision_blocks(result)
+        + _memory_blocks(result)
+        + _format_blocks(result)
+        + constant_blocks(result, device_argument or result.device)
     )
     return blocks + _note_blocks(result)
 
@@ -135,7 +138,7 @@ def _dropped_words(result: Result) -> str:
     if not result.speculation_dropped:
         return ""
     return (
-        f"{result.workload} speculates, but {result.device} cannot verify several tokens at once: "
+        f"{result.workload} speculates, but {result.device} cannot verify what is drafted at once: "
         "it decodes one token at a time. "
     )
 
@@ -184,6 +187,8 @@ def _bound_sentence(result: Result) -> str:
 def _step_sentence(result: Result) -> str:
     """What a step of this answer is."""
     sequences = "one sequence" if result.batch == 1 else f"each of {result.batch} sequences"
+    if result.phase == "train":
+        return f"A step trains on {sequences} of {format_count(result.context)} tokens: forward, backward, optimizer."
     if result.phase == "prefill":
         return f"A step is the whole prompt of {sequences}: {format_count(result.context)} tokens."
     if result.images_per_s is not None:
@@ -303,6 +308,19 @@ def _precision_blocks(result: Result) -> list[Block]:
         Heading("How exact the analogue operators are (a sample of each through the field model)"),
         Table(columns, rows),
     ]
+
+
+def _memory_blocks(result: Result) -> list[Block]:
+    """What memory holds, and the largest batch and context that it would hold."""
+    if result.largest is None:
+        return []
+    held = ", ".join(f"{format_bytes(count)} of {name}" for name, count in result.memory_bytes.items())
+    batch, context = result.largest["batch"], result.largest["context"]
+    most = "any batch fits" if batch is None else f"batch {format_count(batch)} is the largest that fits"
+    if result.images_per_s is None:
+        longest = "any context" if context is None else f"a context of {format_count(context)}"
+        most += f" at this context, {longest} at this batch"
+    return [Heading("Memory"), Paragraph(f"{held}; {most}.")]
 
 
 def _format_blocks(result: Result) -> list[Block]:

@@ -38,7 +38,7 @@ __all__ = [
     "Workload",
 ]
 
-Phase: TypeAlias = Literal["decode", "prefill", "inference"]
+Phase: TypeAlias = Literal["decode", "prefill", "inference", "train"]
 
 
 @dataclass(frozen=True, slots=True)

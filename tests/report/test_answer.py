@@ -102,7 +102,7 @@ def test_prefill_request_and_images_say_what_a_step_is() -> None:
 def test_dropped_speculation_is_said_first() -> None:
     """A reader who asked for drafts learns before the first figure that there are none."""
     said = plain(answer_blocks(build.result(speculation_dropped=True))).split("\n", 1)[1]
-    assert " ".join(said.split()).startswith("mamba speculates, but board cannot verify several tokens at once:")
+    assert " ".join(said.split()).startswith("mamba speculates, but board cannot verify what is drafted at once:")
     assert "speculates" not in plain(answer_blocks(build.result()))
 
 

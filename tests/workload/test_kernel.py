@@ -20,6 +20,7 @@ EXAMPLES = {
     "softmax": {"tokens": 8, "width": 64},
     "elementwise": {"op": "silu_mul", "tokens": 8, "width": 64},
     "conv2d": {"batch": 1, "oc": 8, "ic": 3, "y": 14, "x": 14, "r": 3, "s": 3},
+    "collective": {"op": "all_reduce", "bytes": 4096, "gpus": 8},
 }  # fmt: skip
 
 

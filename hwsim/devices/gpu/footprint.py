@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hwsim.devices import held
+from hwsim.devices.base import MEMORY
 from hwsim.devices.gpu.cluster import per_card
 from hwsim.errors import Infeasible
 
@@ -36,23 +37,16 @@ def check_memory(p: GpuParameters, passes: tuple[tuple[Graph, PassWork], ...]) -
     if demand <= capacity:
         return None
     return Infeasible(
-        "device memory",
+        MEMORY,
         demand,
         capacity,
         "bytes",
-        f"{p.name} holds {capacity / 1e9:.0f} GB{' a card' if p.cluster else ''}; {_largest(terms, capacity, passes)}",
+        f"{p.name} holds {capacity / 1e9:.0f} GB{' a card' if p.cluster else ''}, {demand / 1e9:.1f} GB are needed",
         terms,
-        ("a narrower weight format (int4, fp8)", "a card with more memory", "a smaller batch", "a shorter context"),
+        (
+            "a narrower weight format (int4, fp8)",
+            "a card with more memory or more cards",
+            "a smaller batch",
+            "a shorter context",
+        ),
     )
-
-
-def _largest(terms: dict[str, float], capacity: float, passes: tuple[tuple[Graph, PassWork], ...]) -> str:
-    """What fits instead: the largest batch at this context, and the longest context at this batch."""
-    room = capacity - terms["weights"]
-    per_sequence = (terms["state"] + terms["activations"]) / max(1, passes[0][1].batch)
-    if room < per_sequence:
-        return "its weights alone leave no room for a sequence of this context"
-    work = passes[-1][1]
-    batch = int(room // per_sequence)
-    context = int((work.context + work.tokens) * room / (terms["state"] + terms["activations"]))
-    return f"at this context batch {batch} fits, at this batch about {context:,} tokens"

@@ -32,6 +32,7 @@ __all__ = [
     "gemm_path",
     "gemm_rows",
     "l2_bytes",
+    "tiles_of",
 ]
 
 LIMITS: Final = {"tensor": "tensor", "feed": "l2", "memory": "memory", "convert": "alu", "latency": "latency"}
@@ -145,7 +146,7 @@ def gemm_path(
     )
 
 
-def _menu(p: GpuParameters, formats: GemmFormats) -> NDArray[np.float64]:
+def tiles_of(p: GpuParameters, formats: GemmFormats) -> NDArray[np.float64]:
     """The stack's tiles, or those of block-sparse, bit-plane and 4-bit block-scaled kernels."""
     if formats.structure.startswith("block:"):
         return block_menu(formats.structure)
@@ -191,7 +192,9 @@ def gemm_rows(
             lambda tall, n, k, batch: gemm_rows(p, tall, n, k, factors, batch, setting),
         )
     walked = block_depth(p, formats, rows, wide, deep) if formats.structure.startswith("block:") else deep
-    times, bounds, choices, missed = gemm_times(rows * path.planes, wide, walked, count, _menu(p, formats), constants)
+    times, bounds, choices, missed = gemm_times(
+        rows * path.planes, wide, walked, count, tiles_of(p, formats), constants
+    )
     if formats.quantize == "dynamic":
         times = times + _quantize_s(p, rows * deep * count, formats)
     return GemmAnswer(times, bounds, choices, missed, path)
@@ -232,7 +235,7 @@ def gemm_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infe
     answer = gemm_rows(p, d["m"], d["n"], d["k"], formats_of(op), d["batch"], setting)
     if isinstance(answer, Infeasible):
         return answer
-    tile = _menu(p, formats_of(op))[int(answer.choices[0, 0])]
+    tile = tiles_of(p, formats_of(op))[int(answer.choices[0, 0])]
     split = int(answer.choices[0, 1])
     ctas = d["batch"] * math.ceil(d["m"] * answer.path.planes / tile[0]) * math.ceil(d["n"] / tile[1]) * split
     mapping: dict[str, float | str] = {"tm": tile[0], "tn": tile[1], "tk": tile[2], "split": split, "ctas": ctas}

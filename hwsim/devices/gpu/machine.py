@@ -87,9 +87,19 @@ class GpuDevice:
         return self.parameters.cluster.cards if self.parameters.cluster else 1
 
     @property
+    def memory_capacity_bytes(self) -> float:
+        """Device memory of one card."""
+        return self.parameters.memory.capacity.value
+
+    @property
     def verifies_trees(self) -> bool:
         """Never: token trees need attention masks and state handling that common engines lack."""
         return False
+
+    @property
+    def trains(self) -> bool:
+        """One card does; how a cluster divides gradients and optimizer states is not modelled."""
+        return self.parameters.cluster is None
 
     @property
     def verifies_chains(self) -> bool:

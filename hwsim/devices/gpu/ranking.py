@@ -1,0 +1,118 @@
+"""Which tile a library would choose for a product, and why: the whole menu, ranked, with what each tile wastes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwsim.devices.gpu.estimate import ALONE
+from hwsim.devices.gpu.gemm import LIMITS, formats_of, gemm_path, tiles_of
+from hwsim.errors import HwsimError, Infeasible
+
+if TYPE_CHECKING:
+    from hwsim.devices.gpu.parameters import GpuParameters
+    from hwsim.workload.op import Op
+
+__all__ = ["RankedTile", "ranked_tiles"]
+
+
+@dataclass(frozen=True, slots=True)
+class RankedTile:
+    """One tile of the menu with its best split.
+
+    Attributes:
+        tm: rows of a (tokens) of a thread block.
+        tn: columns of the weights.
+        tk: length of a step along k.
+        split: thread blocks that share each dot product.
+        time_s: seconds, quantising activations left out.
+        bound: the resource that limits it.
+        ctas: thread blocks.
+        waves: rounds in which the card works them off; the last may be partial.
+        last_wave: share of the card that the last round fills.
+        padding: share of the multiply-accumulates that fall outside the product.
+        reason: in words, why it stands where it does.
+    """
+
+    tm: int
+    tn: int
+    tk: int
+    split: int
+    time_s: float
+    bound: str
+    ctas: int
+    waves: int
+    last_wave: float
+    padding: float
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return asdict(self)
+
+
+def ranked_tiles(p: GpuParameters, op: Op) -> tuple[RankedTile, ...] | Infeasible:
+    """Every tile of the stack's menu for a product, the one that the library would choose first.
+
+    Args:
+        p: the card.
+        op: a gemm.
+
+    Raises:
+        HwsimError: the op is no product.
+    """
+    from hwsim.kernels.gpu_gemm import BOUNDS, gemm_times  # noqa: PLC0415 - brings in numba
+
+    if op.kind != "gemm":
+        raise HwsimError.at(op.name, f"kind {op.kind}", "gemm: only products have a menu of tiles")
+    formats = formats_of(op)
+    found = gemm_path(p, formats, ALONE)
+    if isinstance(found, Infeasible):
+        return found
+    path, constants = found
+    m, n, k, batch = (np.array([float(op.dims[name])]) for name in ("m", "n", "k", "batch"))
+    ranked: list[RankedTile] = []
+    tiles = tiles_of(p, formats)
+    for row in range(tiles.shape[0]):
+        times, bounds, choices, _ = gemm_times(m * path.planes, n, k, batch, tiles[row : row + 1], constants)
+        limit = LIMITS[BOUNDS[int(bounds[0])]]
+        ranked.append(_tile(p, op, tiles[row], int(choices[0, 1]), float(times[0]), limit, path.planes))
+    ranked.sort(key=lambda each: (each.time_s, each.ctas, each.tm, each.tn))
+    return tuple(_with_reason(each, ranked[0]) for each in ranked)
+
+
+def _tile(
+    p: GpuParameters,
+    op: Op,
+    tile: np.ndarray[Any, np.dtype[np.float64]],
+    split: int,
+    time_s: float,
+    bound: str,
+    planes: int,
+) -> RankedTile:
+    """A tile with what it wastes; the reason comes when all are ranked."""
+    tm, tn, tk, occupancy = (int(each) for each in tile)
+    d, rows = op.dims, op.dims["m"] * planes
+    ctas = d["batch"] * math.ceil(rows / tm) * math.ceil(d["n"] / tn) * split
+    slots = int(p.chip.sms.value) * occupancy
+    waves = math.ceil(ctas / slots)
+    done = math.ceil(rows / tm) * tm * math.ceil(d["n"] / tn) * tn * split * math.ceil(d["k"] / split / tk) * tk
+    padding = 1.0 - rows * d["n"] * d["k"] / done
+    last = (ctas - (waves - 1) * slots) / slots
+    return RankedTile(tm, tn, tk, split, time_s, bound, ctas, waves, last, padding, "")
+
+
+def _with_reason(each: RankedTile, best: RankedTile) -> RankedTile:
+    """The tile with its reason: what limits it, how it fills the card, and how far it is from the chosen one."""
+    waves = f"{each.ctas:,} thread blocks in {each.waves:,} wave{'s' if each.waves > 1 else ''}"
+    words = [f"limited by {each.bound}", f"{waves}, the last {each.last_wave:.0%} full"]
+    if each.padding > 0.01:
+        words.append(f"{each.padding:.0%} of the work is padding")
+    if each.split > 1:
+        words.append(f"k split in {each.split} to fill the card")
+    gap = each.time_s / best.time_s - 1.0
+    words.append("the least time of the menu" if each is best else f"{gap:.1%} slower than the chosen tile")
+    return replace(each, reason="; ".join(words))

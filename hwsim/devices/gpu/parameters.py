@@ -175,7 +175,10 @@ class Attention:
         floor: prefill that does nothing, further kernels of the op (cache writes) included.
         block: time of a thread block before and after its loop.
         decode_floor: decode that does nothing.
-        step: latency of one dependent key-value block of a decode step.
+        step: latency of one dependent key-value block of a decode step, in kernels that serve one query head.
+        shared_step: the same in kernels that serve all query heads of a key-value head.
+        narrow_step: share of that latency with caches of 8 bits and less, whose tiles take fewer stages.
+        splits_single: 1 where streams of one query head are split over positions when the grid is small, 0 where never.
         combine: second pass of a split over key-value positions.
         cta_bytes: bytes per second that one decode thread block can stream.
         shared_heads: query heads of one key-value head that a decode thread block can serve together; larger groups
@@ -189,6 +192,9 @@ class Attention:
     block: Seconds
     decode_floor: Seconds
     step: Seconds
+    shared_step: Seconds
+    narrow_step: Share
+    splits_single: Amount
     combine: Seconds
     cta_bytes: Rate
     shared_heads: Count

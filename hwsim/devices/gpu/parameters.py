@@ -29,6 +29,7 @@ __all__ = [
 Count: TypeAlias = Annotated[Quantity, Unit("1"), Positive]
 Amount: TypeAlias = Annotated[Quantity, Unit("1"), NonNegative]
 Share: TypeAlias = Annotated[Quantity, Unit("1"), Fraction]
+ShareFrom0: TypeAlias = Annotated[Quantity, Unit("1"), Bound(low=0, high=1)]
 Clock: TypeAlias = Annotated[Quantity, Unit("Hz"), Positive]
 Rate: TypeAlias = Annotated[Quantity, Unit("bytes/s"), Positive]
 Bytes: TypeAlias = Annotated[Quantity, Unit("bytes"), Positive]
@@ -240,6 +241,8 @@ class Scan:
         state_l2: share of L2's rate of such a step.
         stream: share of memory bandwidth of other updates: Mamba-1 and the convolution's window.
         update_floor: one decode step that does nothing.
+        update_cached: 1 where the convolution's windows stay in L2 from step to step, 0 where they lie in a pool of slots
+            that is read as if from memory.
         conv_floor: a causal convolution that does nothing.
         conv_block: time of one SM for each sequence and channel, where a thread block serves just one (Dao's kernel).
         conv_stream: share of memory bandwidth of a convolution.
@@ -254,6 +257,7 @@ class Scan:
     state_l2: Share
     stream: Share
     update_floor: Seconds
+    update_cached: ShareFrom0
     conv_floor: Seconds
     conv_block: Seconds
     conv_stream: Share

@@ -30,6 +30,7 @@ __all__ = [
 Count: TypeAlias = Annotated[Quantity, Unit("1"), Positive]
 Amount: TypeAlias = Annotated[Quantity, Unit("1"), NonNegative]
 Share: TypeAlias = Annotated[Quantity, Unit("1"), Fraction]
+ShareFrom0: TypeAlias = Annotated[Quantity, Unit("1"), Bound(low=0, high=1)]
 Clock: TypeAlias = Annotated[Quantity, Unit("Hz"), Positive]
 Rate: TypeAlias = Annotated[Quantity, Unit("bytes/s"), Positive]
 Bytes: TypeAlias = Annotated[Quantity, Unit("bytes"), Positive]
@@ -219,7 +220,10 @@ class Attention:
         floor: prefill that does nothing, further kernels of the op (cache writes) included.
         block: time of a thread block before and after its loop.
         decode_floor: decode that does nothing.
-        step: latency of one dependent key-value block of a decode step.
+        step: latency of one dependent key-value block of a decode step, in kernels that serve one query head.
+        shared_step: the same in kernels that serve all query heads of a key-value head.
+        narrow_step: share of that latency with caches of 8 bits and less, whose tiles take fewer stages.
+        splits_single: 1 where streams of one query head are split over positions when the grid is small, 0 where never.
         combine: second pass of a split over key-value positions.
         cta_bytes: bytes per second that one decode thread block can stream.
         shared_heads: query heads of one key-value head that a decode thread block can serve together; larger groups
@@ -233,6 +237,9 @@ class Attention:
     block: Seconds
     decode_floor: Seconds
     step: Seconds
+    shared_step: Seconds
+    narrow_step: Share
+    splits_single: Amount
     combine: Seconds
     cta_bytes: Rate
     shared_heads: Count
@@ -278,6 +285,8 @@ class Scan:
         state_l2: share of L2's rate of such a step.
         stream: share of memory bandwidth of other updates: Mamba-1 and the convolution's window.
         update_floor: one decode step that does nothing.
+        update_cached: 1 where the convolution's windows stay in L2 from step to step, 0 where they lie in a pool of slots
+            that is read as if from memory.
         conv_floor: a causal convolution that does nothing.
         conv_block: time of one SM for each sequence and channel, where a thread block serves just one (Dao's kernel).
         conv_stream: share of memory bandwidth of a convolution.
@@ -292,6 +301,7 @@ class Scan:
     state_l2: Share
     stream: Share
     update_floor: Seconds
+    update_cached: ShareFrom0
     conv_floor: Seconds
     conv_block: Seconds
     conv_stream: Share

@@ -13,7 +13,7 @@ from hwsim.pipeline.outcome import run_pass, unsupported
 from hwsim.pipeline.question import Question, RunPass, Simulated
 from hwsim.workload.catalog import find_workload
 from hwsim.workload.decoding import Autoregressive, Policy, Speculative, Step, compose
-from hwsim.workload.model import Pass, Phase, VitModel, Workload
+from hwsim.workload.model import IMAGE_MODELS, Pass, Phase, Workload
 from hwsim.workload.transform import graph_of, prepared
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def simulate(workload: Workload, device: Device, question: Question | None = Non
     adapted = replace(workload, formats=formats)
     if asked.phase == "decode":
         simulated = _decode(adapted, device, asked, choice)
-    elif asked.phase == "prefill" or isinstance(workload.model, VitModel):
+    elif asked.phase == "prefill" or isinstance(workload.model, IMAGE_MODELS):
         simulated = _whole(adapted, device, asked, choice)
     else:
         simulated = _request(adapted, device, asked, choice)
@@ -49,8 +49,8 @@ def _complete(workload: Workload, question: Question) -> Question:
     """The question with the workload's own values where the user gave none, checked for sense."""
     run = workload.run
     phase = question.phase or run.phase
-    is_vit = isinstance(workload.model, VitModel)
-    if is_vit and phase != "inference":
+    of_images = isinstance(workload.model, IMAGE_MODELS)
+    if of_images and phase != "inference":
         raise HwsimError.at("--phase", f"phase {phase} for {workload.name}, a vision model", "inference")
     for name in ("batch", "context", "new_tokens"):
         value = getattr(question, name)
@@ -64,7 +64,7 @@ def _complete(workload: Workload, question: Question) -> Question:
         context=run.context if question.context is None else question.context,
         new_tokens=question.new_tokens or run.new_tokens,
     )
-    if not is_vit and phase in ("prefill", "inference") and not complete.context:
+    if not of_images and phase in ("prefill", "inference") and not complete.context:
         raise HwsimError.at("--context", "a prompt of 0 tokens", "the tokens of the prompt, 1 or more")
     return complete
 
@@ -164,9 +164,9 @@ def _run_all(device: Device, planned: list[Planned]) -> tuple[RunPass, ...] | In
 def _whole(workload: Workload, device: Device, question: Question, choice: FormatChoice) -> Simulated | Infeasible:
     """A prefill of the whole prompt, or a batch of images."""
     batch, context, _ = _numbers(question)
-    is_vit = isinstance(workload.model, VitModel)
-    phase: Phase = "inference" if is_vit else "prefill"
-    tokens = 1 if is_vit else context
+    of_images = isinstance(workload.model, IMAGE_MODELS)
+    phase: Phase = "inference" if of_images else "prefill"
+    tokens = 1 if of_images else context
     head = workload.run.lm_head == "device"
     graph = graph_of(workload, Pass(phase, batch, tokens, 0, head))
     work = PassWork(phase, tokens, batch)

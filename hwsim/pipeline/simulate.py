@@ -15,7 +15,7 @@ from hwsim.pipeline.question import Question, RunPass, Simulated
 from hwsim.pipeline.training import train, training_bytes
 from hwsim.workload.catalog import find_workload
 from hwsim.workload.decoding import Autoregressive, Policy, Speculative, Step, compose
-from hwsim.workload.model import Pass, VitModel, Workload
+from hwsim.workload.model import IMAGE_MODELS, Pass, Workload
 from hwsim.workload.transform import graph_of, prepared
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def simulate(workload: Workload, device: Device, question: Question | None = Non
         simulated = _decode(adapted, device, asked, choice)
     elif asked.phase == "train":
         simulated = train(adapted, device, asked, choice)
-    elif asked.phase == "prefill" or isinstance(workload.model, VitModel):
+    elif asked.phase == "prefill" or isinstance(workload.model, IMAGE_MODELS):
         simulated = _whole(adapted, device, asked, choice)
     else:
         simulated = _request(adapted, device, asked, choice)
@@ -76,7 +76,7 @@ def _demand(workload: Workload, device: Device) -> Demand:
             return of_decode(question)
         if question.phase == "train":
             return training_bytes(workload, device, question)
-        if question.phase == "prefill" or isinstance(workload.model, VitModel):
+        if question.phase == "prefill" or isinstance(workload.model, IMAGE_MODELS):
             return of_prompt(question)
         return max(of_prompt(question), of_decode(question))
 
@@ -87,8 +87,8 @@ def _complete(workload: Workload, question: Question) -> Question:
     """The question with the workload's own values where the user gave none, checked for sense."""
     run = workload.run
     phase = question.phase or run.phase
-    is_vit = isinstance(workload.model, VitModel)
-    if is_vit and phase != "inference":
+    of_images = isinstance(workload.model, IMAGE_MODELS)
+    if of_images and phase != "inference":
         raise HwsimError.at("--phase", f"phase {phase} for {workload.name}, a vision model", "inference")
     for name in ("batch", "context", "new_tokens"):
         value = getattr(question, name)
@@ -102,7 +102,7 @@ def _complete(workload: Workload, question: Question) -> Question:
         context=run.context if question.context is None else question.context,
         new_tokens=question.new_tokens or run.new_tokens,
     )
-    if not is_vit and phase in ("prefill", "inference", "train") and not complete.context:
+    if not of_images and phase in ("prefill", "inference", "train") and not complete.context:
         raise HwsimError.at("--context", "a prompt of 0 tokens", "the tokens of the prompt, 1 or more")
     return complete
 
@@ -255,9 +255,9 @@ def _whole(workload: Workload, device: Device, question: Question, choice: Forma
 def _whole_pass(workload: Workload, question: Question) -> Planned:
     """The pass of a prompt, or of images."""
     batch, context, _ = _numbers(question)
-    is_vit = isinstance(workload.model, VitModel)
-    phase: Literal["inference", "prefill"] = "inference" if is_vit else "prefill"
-    tokens = 1 if is_vit else context
+    of_images = isinstance(workload.model, IMAGE_MODELS)
+    phase: Literal["inference", "prefill"] = "inference" if of_images else "prefill"
+    tokens = 1 if of_images else context
     graph = graph_of(workload, Pass(phase, batch, tokens, 0, workload.run.lm_head == "device"))
     return workload.name, graph, PassWork(phase, tokens, batch)
 

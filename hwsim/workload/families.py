@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from hwsim.spec import Bound, Refused, Tagged
+from hwsim.workload.convnet import ConvNetModel
 
 __all__ = [
+    "IMAGE_MODELS",
+    "ConvNetModel",
     "Count",
     "HybridModel",
     "Mamba1Model",
@@ -298,10 +301,13 @@ class VitModel:
 
 
 Model: TypeAlias = Annotated[
-    Mamba1Model | Mamba2Model | TransformerModel | HybridModel | VitModel,
+    Mamba1Model | Mamba2Model | TransformerModel | HybridModel | VitModel | ConvNetModel,
     Tagged("family"),
 ]
 """Any of them, told apart by ``family``."""
+
+IMAGE_MODELS: Final = (VitModel, ConvNetModel)
+"""Families that take images in one pass, and decode nothing."""
 
 
 def _divides(part: int, whole: int, name: str, of: str) -> None:

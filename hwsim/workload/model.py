@@ -11,6 +11,8 @@ from typing import Literal, TypeAlias
 from hwsim.spec import Refused
 from hwsim.workload.decoding import Autoregressive, Decoding
 from hwsim.workload.families import (
+    IMAGE_MODELS,
+    ConvNetModel,
     Count,
     HybridModel,
     Mamba1Model,
@@ -24,6 +26,8 @@ from hwsim.workload.number_formats import FormatName, Formats
 from hwsim.workload.transform.known import AnyTransform
 
 __all__ = [
+    "IMAGE_MODELS",
+    "ConvNetModel",
     "FormatName",
     "Formats",
     "HybridModel",
@@ -85,8 +89,8 @@ class Workload:
     transforms: tuple[AnyTransform, ...] = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.model, VitModel) and self.run.phase != "inference":
-            raise Refused("", "inference for a vision transformer", at="run.phase")
+        if isinstance(self.model, IMAGE_MODELS) and self.run.phase != "inference":
+            raise Refused("", "inference for a model of images", at="run.phase")
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ FAMILIES = {
     "transformer": workload_model.TransformerModel,
     "hybrid": workload_model.HybridModel,
     "vit": workload_model.VitModel,
+    "convnet": workload_model.ConvNetModel,
 }
 
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from hwsim.workload.builders import hybrid, mamba, transformer, vit
+from hwsim.workload.builders import convnet, hybrid, mamba, transformer, vit
 from hwsim.workload.graph import Graph
-from hwsim.workload.model import Formats, HybridModel, Mamba1Model, Mamba2Model, Model, Pass, TransformerModel
+from hwsim.workload.model import (
+    ConvNetModel,
+    Formats,
+    HybridModel,
+    Mamba1Model,
+    Mamba2Model,
+    Model,
+    Pass,
+    TransformerModel,
+)
 
 __all__ = ["build"]
 
@@ -17,4 +26,6 @@ def build(model: Model, formats: Formats, pass_: Pass) -> Graph:
         return transformer.build(model, formats, pass_)
     if isinstance(model, HybridModel):
         return hybrid.build(model, formats, pass_)
+    if isinstance(model, ConvNetModel):
+        return convnet.build(model, formats, pass_)
     return vit.build(model, formats, pass_)

@@ -6,13 +6,18 @@ from typing import Annotated, Final, TypeAlias
 
 from hwsim.spec import Tagged
 from hwsim.workload.transform.base import Transform
+from hwsim.workload.transform.conv_share import ConvShare
 from hwsim.workload.transform.quantize import Quantize
 from hwsim.workload.transform.sparsity import Sparsity
 
 __all__ = ["TRANSFORMS", "AnyTransform"]
 
-AnyTransform: TypeAlias = Annotated[Sparsity | Quantize, Tagged("name")]
+AnyTransform: TypeAlias = Annotated[Sparsity | Quantize | ConvShare, Tagged("name")]
 """Any of them, told apart by ``name``."""
 
-TRANSFORMS: Final[dict[str, type[Transform]]] = {"quantize": Quantize, "sparsity": Sparsity}
+TRANSFORMS: Final[dict[str, type[Transform]]] = {
+    "conv-share": ConvShare,
+    "quantize": Quantize,
+    "sparsity": Sparsity,
+}
 """Name -> its class."""

@@ -32,10 +32,11 @@ def run(arguments: Namespace) -> int:
     workload = workload_of(arguments.workload, overrides)
     devices = [device_of(name, overrides) for name in arguments.device]
     console.announce_compilation()
-    entries = tuple(
-        Entry(device.value.name, simulate(workload.value, device.value, question_of(arguments, workload, device)))
-        for device in devices
-    )
+    with console.progress("simulating", len(devices)) as step:
+        entries = tuple(
+            Entry(device.value.name, simulate(workload.value, device.value, question_of(arguments, workload, device)))
+            for device in step(devices)
+        )
     if console.shows_text:
         from hwsim.report.comparison import comparison_blocks  # noqa: PLC0415
 

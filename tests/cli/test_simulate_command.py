@@ -358,3 +358,13 @@ def test_sensitivity_is_printed_after_the_answer(capsys: Capture) -> None:
     text = capsys.readouterr().out
     assert "\n\nWhat would make it faster\n" in text
     assert re.search(r"device\.memory\.bandwidth +1 GB/s +-1\.000", text)
+
+
+def test_compare_draws_one_figure(capsys: Capture, tmp_path: Path) -> None:
+    """With machines that cannot run the workload; a name of another kind is refused before anything runs."""
+    target = tmp_path / "all.png"
+    words = ["compare", "llama-3-8b", "--device", "vck190", "--device", "h100-sxm"]
+    assert main([*words, "--quiet", "--out", str(target)]) == 0
+    assert target.read_bytes().startswith(b"\x89PNG")
+    assert main([*words, "--out", str(tmp_path / "all.pdf")]) == 2
+    assert "a name that ends in .svg or .png" in capsys.readouterr().err

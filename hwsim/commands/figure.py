@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hwsim.errors import HwsimError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from hwsim.commands.console import Console
 
 __all__ = ["figure_kind", "write_figure"]
@@ -30,8 +28,8 @@ def figure_kind(out: Path | None) -> str:
     return _KINDS[out.suffix.lower()]
 
 
-def write_figure(console: Console, out: Path, figure: Figure) -> None:
-    """Write the figure, and say so."""
+def write_figure(console: Console, out: Path, figure: Any) -> None:
+    """Write the figure (matplotlib's, which only `report` may name), and say so."""
     from hwsim.report.files import write_bytes  # noqa: PLC0415
     from hwsim.report.style import figure_bytes  # noqa: PLC0415
 

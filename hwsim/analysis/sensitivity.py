@@ -8,7 +8,7 @@ no say. The slope d(t)/d(p) is the elasticity times t / p. It holds nearby: furt
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -137,7 +137,7 @@ def parameters_of(machine: Any) -> tuple[Parameter, ...]:
     return tuple(Parameter(path, float(q.value), q.unit, q.kind) for path, q in quantities(machine, ""))
 
 
-def sensitivity(base: Result, parameters: Sequence[Parameter], run: Run) -> Sensitivity:
+def sensitivity(base: Result, parameters: Iterable[Parameter], run: Run) -> Sensitivity:
     """Two runs for each parameter, a tenth below and a tenth above; half and double where only those are allowed.
 
     Args:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from hwsim.errors import HwsimError, did_you_mean
 
@@ -15,8 +16,13 @@ __all__ = [
     "choice",
     "one_device",
     "path",
+    "repeat_command",
     "whole_number",
 ]
+
+
+_WHERE_TO: Final = ("--out", "--json", "--trace")
+"""Options that say where an answer goes, and have no say in it."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,6 +66,7 @@ class Parser(argparse.ArgumentParser):
         arguments, rest = self.parse_known_intermixed_args(words)
         if rest:
             self._refuse(rest[0])
+        arguments.repeat = repeat_command(self.prog, words)
         return arguments
 
     def _refuse(self, word: str) -> NoReturn:
@@ -113,6 +120,18 @@ class Parser(argparse.ArgumentParser):
     def add_quiet(self) -> None:
         """`--quiet`."""
         self.add_argument("--quiet", action="store_true", help="print nothing but what was asked for")
+
+
+def repeat_command(program: str, words: Sequence[str]) -> str:
+    """The command line that gives the same answer again, quoted for a shell, without where it was written to."""
+    kept: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word in _WHERE_TO:
+            next(rest, None)
+        elif word != "--quiet" and not word.startswith(tuple(f"{name}=" for name in _WHERE_TO)):
+            kept.append(word)
+    return f"{program} {shlex.join(kept)}".rstrip()
 
 
 def choice(where: str, what: str, valid: Iterable[str]) -> Callable[[str], str]:

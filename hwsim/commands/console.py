@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from hwsim.report.table import Block, Bullets, Heading, Paragraph, Table, plain, printable
 
 __all__ = ["COMPILE_S", "Console"]
+
+T = TypeVar("T")
 
 COMPILE_S: Final = 10
 """Seconds that compiling the kernels takes, as measured on two cores; for the message only."""
@@ -34,14 +37,38 @@ class Console:
         """Whether tables go to stdout: not when it carries JSON, nor when quiet."""
         return self.json_target != "-" and not self.quiet
 
-    def show(self, blocks: Sequence[Block]) -> None:
-        """Print the blocks to stdout: in colour on a terminal, plain otherwise."""
+    def show(self, blocks: Sequence[Block], *, after: bool = False) -> None:
+        """Print the blocks to stdout: in colour on a terminal, plain otherwise.
+
+        Args:
+            blocks: what to print.
+            after: whether they follow others, with an empty line between.
+        """
         if not self.shows_text:
             return
+        if after:
+            sys.stdout.write("\n")
+            sys.stdout.flush()
         if _is_terminal(sys.stdout):
             _show_rich(blocks)
         else:
             sys.stdout.write(plain(blocks))
+
+    @contextmanager
+    def progress(self, words: str, total: int) -> Iterator[Callable[[Iterable[T]], Iterator[T]]]:
+        """A bar on stderr while items are gone through, on a terminal and after a second only.
+
+        Yields:
+            A function that goes through the items and moves the bar by one for each; plain iteration when quiet, or
+            where no person reads stderr.
+        """
+        if self.quiet or not _is_terminal(sys.stderr):
+            yield iter
+            return
+        from hwsim.commands.progress import bar  # noqa: PLC0415 - brings in rich
+
+        with bar(words, total) as step:
+            yield step
 
     def note(self, text: str) -> None:
         """Print a message to stderr, unless quiet."""

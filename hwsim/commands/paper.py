@@ -31,7 +31,8 @@ def run(arguments: Namespace) -> int:
     papers = [find_paper(name) for name in dict.fromkeys(arguments.names or paper_names())]
     console.announce_compilation()
     table = predictors()
-    results = [(paper, run_paper(paper, table)) for paper in papers]
+    with console.progress("running the papers' rows", len(papers)) as step:
+        results = [(paper, run_paper(paper, table)) for paper in step(papers)]
     for paper, rows in results:
         console.show(paper_result_blocks(paper, rows))
     console.write_json({"results": [row.to_dict() for _, rows in results for row in rows]})

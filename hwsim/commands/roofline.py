@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from hwsim.commands.arguments import Parser, choice, path
 from hwsim.commands.console import Console
+from hwsim.commands.figure import figure_kind, write_figure
 from hwsim.commands.inputs import device_of, question_of, split_overrides, workload_of
 from hwsim.errors import HwsimError, Infeasible
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-_KINDS: Final = {".svg": "svg", ".png": "png"}
 EXIT_INFEASIBLE = 3
 MOST_TOGETHER: Final = 8
 """Machines that one frame can tell apart."""
@@ -46,7 +46,7 @@ def run(arguments: Namespace) -> int:
     from hwsim.pipeline import simulate  # noqa: PLC0415
 
     console = Console(arguments.json, arguments.quiet)
-    _figure_kind(arguments.out)
+    figure_kind(arguments.out)
     overrides = split_overrides(arguments.overrides, arguments.transforms)
     _check_together(arguments)
     workload = workload_of(arguments.workload, overrides)
@@ -76,19 +76,6 @@ def _check_together(arguments: Namespace) -> None:
         raise HwsimError.at("--together", found, f"at most {MOST_TOGETHER}")
 
 
-def _figure_kind(out: Path | None) -> str:
-    """``svg`` or ``png``, by the file's name; svg when there is no file.
-
-    Raises:
-        HwsimError: neither.
-    """
-    if out is None:
-        return "svg"
-    if out.suffix.lower() not in _KINDS:
-        raise HwsimError.at("--out", f"{str(out)!r}", "a name that ends in .svg or .png", str(out.with_suffix(".svg")))
-    return _KINDS[out.suffix.lower()]
-
-
 def _show(console: Console, drawn: list[Roofline]) -> None:
     if console.shows_text and drawn:
         from hwsim.report.roofline_table import roofline_blocks  # noqa: PLC0415
@@ -97,11 +84,7 @@ def _show(console: Console, drawn: list[Roofline]) -> None:
 
 
 def _draw(console: Console, out: Path, drawn: list[Roofline], together: bool) -> None:
-    from hwsim.report.files import write_bytes  # noqa: PLC0415
     from hwsim.report.roofline import roofline_figure  # noqa: PLC0415
     from hwsim.report.roofline_together import together_figure  # noqa: PLC0415
-    from hwsim.report.style import figure_bytes  # noqa: PLC0415
 
-    figure = together_figure(drawn) if together else roofline_figure(drawn)
-    write_bytes(out, figure_bytes(figure, _figure_kind(out)))
-    console.note(f"wrote {out}")
+    write_figure(console, out, together_figure(drawn) if together else roofline_figure(drawn))

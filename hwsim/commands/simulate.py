@@ -5,7 +5,6 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hwsim.commands.arguments import Parser, one_device, path
@@ -14,6 +13,7 @@ from hwsim.commands.inputs import Overrides, device_of, question_of, split_overr
 from hwsim.errors import HwsimError, Infeasible
 
 if TYPE_CHECKING:
+    from hwsim.analysis.sensitivity import Parameter, Sensitivity
     from hwsim.commands.inputs import LoadedWorkload
     from hwsim.devices.base import Device
     from hwsim.result import Result
@@ -41,7 +41,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_question()
     parser.add_set()
     parser.add_argument("--trace", type=path("--trace"), metavar="FILE", help="write a step as a Perfetto trace")
-    out = "write result.json, roofline.svg and trace.json into this folder"
+    meaning = "vary every constant of the machine's file: what would make it faster"
+    parser.add_argument("--sensitivity", action="store_true", help=meaning)
+    out = "write report.html, result.json, the figures as SVG and trace.json into this folder"
     parser.add_argument("--out", type=path("--out"), metavar="DIR", help=out)
     parser.add_json()
 
@@ -65,8 +67,9 @@ def run(arguments: Namespace) -> int:
         return _cannot(console, workload.value, device.value, answer)
     answer = replace(answer, notes=(*answer.notes, *_setting_notes(arguments.overrides, answer)))
     rival = _rival(arguments, workload, device.value, answer)
-    _show(console, answer, rival, arguments.device[0] if arguments.device else DEFAULT_DEVICE)
-    _write_files(console, arguments, answer)
+    found = _sensitivity(console, arguments, workload, device.value, answer) if arguments.sensitivity else None
+    _show(console, answer, rival, arguments.device[0] if arguments.device else DEFAULT_DEVICE, found)
+    _write_files(console, arguments, answer, rival, found)
     return 0
 
 
@@ -104,14 +107,41 @@ def _setting_notes(overrides: Sequence[str], answer: Result) -> Iterator[str]:
         yield f"set for this run: {text}{stays}"
 
 
-def _show(console: Console, answer: Result, rival: Result | Infeasible | None, device: str) -> None:
+def _sensitivity(
+    console: Console, arguments: Namespace, workload: LoadedWorkload, device: Device, answer: Result
+) -> Sensitivity:
+    """The same question with each of the machine's constants, one at a time, a little lower and a little higher."""
+    from hwsim.analysis.sensitivity import parameters_of, sensitivity  # noqa: PLC0415
+    from hwsim.pipeline import simulate  # noqa: PLC0415
+
+    name = arguments.device[0] if arguments.device else DEFAULT_DEVICE
+    overrides = split_overrides(arguments.overrides)
+    parameters = [each for each in parameters_of(device.parameters) if device.enters(each.path) == "time"]
+
+    def run(parameter: Parameter, value: float) -> Result | Infeasible:
+        unit = "" if parameter.unit == "1" else f" {parameter.unit}"
+        changed = (*overrides.device, f"{parameter.path}={value!r}{unit}")
+        varied = device_of(name, replace(overrides, device=changed))
+        return simulate(workload.value, varied.value, question_of(arguments, workload, varied))
+
+    with console.progress("varying the machine's constants", len(parameters)) as step:
+        return sensitivity(answer, step(parameters), run)
+
+
+def _show(
+    console: Console, answer: Result, rival: Result | Infeasible | None, device: str, found: Sensitivity | None
+) -> None:
     """Print the tables, and the JSON where asked."""
     if console.shows_text:
         from hwsim.report.answer import answer_blocks  # noqa: PLC0415
 
         console.show(answer_blocks(answer, rival, device))
+        if found is not None:
+            from hwsim.report.tornado import sensitivity_blocks  # noqa: PLC0415
+
+            console.show(sensitivity_blocks(found), after=True)
     if console.json_target is not None:
-        console.write_json(_json_form(answer, rival))
+        console.write_json(_json_form(answer, rival) | ({"sensitivity": found.to_dict()} if found else {}))
 
 
 def _json_form(answer: Result, rival: Result | Infeasible | None) -> dict[str, Any]:
@@ -129,33 +159,15 @@ def _json_form(answer: Result, rival: Result | Infeasible | None) -> dict[str, A
     return plain
 
 
-def _write_files(console: Console, arguments: Namespace, answer: Result) -> None:
+def _write_files(
+    console: Console, arguments: Namespace, answer: Result, rival: Result | Infeasible | None, found: Sensitivity | None
+) -> None:
     """Write the trace and the folder where they were asked for."""
     if arguments.trace is not None:
-        _write_trace(console, arguments.trace, answer)
+        from hwsim.commands.folder import write_trace  # noqa: PLC0415
+
+        write_trace(console, arguments.trace, answer)
     if arguments.out is not None:
-        _write_folder(console, arguments.out, answer)
+        from hwsim.commands.folder import write_folder  # noqa: PLC0415
 
-
-def _write_trace(console: Console, target: Path, answer: Result) -> None:
-    from hwsim.report.files import write_text  # noqa: PLC0415
-    from hwsim.report.trace import trace_text  # noqa: PLC0415
-
-    write_text(target, trace_text(answer))
-    console.note(f"wrote {target}")
-
-
-def _write_folder(console: Console, folder: Path, answer: Result) -> None:
-    """Write result.json, roofline.svg and trace.json."""
-    from hwsim.analysis.roofline import roofline  # noqa: PLC0415
-    from hwsim.report.files import make_folder, write_bytes, write_text  # noqa: PLC0415
-    from hwsim.report.roofline import roofline_figure  # noqa: PLC0415
-    from hwsim.report.style import figure_bytes  # noqa: PLC0415
-    from hwsim.result import to_json  # noqa: PLC0415
-
-    make_folder(folder)
-    write_text(folder / "result.json", to_json(answer.to_dict()))
-    write_bytes(folder / "roofline.svg", figure_bytes(roofline_figure([roofline(answer)]), "svg"))
-    console.note(f"wrote {folder / 'result.json'}")
-    console.note(f"wrote {folder / 'roofline.svg'}")
-    _write_trace(console, folder / "trace.json", answer)
+        write_folder(console, arguments.out, answer, rival, found, arguments.repeat)

@@ -11,7 +11,16 @@ from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table
 from hwsim.result import Constant, OpRow, PassRow, Result
 from hwsim.units import format_bytes, format_count, format_seconds, format_si
 
-__all__ = ["answer_blocks", "constant_blocks", "decoding_words", "format_words", "infeasible_blocks", "machine_table"]
+__all__ = [
+    "answer_blocks",
+    "constant_blocks",
+    "decoding_words",
+    "format_words",
+    "headline",
+    "infeasible_blocks",
+    "machine_table",
+    "step_sentence",
+]
 
 _BAR: Final = 30
 _MEMORY_WHY: Final = "bytes arrive more slowly than the arithmetic could use them"
@@ -33,8 +42,8 @@ def answer_blocks(
         device_argument: the name or file under which `hwsim show device` finds the machine; default: its name.
     """
     rivals = [rival] if isinstance(rival, Result) else []
-    blocks: list[Block] = [Heading(f"{result.workload} on {result.device}"), Paragraph(_headline(result, rivals))]
-    blocks += [Paragraph(_step_sentence(result)), Heading("Machines" if rivals else "The answer")]
+    blocks: list[Block] = [Heading(f"{result.workload} on {result.device}"), Paragraph(headline(result, rivals))]
+    blocks += [Paragraph(step_sentence(result)), Heading("Machines" if rivals else "The answer")]
     blocks.append(machine_table([result, *rivals]))
     if isinstance(rival, Infeasible):
         blocks.append(Paragraph(f"The machine to compare with cannot run it: {rival.reason}"))
@@ -123,7 +132,7 @@ def format_words(result: Result) -> str:
 # --- the sentences on top --------------------------------------------------------------------------------------------
 
 
-def _headline(result: Result, rivals: Sequence[Result]) -> str:
+def headline(result: Result, rivals: Sequence[Result]) -> str:
     """Time, rate, limiter and reason in a sentence or two; before them what was asked and is not what was done."""
     text = f"{_dropped_words(result)}{_rate_words(result)} {_bound_sentence(result)}{_request_sentence(result)}"
     for rival in rivals:
@@ -184,7 +193,7 @@ def _bound_sentence(result: Result) -> str:
     return f"The limit is {result.bound}, busy for {per_cent(top.share)} of a step: {why}{waits}."
 
 
-def _step_sentence(result: Result) -> str:
+def step_sentence(result: Result) -> str:
     """What a step of this answer is."""
     sequences = "one sequence" if result.batch == 1 else f"each of {result.batch} sequences"
     if result.phase == "train":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hwsim.analysis.compare import Entry
 from hwsim.errors import Infeasible
@@ -11,11 +11,12 @@ from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table
 from hwsim.result import Result
 from hwsim.units import format_seconds, format_si
 
-__all__ = ["comparison_blocks"]
+__all__ = ["comparison_blocks", "pair_words"]
 
 _COLUMNS = (
     Column("machine"),
-    Column("weights"),
+    Column("asked"),
+    Column("runs"),
     Column("decoding"),
     Column("phase"),
     Column("per token", "right"),
@@ -58,6 +59,12 @@ def _batch_blocks(results: Sequence[Result]) -> list[Block]:
     return [Paragraph(text)]
 
 
+def pair_words(formats: Mapping[str, str]) -> str:
+    """Weights and activations in short: ``int4``, or ``int4/bf16`` where they differ."""
+    names = [formats[role] for role in ("weights", "activations") if role in formats]
+    return "/".join(dict.fromkeys(names))
+
+
 def _row(entry: Entry) -> tuple[str, ...]:
     """One machine."""
     answer = entry.answer
@@ -66,7 +73,8 @@ def _row(entry: Entry) -> tuple[str, ...]:
     per_token, per_image = answer.tokens_per_j, answer.images_per_j
     return (
         answer.device,
-        str(answer.formats.get("used", {}).get("weights", "")),
+        pair_words(answer.formats.get("asked", {})),
+        pair_words(answer.formats.get("used", {})),
         decoding_words(answer),
         answer.phase,
         "" if answer.time_per_token_s is None else format_seconds(answer.time_per_token_s),

@@ -229,8 +229,8 @@ def _view(rooflines: Sequence[Roofline]) -> _View:
         rates += [point.ops_per_s for point in points if point.ops]
         rates += list(drawn.flat_ops_per_s.values())
     return _View(
-        left=_decade(min(intensities) / 3, down=True),
-        right=_decade(max(intensities) * 4, down=False),
+        left=_decade(min(intensities, default=1.0) / 3, down=True),
+        right=_decade(max(intensities, default=1.0) * 4, down=False),
         bottom=_decade(min(rates) / 2, down=True),
         top=max(rates) * 2.2,
     )

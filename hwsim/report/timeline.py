@@ -1,7 +1,7 @@
 """The timeline figure: who works when, as a Gantt chart of resources, at the start of a step and in its steady state.
 
-Each row is a resource, each bar a stretch for which it serves one operator without a gap. Operators are told apart by
-hatch as well as by colour, and named in the bars that have room.
+Each row is a resource. The height of its bars is the share of each moment for which it works: tiles are often too short
+to be seen one by one. Operators are told apart by hatch as well as by colour, and named in the bars that have room.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -25,13 +27,17 @@ from hwsim.units import format_seconds
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Stretch", "stretches", "timeline_figure"]
+__all__ = ["Stretch", "busy_shares", "stretches", "timeline_figure"]
 
 _HATCHES: Final = ("", "//", "..", "xx", "\\\\", "++", "oo", "--")
 _SLICES: Final = 20_000
 """Tiles that a window may hold; a longer repetition is cut there, and the panel says so."""
 _NAMED: Final = 0.055
 """Share of a panel's width from which a bar holds its name."""
+
+
+_BINS: Final = 600
+"""Parts of a panel's width in which the share of busy time is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,7 @@ def timeline_figure(result: Result) -> Figure:
             bars, is_cut = stretches(schedule, start_rep)
             _panel(axes, bars, resources, result.clock_hz, looks)
             axes.set_title(title + (", cut" if is_cut else ""), loc="left", fontsize=10)
-        panels[-1].set_xlabel("cycles of the program, and time")
+        panels[-1].set_xlabel("cycles of the program, and time; full height: busy throughout")
         _legend(figure, looks)
         return figure
 
@@ -113,12 +119,16 @@ def _panel(
 ) -> None:
     """The bars of one window, a row for each resource."""
     begin, end = min(bar.start for bar in bars), max(bar.end for bar in bars)
-    for bar in bars:
-        colour, hatch = looks.setdefault(bar.op, _look(len(looks)))
-        place = resources.index(bar.resource)
-        axes.broken_barh(
-            [(bar.start, bar.end - bar.start)], (place - 0.4, 0.8), facecolor=colour, hatch=hatch, edgecolor="white",
-            linewidth=0.0,
+    edges = np.linspace(begin, end, _BINS + 1)
+    base = {name: np.zeros(_BINS) for name in resources}
+    for (op, resource), shares in busy_shares(bars, edges).items():
+        colour, hatch = looks.setdefault(op, _look(len(looks)))
+        floor = resources.index(resource) + 0.4
+        low, high = base[resource], base[resource] + shares
+        base[resource] = high
+        axes.fill_between(
+            edges, floor - 0.8 * np.append(low, low[-1]), floor - 0.8 * np.append(high, high[-1]), step="post",
+            facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0.0, where=np.append(shares, shares[-1]) > 0,
         )  # fmt: skip
     for bar in _roomy(bars, end - begin):
         axes.text(
@@ -131,6 +141,20 @@ def _panel(
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}\n{format_seconds(value / clock_hz)}"))
     axes.tick_params(axis="x", labelsize=8)
+
+
+def busy_shares(
+    bars: Sequence[Stretch], edges: npt.NDArray[np.float64]
+) -> dict[tuple[str, str], npt.NDArray[np.float64]]:
+    """(operator, resource) -> share of each bin between ``edges`` (bins + 1,) for which it works, shape (bins,)."""
+    shares: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
+    for bar in bars:
+        row = shares.setdefault((bar.op, bar.resource), np.zeros(len(edges) - 1))
+        first = max(int(np.searchsorted(edges, bar.start, "right")) - 1, 0)
+        last = max(int(np.searchsorted(edges, bar.end, "left")), first + 1)
+        inside = np.clip(edges[first : last + 1], bar.start, bar.end)
+        row[first:last] += np.diff(inside) / np.diff(edges[first : last + 1])
+    return shares
 
 
 def _roomy(bars: Sequence[Stretch], width: int) -> Iterator[Stretch]:

@@ -34,11 +34,12 @@ def sensitivity_blocks(found: Sensitivity) -> list[Block]:
     rows = tuple(_row(effect) for effect in found.effects[:_MOST])
     words = (
         f"Elasticity: per cent of time for one per cent more of the constant; below 0, more is faster. "
-        f"The time is {format_seconds(found.base_time_s)}. {len(found.without_effect)} constants change it by nothing"
+        f"The time is {format_seconds(found.base_time_s)}. Constants that change it by nothing: "
+        f"{len(found.without_effect)}"
     )
     hidden = len(found.effects) - _MOST
-    words += f", {hidden} by less than these" if hidden > 0 else ""
-    words += f", {len(found.not_varied)} have no other value to try." if found.not_varied else "."
+    words += f"; by less than these: {hidden}" if hidden > 0 else ""
+    words += f"; with no other value to try: {len(found.not_varied)}." if found.not_varied else "."
     return [Heading("What would make it faster"), Paragraph(words), Table(columns, rows)]
 
 

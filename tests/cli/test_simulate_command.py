@@ -91,7 +91,7 @@ def test_same_question_same_bytes(tmp_path: Path) -> None:
     """Every file of a run repeats byte for byte, with nothing left beside them."""
     for name in ("one", "two"):
         assert main(["simulate", "mamba", "--quiet", "--device", "vck190-spec", "--out", str(tmp_path / name)]) == 0
-    names = ["result.json", "roofline.svg", "trace.json"]
+    names = ["breakdown.svg", "report.html", "result.json", "roofline.svg", "timeline.svg", "trace.json"]
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == names
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
@@ -334,3 +334,37 @@ def test_sparse_work_of_a_card_is_under_its_roofs(capsys: Capture) -> None:
     assert all(point["ops_per_s"] <= 1.000001 * point["attainable_ops_per_s"] for point in one["points"])
     product = {point["name"]: point for point in two["points"]}["down_proj"]
     assert product["ops"] == 2 * {point["name"]: point for point in one["points"]}["down_proj"]["ops"]
+
+
+def test_sensitivity_of_a_memory_bound_step(capsys: Capture, tmp_path: Path) -> None:
+    """Bandwidth comes first and takes the time away nearly one for one; the folder gets the chart, the page too."""
+    words = ["simulate", "mamba-ar", "--device", "vck190", "--sensitivity", "--out", str(tmp_path)]
+    found = answer(capsys, *words)["sensitivity"]
+    first = {each["path"]: each for each in found["effects"]}["device.memory.bandwidth"]
+    assert first["elasticity"] == pytest.approx(-1.0, abs=0.05)
+    assert first["slope_s_per_unit"] < 0
+    assert not {each["path"] for each in found["effects"]} & set(found["without_effect"])
+    assert (tmp_path / "tornado.svg").exists()
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "hwsim simulate mamba-ar --device vck190 --sensitivity</pre>" in page
+    assert str(tmp_path) not in page
+    assert json.loads((tmp_path / "result.json").read_text())["sensitivity"] == found
+
+
+def test_sensitivity_is_printed_after_the_answer(capsys: Capture) -> None:
+    """With its own heading; overrides hold in every run."""
+    words = ["simulate", "mamba-ar", "--device", "vck190", "--sensitivity", "--set", "device.memory.bandwidth=1 GB/s"]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert "\n\nWhat would make it faster\n" in text
+    assert re.search(r"device\.memory\.bandwidth +1 GB/s +-1\.000", text)
+
+
+def test_compare_draws_one_figure(capsys: Capture, tmp_path: Path) -> None:
+    """With machines that cannot run the workload; a name of another kind is refused before anything runs."""
+    target = tmp_path / "all.png"
+    words = ["compare", "llama-3-8b", "--device", "vck190", "--device", "h100-sxm"]
+    assert main([*words, "--quiet", "--out", str(target)]) == 0
+    assert target.read_bytes().startswith(b"\x89PNG")
+    assert main([*words, "--out", str(tmp_path / "all.pdf")]) == 2
+    assert "a name that ends in .svg or .png" in capsys.readouterr().err

@@ -205,7 +205,8 @@ def test_files_are_written_only_where_asked(installed: Installed, tmp_path: Path
     before = sorted(installed.folder.iterdir())
     run = installed.hwsim("simulate", "mamba", "--device", "vck190-spec", "--out", str(tmp_path / "out"))
     assert run.returncode == 0, run.stderr
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["result.json", "roofline.svg", "trace.json"]
+    files = ["breakdown.svg", "report.html", "result.json", "roofline.svg", "timeline.svg", "trace.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == files
     assert sorted(installed.folder.iterdir()) == before
 
 

@@ -1,0 +1,65 @@
+"""The progress bar: on a terminal, after a second, never when quiet; items pass unchanged."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from hwsim.commands.console import Console
+from hwsim.commands.progress import bar
+
+
+class Screen(io.StringIO):
+    """A stderr that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def screen_for(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    """stderr as a terminal of a known kind; called in the test, as pytest sets its own stderr before each."""
+    found = Screen()
+    monkeypatch.setattr(sys, "stderr", found)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    return found
+
+
+def test_bar_is_shown_to_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its words and its count, once patience is over."""
+    screen = screen_for(monkeypatch)
+    with bar("varying [b]things[/b]", 3, patience_s=0.0) as step:
+        assert list(step([1, 2, 3])) == [1, 2, 3]
+    assert "varying [b]things[/b]" in screen.getvalue()
+    assert "3/3" in screen.getvalue()
+
+
+def test_short_work_shows_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done within a second is done without a word."""
+    screen = screen_for(monkeypatch)
+    with Console().progress("quick", 3) as step:
+        assert list(step(range(3))) == [0, 1, 2]
+    assert screen.getvalue() == ""
+
+
+def test_no_colour_where_the_user_wants_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NO_COLOR keeps colour codes out (38;5;… and 3x)."""
+    screen = screen_for(monkeypatch)
+    monkeypatch.setenv("NO_COLOR", "1")
+    with bar("plain", 1, patience_s=0.0) as step:
+        list(step([1]))
+    assert "plain" in screen.getvalue()
+    assert "\x1b[38" not in screen.getvalue()
+    assert "\x1b[35" not in screen.getvalue()
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_pipes_and_quiet_get_no_bar(quiet: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a pipe nor a quiet run; the items still pass."""
+    stream = Screen() if quiet else io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with Console(quiet=quiet).progress("words", 2) as step:
+        assert list(step("ab")) == ["a", "b"]
+    assert stream.getvalue() == ""

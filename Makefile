@@ -9,7 +9,7 @@ ARGS     ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help simulate test rtl-test rtl-test-full check bench bench-accuracy bench-mapping wheel clean distclean
+.PHONY: help simulate test rtl-test rtl-test-full check bench bench-mapping bench-accuracy wheel clean distclean
 
 # A stamp's name holds what the environment was made by and where; a name that is not there means: make it anew.
 KEY := $(shell $(PYTHON) -c 'import os, sys, zlib; print("%d.%d-%08x" % (*sys.version_info[:2], zlib.crc32(os.getcwd().encode())))' 2>/dev/null)

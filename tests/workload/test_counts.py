@@ -308,13 +308,14 @@ def test_norm_operations_from_first_principles():
 @FEW
 @given(SMALL, st.integers(1, 9), st.sampled_from(sorted(ELEMENTWISE)))
 def test_elementwise(tokens, width, name):
-    """One output element per (row, column); the table's operations, log2(width) for a Hadamard transform."""
+    """One output element per (row, column), or per row for a scale; the table's operations, log2(width) for a Hadamard transform."""
     if name in ("topk", "weighted_sum"):
         return
     known = ELEMENTWISE[name]
     elements = set(product(range(tokens), range(width)))
     per_element = math.ceil(math.log2(width)) if name == "hadamard" else known.ops
-    touched = {"activation": {each: elements for each in known.inputs}, "output": {"o": elements}}
+    written = {(row, 0) for row in range(tokens)} if name == "absmax_scale" else elements
+    touched = {"activation": {each: elements for each in known.inputs}, "output": {"o": written}}
     if known.vector:
         touched["weight"] = {each: set(range(width)) for each in known.vector}
     check(elementwise(name, tokens, width, "int8"), Counter(other=per_element * len(elements)), touched)

@@ -285,8 +285,8 @@ class Scan:
         state_l2: share of L2's rate of such a step.
         stream: share of memory bandwidth of other updates: Mamba-1 and the convolution's window.
         update_floor: one decode step that does nothing.
-        update_cached: 1 where the convolution's windows stay in L2 from step to step, 0 where they lie in a pool of slots
-            that is read as if from memory.
+        update_cached: 1 where the convolution's windows stay in L2 from step to step, 0 where they lie in a pool of
+            slots that is read as if from memory.
         conv_floor: a causal convolution that does nothing.
         conv_block: time of one SM for each sequence and channel, where a thread block serves just one (Dao's kernel).
         conv_stream: share of memory bandwidth of a convolution.

@@ -47,7 +47,10 @@ class AttentionPath(NamedTuple):
         floor_s: a prefill that does nothing.
         block_s: time of a CTA before and after its loop.
         decode_floor_s: a decode that does nothing.
-        step_s: latency of one key-value block of a decode CTA.
+        step_s: latency of one key-value block of a decode CTA that serves one query head.
+        shared_step_s: the same of a CTA that serves all query heads of a key-value head.
+        narrow_step: share of that with a cache of 8 bits and less.
+        splits_single: above 0 where streams of one query head may be split over positions.
         combine_s: second pass of a split.
         cta_bytes_s: bytes per second that one decode CTA can stream.
         shared_heads: query heads of one key-value head that a CTA can serve together; larger groups run head by head.
@@ -74,6 +77,9 @@ class AttentionPath(NamedTuple):
     block_s: float
     decode_floor_s: float
     step_s: float
+    shared_step_s: float
+    narrow_step: float
+    splits_single: float
     combine_s: float
     cta_bytes_s: float
     shared_heads: float
@@ -213,9 +219,13 @@ def decode_times(
         qo = 2.0 * batch[i] * heads[i] * q[i] * dim[i] * p.q_bytes
         best = np.inf
         cold = min(1.0, max(0.0, (unique + qo) / p.l2_bytes - 1.0))
-        slots = p.sms * p.occupancy
+        together = shared and group > 1.0
+        slots = p.sms * (1.0 if together else p.occupancy)  # buffers and scores of a whole group fill an SM
+        small = p.narrow_step if p.kv_bytes <= 1.0 else 1.0
+        first = p.shared_step_s * small if together else p.step_s
+        whole = group == 1.0 and p.splits_single <= 0.0
         for split in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64):
-            if split > 1 and (streams * (split - 1) >= slots or seen < split * p.block_kv):
+            if split > 1 and (whole or streams * (split - 1) >= slots or seen < split * p.block_kv):
                 break
             steps = math.ceil(seen / split / p.block_kv)
             ctas = streams * split
@@ -223,10 +233,10 @@ def decode_times(
             even = ctas / slots
             stream = steps * p.block_kv * position / p.cta_bytes_s
             work = steps * rows * p.block_kv * (2.0 * dim[i] * (1.0 / p.qk_flop_s + 1.0 / p.pv_flop_s) + p.softmax_s)
-            chain = p.step_s + max(stream, work * min(p.occupancy, math.ceil(ctas / p.sms)))
+            chain = first + max(stream, work * min(p.occupancy, math.ceil(ctas / p.sms)))
             memory = (unique * cold + qo) / p.dram_bytes_s
             hot = unique * readers / p.l2_bytes_s
-            latency = waves * p.step_s + max(1.0, even) * (chain - p.step_s)
+            latency = waves * first + max(1.0, even) * (chain - first)
             time = p.decode_floor_s + (latency**3 + memory**3 + hot**3) ** (1.0 / 3.0)
             if split > 1:
                 time += p.combine_s

@@ -149,7 +149,9 @@ _GEMM: Final = KernelSpec(
         _whole("group", 0, "elements along k that share one weight scale; 0: none"),
         _choice("quantize", "dynamic: a is quantised within the op", ("none", "dynamic"), "none"),
         Argument("sparsity", "float", "fraction of b that is zero and not stored", 0.0),
-        Argument("structure", "str", "none, unstructured, N:M as 2:4, block:RxC as block:16x16", "none"),
+        Argument(
+            "structure", "str", "none, unstructured, 2:4, block:16x16, lowrank:R, monarch:B, btt:R, blast:BxR", "none"
+        ),
     ),
     gemm,
 )

@@ -25,7 +25,7 @@ CONV2D = {"batch": 1, "oc": 4, "ic": 4, "y": 8, "x": 8, "r": 3, "s": 3}
         (lambda: gemm(1, 2, 3, sparsity=0.3, structure="2:4"), "sparsity=0.3 with structure=2:4; expected 0 or 0.5"),
         (
             lambda: gemm(1, 2, 3, structure="rows"),
-            "structure=rows; expected none, unstructured, N:M (2:4) or block:RxC",
+            "structure=rows; expected none, unstructured, N:M (2:4), block:RxC",
         ),
         (lambda: attention("encode", **ATTENTION), "attention: unknown phase 'encode'"),
         (lambda: attention("decode", **{**ATTENTION, "kv_heads": 3}), "kv_heads=3; expected a divisor of heads=8"),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["ALONE", "IN_MODEL", "Estimate", "Setting"]
+if TYPE_CHECKING:
+    from hwsim.devices.gpu.parameters import GpuParameters
+
+__all__ = ["ALONE", "IN_MODEL", "Estimate", "Setting", "host_s", "l2_bytes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +53,13 @@ class Estimate:
     alu_ops: float = 0.0
     path: str = ""
     mapping: Mapping[str, float | str] = field(default_factory=dict)
+
+
+def l2_bytes(p: GpuParameters) -> float:
+    """L2 capacity for data that all SMs read: partitions each keep their own copy."""
+    return p.l2.capacity.value / p.l2.partitions.value
+
+
+def host_s(p: GpuParameters) -> float:
+    """The host's part of a kernel that stands alone: nothing, a gap in a replayed graph, or a call to an idle card."""
+    return {"none": 0.0, "graph": p.launches.graph.value, "eager": p.launches.call.value}[p.launch]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from hwsim.devices.gpu.estimate import ALONE, Estimate, Setting
+from hwsim.devices.gpu.estimate import ALONE, Estimate, Setting, l2_bytes
 from hwsim.devices.gpu.menus import menu
 from hwsim.devices.gpu.paths import TensorPath, rate_of, tensor_path
+from hwsim.devices.gpu.structured import block_depth, block_menu, has_sparse_tensor_cores, structured_rows
 from hwsim.errors import Infeasible
 from hwsim.formats import FORMATS
+from hwsim.workload.structured import is_structured
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -29,7 +31,6 @@ __all__ = [
     "gemm_estimate",
     "gemm_path",
     "gemm_rows",
-    "l2_bytes",
     "tiles_of",
 ]
 
@@ -51,7 +52,7 @@ class GemmFormats:
         group: weights along k that share a 16-bit scale; 0 for none.
         quantize: ``dynamic`` where a arrives in 16 bits and is quantised within the op.
         density: share of the weights that is stored and multiplied.
-        structure: dense, N:M, block:RxC or unstructured.
+        structure: dense, N:M, block:RxC, unstructured, or one of `hwsim.workload.structured`.
     """
 
     a: str = "bf16"
@@ -83,11 +84,6 @@ class GemmAnswer:
     path: TensorPath
 
 
-def l2_bytes(p: GpuParameters) -> float:
-    """L2 capacity for data that all SMs read: partitions each keep their own copy."""
-    return p.l2.capacity.value / p.l2.partitions.value
-
-
 def _power_share(p: GpuParameters, flop_s: float, bits: int) -> float:
     """Tensor rate that the board's power limit allows over ``flop_s``, at most 1. Energy goes with the bits."""
     allowed = (p.power.limit.value - p.power.idle.value) / (p.power.tensor.value * 1e-12 * bits / 16.0)
@@ -98,8 +94,8 @@ def _weight_bytes(formats: GemmFormats) -> float:
     """Bytes of one weight with its scales, and with the index of a stored one where weights are left out."""
     bits = FORMATS[formats.b].bits_per_element + (16.0 / formats.group if formats.group else 0.0)
     index = {"dense": 0.0, "unstructured": 16.0}.get(formats.structure, 2.0 if ":" in formats.structure else 0.0)
-    if formats.structure.startswith("block"):
-        index = 0.1
+    if formats.structure.startswith("block:"):
+        return bits / 8.0  # of a stored weight: whole blocks are left out, and their indices are too few to count
     return (bits + index) / 8.0 * formats.density
 
 
@@ -112,8 +108,12 @@ def gemm_path(
     path = tensor_path(p, formats.a, formats.b, formats.acc)
     if isinstance(path, Infeasible):
         return path
+    if formats.structure == "2:4" and not has_sparse_tensor_cores(p):
+        reason = f"{p.name} has no tensor cores that skip the zeros of 2:4 weights; its nearest is structure=none"
+        levers = ("structure=none", "an Ampere, Ada, Hopper or Blackwell card")
+        return Infeasible("2:4 tensor cores", 1, 0, "paths", reason, {"2:4": 1}, levers)
     gemm, sms, clock = p.software.gemm, p.chip.sms.value, p.chip.tensor_clock.value
-    skipped = formats.density if _skips(formats) else 1.0
+    skipped = formats.density if formats.structure == "2:4" else 1.0
     rate = path.flop_per_clock * clock / path.work / skipped
     base = max(rate_of(p, "fp16") or 0.0, rate_of(p, "bf16") or 0.0, 2.0 * p.chip.fp32_lanes.value) * clock
     convert = p.chip.fp32_lanes.value * clock / path.convert_ops if path.convert_ops else np.inf
@@ -130,9 +130,9 @@ def gemm_path(
         convert_weights_s=convert,
         l2_bytes=l2_bytes(p),
         copies=setting.weight_copies,
-        a_bytes=FORMATS[formats.a].bits_per_element / 8.0,
+        a_bytes=FORMATS[formats.a].bits_per_element / 8.0 / path.planes,
         b_bytes=_weight_bytes(formats),
-        out_bytes=FORMATS[formats.out].bits_per_element / 8.0,
+        out_bytes=FORMATS[formats.out].bits_per_element / 8.0 / path.planes,
         floor_s=floor,
         fill_s=gemm.fill.value,
         store_s=gemm.store.value / (128 * 128),
@@ -146,13 +146,12 @@ def gemm_path(
 
 
 def tiles_of(p: GpuParameters, formats: GemmFormats) -> NDArray[np.float64]:
-    """The stack's tiles, or those of 4-bit block-scaled kernels."""
+    """The stack's tiles, or those of block-sparse, bit-plane and 4-bit block-scaled kernels."""
+    if formats.structure.startswith("block:"):
+        return block_menu(formats.structure)
+    if "int6" in (formats.a, formats.b) and "int1" in p.tensor:
+        return menu("binary")
     return menu("block" if FORMATS[formats.a].group and FORMATS[formats.a].bits == 4 else p.software.gemm.menu)
-
-
-def _skips(formats: GemmFormats) -> bool:
-    """Whether the multipliers skip what is not stored: 2:4 and whole blocks; unstructured zeros are put back."""
-    return formats.structure == "2:4" or formats.structure.startswith("block")
 
 
 def gemm_rows(
@@ -183,7 +182,18 @@ def gemm_rows(
     path, constants = found
     columns = np.broadcast_arrays(*(np.atleast_1d(np.asarray(each, dtype=np.float64)) for each in (m, n, k, batch)))
     rows, wide, deep, count = (np.ascontiguousarray(each) for each in columns)
-    times, bounds, choices, missed = gemm_times(rows * path.planes, wide, deep, count, tiles_of(p, formats), constants)
+    if is_structured(formats.structure):
+        factors = replace(formats, structure="dense", density=1.0)
+        return structured_rows(
+            p,
+            (rows, wide, deep, count),
+            formats,
+            lambda tall, n, k, batch: gemm_rows(p, tall, n, k, factors, batch, setting),
+        )
+    walked = block_depth(p, formats, rows, wide, deep) if formats.structure.startswith("block:") else deep
+    times, bounds, choices, missed = gemm_times(
+        rows * path.planes, wide, walked, count, tiles_of(p, formats), constants
+    )
     if formats.quantize == "dynamic":
         times = times + _quantize_s(p, rows * deep * count, formats)
     return GemmAnswer(times, bounds, choices, missed, path)

@@ -219,7 +219,10 @@ class Attention:
         floor: prefill that does nothing, further kernels of the op (cache writes) included.
         block: time of a thread block before and after its loop.
         decode_floor: decode that does nothing.
-        step: latency of one dependent key-value block of a decode step.
+        step: latency of one dependent key-value block of a decode step, in kernels that serve one query head.
+        shared_step: the same in kernels that serve all query heads of a key-value head.
+        narrow_step: share of that latency with caches of 8 bits and less, whose tiles take fewer stages.
+        splits_single: 1 where streams of one query head are split over positions when the grid is small, 0 where never.
         combine: second pass of a split over key-value positions.
         cta_bytes: bytes per second that one decode thread block can stream.
         shared_heads: query heads of one key-value head that a decode thread block can serve together; larger groups
@@ -233,6 +236,9 @@ class Attention:
     block: Seconds
     decode_floor: Seconds
     step: Seconds
+    shared_step: Seconds
+    narrow_step: Share
+    splits_single: Amount
     combine: Seconds
     cta_bytes: Rate
     shared_heads: Count
@@ -250,6 +256,8 @@ class Vector:
         rowwise: the same for kernels that reduce a row and then pass over it again (norms, softmax).
         l2_share: share of L2's rate that hot bytes get.
         row: latency of the reductions of one row.
+        rereads: 1 where kernels that reduce a row read it again from memory once the rows at work outgrow L2, 0 where
+            a row stays in registers.
     """
 
     floor: Seconds
@@ -259,6 +267,7 @@ class Vector:
     rowwise: Share
     l2_share: Share
     row: Seconds
+    rereads: Amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +277,12 @@ class Scan:
     Attributes:
         floor: one kernel of a chunked scan.
         chunk_share: share of the tensor rate that the chunks' products reach.
-        stream: share of memory bandwidth of their operands.
+        chunk_stream: share of memory bandwidth of their operands and states, L2's alike.
+        step: time of one chunk in the pass that carries the state from chunk to chunk.
+        state_floor: one decode step of a matrix state that does nothing.
+        state_stream: share of memory bandwidth of such a step.
+        state_l2: share of L2's rate of such a step.
+        stream: share of memory bandwidth of other updates: Mamba-1 and the convolution's window.
         update_floor: one decode step that does nothing.
         conv_floor: a causal convolution that does nothing.
         conv_block: time of one SM for each sequence and channel, where a thread block serves just one (Dao's kernel).
@@ -277,6 +291,11 @@ class Scan:
 
     floor: Seconds
     chunk_share: Share
+    chunk_stream: Share
+    step: Seconds
+    state_floor: Seconds
+    state_stream: Share
+    state_l2: Share
     stream: Share
     update_floor: Seconds
     conv_floor: Seconds
@@ -303,10 +322,17 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Host time of one kernel: in a replayed graph, and one call at a time."""
+    """Host time of one kernel.
+
+    Attributes:
+        graph: gap before it in a replayed graph.
+        eager: length of a call while the host runs ahead of the card, in a model.
+        call: added to one call on an idle card, as single kernels are timed from the host.
+    """
 
     graph: Seconds
     eager: Seconds
+    call: Seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,8 @@ class TensorPath:
         name: path of the card (`PATHS`), or ``fp32`` on the ALUs.
         flop_per_clock: operations per clock and SM.
         convert_ops: ALU instructions for each weight.
-        work: operations of the path for each operation of the product (bit planes of int6).
-        planes: rows of the path for each row of a (bit planes).
+        work: operations of the path for each operation of the product, over the rows' planes (bit planes of b).
+        planes: rows of the path for each row of a (bit planes of a).
     """
 
     name: str
@@ -57,9 +57,7 @@ def _wanted(a: str, b: str, acc: str) -> str:
         return "fp8_acc16" if acc == "fp16" else "fp8"
     if a in _FOUR and b in _FOUR:
         return "fp4"
-    if a == "int6" or (b == "int6" and not narrow):
-        return "int1"
-    return a
+    return "int1" if a == "int6" or (b == "int6" and not narrow) else a
 
 
 def tensor_path(p: GpuParameters, a: str, b: str, acc: str = "auto") -> TensorPath | Infeasible:
@@ -69,6 +67,8 @@ def tensor_path(p: GpuParameters, a: str, b: str, acc: str = "auto") -> TensorPa
         The path, or why the card has none, with the nearest that it has.
     """
     wanted = _wanted(a, b, acc)
+    if b == "int6" and a == "int8" and "int1" in p.tensor:  # FlexQ: 8 planes of a by 6 of b, no conversion
+        wanted = "int1"
     rate = rate_of(p, wanted)
     if rate is None and wanted.endswith("_acc16"):  # a card whose full rate is that of fp32 accumulators
         wanted = wanted.removesuffix("_acc16")
@@ -77,7 +77,7 @@ def tensor_path(p: GpuParameters, a: str, b: str, acc: str = "auto") -> TensorPa
         return _lacking(p, wanted, a, b)
     if wanted == "int1" and a != "int1":
         bits_a, bits_b = FORMATS[a].bits, FORMATS[b].bits
-        return TensorPath(wanted, rate, work=float(bits_a * bits_b), planes=bits_a)
+        return TensorPath(wanted, rate, work=float(bits_b), planes=bits_a)
     same = a == b or FORMATS[a].bits == FORMATS[b].bits
     return TensorPath(wanted, rate, 0.0 if same else _CONVERT_OPS)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from hwsim.devices.gpu.estimate import Estimate, Setting
-from hwsim.devices.gpu.gemm import l2_bytes
+from hwsim.devices.gpu.estimate import Estimate, Setting, l2_bytes
 from hwsim.devices.gpu.paths import rate_of
 
 if TYPE_CHECKING:
@@ -18,6 +17,12 @@ __all__ = ["chunk_flop", "conv_estimate", "conv_time_s", "scan_estimate"]
 _KERNELS: Final = {"mamba2": 5, "gla": 4, "gdn": 6, "linear": 3, "mamba1": 1}
 """Kernels of a chunked prefill: cumulative decay, chunk states, state passing, scores, output (Mamba-2, ssd_combined);
 gated delta rule: also the triangular inverse and its products (flash-linear-attention)."""
+
+_PASSES: Final = {"mamba2": 2.0, "gla": 2.0, "gdn": 4.0, "linear": 2.0}
+"""Times that inputs and outputs move between memory and the kernels; the delta rule stores its transformed keys and
+values, and reads them twice."""
+
+_FP32_STATE: Final = frozenset({"gla", "gdn", "linear"})
 
 _CHUNK: Final = {"gla": 64, "gdn": 64, "linear": 64, "mamba2": 128, "mamba1": 0}
 """Chunk lengths of the libraries where the op names none."""
@@ -64,26 +69,56 @@ def conv_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate:
 
 def scan_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate:
     """Time of a scan op: chunked on the tensor cores, token by token (Mamba-1), or one step of decoding."""
-    d, s = op.dims, p.software.scan
-    mixer, phase = str(op.attributes["mixer"]), str(op.attributes["phase"])
-    heads, moved = d["groups"] * d["group"], float(sum(op.bytes_by_role.values()))
-    rate = p.memory.bandwidth.value * s.stream.value
-    if phase == "decode":
-        time = s.update_floor.value + moved / rate
-        bound = "latency" if s.update_floor.value > 0.5 * time else "memory"
-        return Estimate(max(time, moved / p.memory.bandwidth.value), bound, {"dram": moved}, alu_ops=_alu(op))
-    if mixer == "mamba1":
-        return _selective(p, op, moved)
+    if op.attributes["phase"] == "decode":
+        return _update(p, op)
+    moved = float(sum(op.bytes_by_role.values()))
+    return _selective(p, op, moved) if op.attributes["mixer"] == "mamba1" else _chunked(p, op, moved)
+
+
+def _split(p: GpuParameters, moved: float, share: float, l2_share: float) -> tuple[float, float]:
+    """(seconds, bytes that miss L2) of traffic: what exceeds L2 goes at the memory's rate."""
+    hot = min(moved, l2_bytes(p))
+    cold = moved - hot
+    return cold / (p.memory.bandwidth.value * share) + hot / (p.l2.bandwidth.value * l2_share), cold
+
+
+def _update(p: GpuParameters, op: Op) -> Estimate:
+    """One step of decoding: the state is read and written once; kernels hold that of linear attention in fp32."""
+    s, mixer = p.software.scan, str(op.attributes["mixer"])
+    moved = float(sum(op.bytes_by_role.values()))
+    if mixer in _FP32_STATE:
+        moved += 2.0 * (4.0 * op.state_elements) - op.bytes_by_role["state"]
+        stream, cold = _split(p, moved, s.state_stream.value, s.state_l2.value)
+        floor = s.state_floor.value
+    else:
+        stream, cold, floor = moved / (p.memory.bandwidth.value * s.stream.value), moved, s.update_floor.value
+    time = max(floor + stream, cold / p.memory.bandwidth.value, moved / p.l2.bandwidth.value)
+    return Estimate(time, "latency" if floor > 0.5 * time else "memory", {"dram": cold}, alu_ops=_alu(op))
+
+
+def _chunked(p: GpuParameters, op: Op, moved: float) -> Estimate:
+    """A chunked scan: products of whole chunks, traffic of operands and chunk states, and the chain of chunk states.
+
+    The state goes from chunk to chunk one after the other; thread blocks take a head and 64 of its channels each, so
+    that one long sequence with few heads waits for the chain whatever the card.
+    """
+    d, s, chip = op.dims, p.software.scan, p.chip
+    mixer, heads = str(op.attributes["mixer"]), d["groups"] * d["group"]
     chunk = int(op.attributes.get("chunk", 0)) or _CHUNK[mixer]
-    flop = chunk_flop(mixer, d["batch"] * d["seq_len"], heads, chunk, d["d_state"], d["head_dim"])
+    chunks = -(-d["seq_len"] // chunk)
+    flop = chunk_flop(mixer, d["batch"] * chunks * chunk, heads, chunk, d["d_state"], d["head_dim"])
     tensor = max(rate_of(p, "bf16") or 0.0, rate_of(p, "fp16") or 0.0, rate_of(p, "fp32") or 1.0)
-    peak = p.chip.sms.value * tensor * p.chip.tensor_clock.value
-    states = 4.0 * d["batch"] * heads * -(-d["seq_len"] // chunk) * d["d_state"] * d["head_dim"]
-    total = 2.0 * moved + 3.0 * states
-    compute, memory, floors = flop / (peak * s.chunk_share.value), total / rate, _KERNELS[mixer] * s.floor.value
-    time = floors + (compute**3 + memory**3) ** (1.0 / 3.0)
-    bound = "latency" if floors > 0.5 * time else "tensor" if compute > memory else "memory"
-    return Estimate(time, bound, {"dram": total}, flop, float(op.other_ops), "bf16")
+    compute = flop / (chip.sms.value * tensor * chip.tensor_clock.value * s.chunk_share.value)
+    states = 4.0 * d["batch"] * heads * d["d_state"] * d["head_dim"]
+    flowing = moved - op.bytes_by_role["state"]
+    total = _PASSES[mixer] * flowing + (1.5 * chunks + 2.0) * states
+    memory, cold = _split(p, total, s.chunk_stream.value, s.chunk_stream.value)
+    waves = max(1.0, math.ceil(d["batch"] * heads * d["head_dim"] / 64 / (2.0 * chip.sms.value)))
+    chain, floors = chunks * s.step.value * waves, _KERNELS[mixer] * s.floor.value
+    time = floors + (compute**3 + memory**3 + chain**3) ** (1.0 / 3.0)
+    most = max(compute, memory, chain)
+    bound = "latency" if most < 0.5 * time or chain == most else "tensor" if compute == most else "memory"
+    return Estimate(max(time, moved / p.l2.bandwidth.value), bound, {"dram": cold}, flop, float(op.other_ops), "bf16")
 
 
 def _selective(p: GpuParameters, op: Op, moved: float) -> Estimate:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from hwsim.formats import FORMATS
 from hwsim.workload.op import Op, Operand
 from hwsim.workload.ops.checks import MAX_DIMENSION, attributes_of, axis, check, choice, dims_of, formats_known, tensor
+from hwsim.workload.structured import STRUCTURES, factors_of, is_structured
 
 __all__ = ["conv2d", "embedding", "gemm", "sparse_form", "with_bias"]
 
@@ -42,7 +43,7 @@ def gemm(
         group: elements along k that share one weight scale, 0 for one scale per row or none.
         quantize: ``dynamic`` quantises a within the op.
         sparsity: fraction of the weights that are zero and not stored.
-        structure: none, unstructured, ``N:M`` or ``block:RxC``.
+        structure: none, unstructured, ``N:M``, ``block:RxC`` (R along n), or one of `hwsim.workload.structured`.
 
     Raises:
         HwsimError: a dimension, format, choice or the sparsity makes no sense.
@@ -54,7 +55,11 @@ def gemm(
     choice(where, "acc", acc, ("auto", "fp32", "fp16", "int32"))
     choice(where, "quantize", quantize, ("none", "dynamic"))
     check(0 <= group <= k, where, f"group={group}", f"0 (no groups) to k={k}")
-    density, form = sparse_form(where, sparsity, structure)
+    if is_structured(structure):
+        check(sparsity == 0, where, f"sparsity={sparsity} with structure={structure}", "0: the factors are dense")
+        density, form = sum(each.parameters for each in factors_of(where, structure, n, k)) / (n * k), structure
+    else:
+        density, form = sparse_form(where, sparsity, structure)
     out_format = out_dtype or (a_format if FORMATS[a_format].bits >= 16 else "bf16")
     b_axes = (axis("batch"), axis("n"), axis("k"))
     return Op(
@@ -86,8 +91,8 @@ def sparse_form(where: str, sparsity: float, structure: str) -> tuple[float, str
         return kept / of, structure
     if re.fullmatch(r"block:[1-9]\d*x[1-9]\d*", structure):
         return 1 - sparsity, structure
-    known = structure in ("none", "unstructured")
-    check(known, where, f"structure={structure}", "none, unstructured, N:M (2:4) or block:RxC (block:16x16)")
+    known, words = structure in ("none", "unstructured"), ", ".join(STRUCTURES)
+    check(known, where, f"structure={structure}", "none, unstructured, N:M (2:4), block:RxC (block:16x16), " + words)
     return 1 - sparsity, "dense" if sparsity == 0 else "unstructured"
 
 

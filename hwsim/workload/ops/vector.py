@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from hwsim.formats import FORMATS
 from hwsim.workload.counts import ELEMENTWISE, NORM_OPS
 from hwsim.workload.op import Op, Operand
 from hwsim.workload.ops.checks import attributes_of, choice, dims_of, formats_known, tensor
@@ -62,8 +63,13 @@ def elementwise(
     write_elems: int | None = None,
     weight_dtype: str | None = None,
 ) -> Op:
-    """An elementwise op (``hwsim.workload.counts.ELEMENTWISE``); arguments as :func:`norm`."""
+    """An elementwise op (``hwsim.workload.counts.ELEMENTWISE``); arguments as :func:`norm`.
+
+    ``quantize`` writes 8 bits per element where ``dtype`` has more; ``absmax_scale`` writes one element per row.
+    """
     known = ELEMENTWISE[choice("elementwise", "op", op, ELEMENTWISE)]
+    if op == "absmax_scale" and write_elems is None:
+        write_elems = 1
     return _rows(
         "elementwise", op, known.inputs, known.vector, tokens, width, dtype, read_elems, write_elems, weight_dtype
     )
@@ -96,6 +102,14 @@ def _rows(
     else:
         operands.append(tensor("x", "activation", dtype, "tokens", "read"))
     operands += [tensor(name, "weight", vector_format, "width") for name in vectors]
-    operands.append(tensor("out", "output", dtype, "tokens", "width" if write_elems is None else "write"))
+    operands.append(_written(op, dtype, write_elems))
     attributes = attributes_of(op=op)
     return Op(kind, kind, dims, tuple(operands), attributes)
+
+
+def _written(op: str, dtype: str, write_elems: int | None) -> Operand:
+    """The result: in 8 bits where wider elements are quantised, else as the input."""
+    narrowed = op == "quantize" and FORMATS[dtype].bits > 8
+    return tensor(
+        "out", "output", "fp8_e4m3" if narrowed else dtype, "tokens", "width" if write_elems is None else "write"
+    )

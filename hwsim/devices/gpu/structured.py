@@ -1,0 +1,129 @@
+"""Structured and block-sparse weights as the dense products that kernels run for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from hwsim.devices.gpu.vector import vector_times
+from hwsim.errors import Infeasible
+from hwsim.formats import FORMATS
+from hwsim.workload.structured import factors_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from numpy.typing import NDArray
+
+    from hwsim.devices.gpu.gemm import GemmAnswer, GemmFormats
+    from hwsim.devices.gpu.parameters import GpuParameters
+
+    Floats: TypeAlias = NDArray[np.float64]
+
+__all__ = ["block_depth", "block_extents", "block_menu", "has_sparse_tensor_cores", "structured_rows"]
+
+_SPARSE_GENERATIONS: Final = frozenset({"ampere", "ada", "hopper", "blackwell"})
+
+
+def has_sparse_tensor_cores(p: GpuParameters) -> bool:
+    """Whether tensor cores skip the zeros of 2:4 weights: from Ampere on."""
+    return p.generation in _SPARSE_GENERATIONS
+
+
+# --- blocks ----------------------------------------------------------------------------------------------------------
+
+
+def block_extents(structure: str) -> tuple[int, int]:
+    """(rows along n, columns along k) of ``block:RxC``."""
+    rows, columns = structure.removeprefix("block:").split("x")
+    return int(rows), int(columns)
+
+
+def block_menu(structure: str) -> NDArray[np.float64]:
+    """Tiles of a block-sparse kernel: a thread block owns one row of blocks, so its columns are the block's.
+
+    Blocks under 16 are padded to the instruction's 16 (8 along the token side never pays here).
+    """
+    rows, columns = block_extents(structure)
+    tn, tk = float(min(max(rows, 16), 256)), float(min(max(columns, 16), 64))
+    return np.array([(tm, tn, tk, 2.0 if tm * tn <= 64 * 128 else 1.0) for tm in (16.0, 32.0, 64.0, 128.0)])
+
+
+def block_depth(p: GpuParameters, formats: GemmFormats, m: Floats, n: Floats, k: Floats) -> Floats:
+    """Length along k that a thread block walks over: its share of blocks, more where the load is uneven.
+
+    Blocks that fall where they may are Binomial(k/C, density) in each row of blocks. Of ``rows`` such rows the fullest
+    has about mean + sqrt(2 ln rows) standard deviations (extreme of normal variables). One wave waits for it; with
+    more waves thread blocks that finish early take others, and the excess is spread over the waves.
+    """
+    rows, columns = block_extents(formats.structure)
+    along, slices = np.maximum(1.0, n / rows), np.maximum(1.0, k / columns)
+    mean = np.maximum(formats.density * slices, 1e-9)
+    deviation = np.sqrt(slices * formats.density * (1.0 - formats.density))
+    waves = np.maximum(1.0, along * np.ceil(m / 128.0) / p.chip.sms.value)
+    fullest = np.minimum(slices, mean + np.sqrt(2.0 * np.log(along)) * deviation / waves)
+    padded = max(rows, 16) / rows * max(columns, 16) / columns
+    walked: NDArray[np.float64] = np.minimum(fullest * columns * padded, k * padded)
+    return np.maximum(walked, 1.0)
+
+
+# --- factors ---------------------------------------------------------------------------------------------------------
+
+
+def structured_rows(
+    p: GpuParameters,
+    shape: tuple[NDArray[np.float64], ...],
+    formats: GemmFormats,
+    dense: Callable[[NDArray[np.float64], float, float, float], GemmAnswer | Infeasible],
+) -> GemmAnswer | Infeasible:
+    """Times of products with structured weights: their factors one after the other, and the shuffles between.
+
+    Args:
+        p: the card.
+        shape: m, n, k and batch of each row.
+        formats: formats of all rows.
+        dense: times of dense products of m (array), n, k and batch.
+    """
+    m, n, k, batch = shape
+    parts: list[tuple[NDArray[np.intp], GemmAnswer]] = []
+    for one in sorted({(float(a), float(b), float(c)) for a, b, c in zip(n, k, batch, strict=True)}):
+        rows = np.flatnonzero((n == one[0]) & (k == one[1]) & (batch == one[2]))
+        total: GemmAnswer | None = None
+        for factor in factors_of("gemm", formats.structure, int(one[0]), int(one[1])):
+            found = dense(m[rows], float(factor.n), float(factor.k), factor.blocks * one[2])
+            if isinstance(found, Infeasible):
+                return found
+            elements = m[rows] * one[2] * factor.shuffled
+            moved = elements * 2.0 * FORMATS[formats.out].bits_per_element / 8.0
+            copies, cold = vector_times(p, "copy", moved)
+            extra = copies if factor.shuffled else 0.0 * copies
+            found = replace(found, times_s=found.times_s + extra, dram_bytes=found.dram_bytes + cold)
+            total = found if total is None else _after(total, found)
+        if total is not None:
+            parts.append((rows, total))
+    return _gathered(m.size, parts)
+
+
+def _after(first: GemmAnswer, second: GemmAnswer) -> GemmAnswer:
+    """Two kernels one after the other; the longer one's limit and tile speak for both."""
+    longer = second.times_s > first.times_s
+    return replace(
+        first,
+        times_s=first.times_s + second.times_s,
+        dram_bytes=first.dram_bytes + second.dram_bytes,
+        bounds=np.where(longer, second.bounds, first.bounds),
+        choices=np.where(longer[:, None], second.choices, first.choices),
+    )
+
+
+def _gathered(count: int, parts: list[tuple[NDArray[np.intp], GemmAnswer]]) -> GemmAnswer:
+    """The parts' rows in their places."""
+    times, missed = np.empty(count), np.empty(count)
+    bounds, choices = np.empty(count, np.int64), np.empty((count, 2))
+    for rows, part in parts:
+        times[rows], missed[rows] = part.times_s, part.dram_bytes
+        bounds[rows], choices[rows] = part.bounds, part.choices
+    return replace(parts[0][1], times_s=times, dram_bytes=missed, bounds=bounds, choices=choices)

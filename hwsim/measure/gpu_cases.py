@@ -11,8 +11,8 @@ __all__ = ["LAUNCHES", "TIMED", "Case", "cases"]
 TIMED: Final = ("time_s", "spread")
 """Columns behind a row's arguments: the median, and the middle half of the samples over it."""
 
-LAUNCHES: Final = ("graph", "eager")
-"""Host time of an empty kernel: in a replayed graph, and one call at a time."""
+LAUNCHES: Final = ("graph", "eager", "call")
+"""Host time of an empty kernel: in a replayed graph, called after others, and called and waited for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ __all__ = ["METHOD", "Timer", "TorchTimer", "torch_timer"]
 
 METHOD: Final = (
     "CUDA graph of 20 calls, five sets of weights in turn, activations in place; 3 replays to warm up, then the median "
-    "of the replays between two events, over the calls; launch rows: an empty kernel, in a graph and called eagerly"
+    "of the replays between two events, over the calls; launch rows: an empty kernel in a graph, called after others, and called and waited for"
 )
 _COPIES: Final = 5
 _CALLS: Final = 20
@@ -44,7 +44,7 @@ class Timer(Protocol):
         """Seconds of a call, once for each repetition; None for what this card or this software lacks."""
 
     def launch_samples_s(self, how: str, repeats: int) -> list[float]:
-        """Seconds of an empty kernel in a ``graph``, or called in ``eager`` mode."""
+        """Seconds of an empty kernel in a ``graph``, one of many ``eager`` calls, or a ``call`` that is waited for."""
 
 
 def torch_timer() -> TorchTimer:
@@ -126,6 +126,8 @@ class TorchTimer:
             start = perf_counter()
             for _ in range(1000):
                 one.add_(1)
+                if how == "call":
+                    torch.cuda.synchronize()
             torch.cuda.synchronize()
             samples.append((perf_counter() - start) / 1000)
         return samples[3:]

@@ -39,6 +39,26 @@ def test_rows_by_the_array_are_rows_one_by_one(tmp_path: Path, overrides: tuple[
 
 
 @pytest.mark.parametrize(
+    "shared",
+    [
+        {"structure": "2:4", "sparsity": "0.5"},
+        {"structure": "block:128x128", "sparsity": "0.9"},
+        {"b_dtype": "int4", "group": "128"},
+        {"dtype": "int6"},
+    ],
+)
+def test_sparse_and_narrow_rows_are_the_same_too(tmp_path: Path, shared: dict[str, str]) -> None:
+    """Structures, weight-only formats and bit planes: the quick way gives the ordinary way's bytes."""
+    source = tmp_path / "in.csv"
+    source.write_text("m,n,k\n1,4096,4096\n33,2560,5120\n4096,4096,4096\n197,768,768\n")
+    device = find_device("a100-sxm-80")
+    assert run_rows(source, tmp_path / "quick.csv", "gemm", shared, device) is not None
+    table = read_rows(source, "gemm", shared)
+    write_rows(tmp_path / "slow.csv", table, kernels(table.ops, device))
+    assert (tmp_path / "quick.csv").read_bytes() == (tmp_path / "slow.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "m,n,k\n1,2\n",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from hwsim.devices.gpu.parameters import GpuParameters
 
-__all__ = ["ALONE", "IN_MODEL", "Estimate", "Setting", "l2_bytes"]
+__all__ = ["ALONE", "IN_MODEL", "Estimate", "Setting", "host_s", "l2_bytes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +58,8 @@ class Estimate:
 def l2_bytes(p: GpuParameters) -> float:
     """L2 capacity for data that all SMs read: partitions each keep their own copy."""
     return p.l2.capacity.value / p.l2.partitions.value
+
+
+def host_s(p: GpuParameters) -> float:
+    """The host's part of a kernel that stands alone: nothing, a gap in a replayed graph, or a call to an idle card."""
+    return {"none": 0.0, "graph": p.launches.graph.value, "eager": p.launches.call.value}[p.launch]

@@ -31,7 +31,6 @@ __all__ = [
     "gemm_estimate",
     "gemm_path",
     "gemm_rows",
-    "l2_bytes",
     "tiles_of",
 ]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from hwsim.devices.base import Enters, FormatChoice, Lowered, PassWork, Resource, Roofs, StatePlan
 from hwsim.devices.gpu.cluster import Plan, collective_seconds, parts_of, plan_of, send_seconds
 from hwsim.devices.gpu.energy import energy_terms
-from hwsim.devices.gpu.estimate import ALONE, IN_MODEL, Estimate, Setting
+from hwsim.devices.gpu.estimate import ALONE, IN_MODEL, Estimate, Setting, host_s
 from hwsim.devices.gpu.footprint import check_memory, memory_terms
 from hwsim.devices.gpu.parameters import GpuParameters, Stack
 from hwsim.devices.gpu.paths import nearest_format, tensor_path
@@ -284,16 +284,14 @@ class GpuDevice:
             yield op, replace(found, time_s=found.time_s * share, bytes=moved)
 
     def _with_launch(self, time_s: float, setting: Setting) -> float:
-        """A kernel's time with the host's part: a gap in a graph; a whole call where one kernel is waited for.
+        """A kernel's time with the host's part: a gap in a graph, or a whole call to an idle card.
 
         In a model the host runs ahead: a kernel called eagerly lasts at least as long as its call.
         """
         p = self.parameters
-        if p.launch == "none":
-            return time_s
-        if p.launch == "graph":
-            return time_s + p.launches.graph.value
-        return time_s + p.launches.call.value if setting is ALONE else max(time_s, p.launches.eager.value)
+        if p.launch == "eager" and setting is not ALONE:
+            return max(time_s, p.launches.eager.value)
+        return time_s + host_s(p)
 
     def energy_pj(self, op: Op, moved_bytes: Mapping[str, float], work: PassWork) -> Mapping[str, float]:
         """Tensor cores by bits, ALUs, and device memory."""

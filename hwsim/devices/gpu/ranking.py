@@ -10,7 +10,9 @@ import numpy as np
 
 from hwsim.devices.gpu.estimate import ALONE
 from hwsim.devices.gpu.gemm import LIMITS, formats_of, gemm_path, tiles_of
+from hwsim.devices.gpu.structured import block_depth
 from hwsim.errors import HwsimError, Infeasible
+from hwsim.workload.structured import is_structured
 
 if TYPE_CHECKING:
     from hwsim.devices.gpu.parameters import GpuParameters
@@ -69,15 +71,19 @@ def ranked_tiles(p: GpuParameters, op: Op) -> tuple[RankedTile, ...] | Infeasibl
     if op.kind != "gemm":
         raise HwsimError.at(op.name, f"kind {op.kind}", "gemm: only products have a menu of tiles")
     formats = formats_of(op)
+    if is_structured(formats.structure):
+        found_form = f"structure {formats.structure}, which is several products"
+        raise HwsimError.at(op.name, found_form, "one product: dense, 2:4 or block")
     found = gemm_path(p, formats, ALONE)
     if isinstance(found, Infeasible):
         return found
     path, constants = found
     m, n, k, batch = (np.array([float(op.dims[name])]) for name in ("m", "n", "k", "batch"))
+    walked = block_depth(p, formats, m, n, k) if formats.structure.startswith("block:") else k
     ranked: list[RankedTile] = []
     tiles = tiles_of(p, formats)
     for row in range(tiles.shape[0]):
-        times, bounds, choices, _ = gemm_times(m * path.planes, n, k, batch, tiles[row : row + 1], constants)
+        times, bounds, choices, _ = gemm_times(m * path.planes, n, walked, batch, tiles[row : row + 1], constants)
         limit = LIMITS[BOUNDS[int(bounds[0])]]
         ranked.append(_tile(p, op, tiles[row], int(choices[0, 1]), float(times[0]), limit, path.planes))
     ranked.sort(key=lambda each: (each.time_s, each.ctas, each.tm, each.tn))

@@ -8,11 +8,12 @@ import numpy as np
 
 from hwsim.devices.base import KernelRows
 from hwsim.devices.gpu.energy import energy_terms
-from hwsim.devices.gpu.estimate import ALONE
+from hwsim.devices.gpu.estimate import ALONE, host_s
 from hwsim.devices.gpu.gemm import LIMITS, formats_of, gemm_rows
 from hwsim.errors import Infeasible
 from hwsim.formats import FORMATS
 from hwsim.units import PICO
+from hwsim.workload.structured import is_structured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,22 +46,15 @@ def kernel_rows(p: GpuParameters, op: Op, dims: Mapping[str, NDArray[np.float64]
     if macs.max(initial=0.0) * 6.0 > _EXACT:
         return None
     formats = formats_of(op)
+    if is_structured(formats.structure):
+        return None
     answer = gemm_rows(p, m, n, k, formats, batch, ALONE)
     if isinstance(answer, Infeasible):
         return answer
     other = 3.0 * batch * m * k if formats.quantize == "dynamic" else np.zeros_like(macs)
     clock = p.chip.boost_clock.value
-    time_s = np.maximum(1.0, np.ceil(_with_launch(p, answer.times_s) * clock)) / clock
+    time_s = np.maximum(1.0, np.ceil((answer.times_s + host_s(p)) * clock)) / clock
     terms = energy_terms(p.power, op.kind, FORMATS[formats.a].bits, macs, other, answer.dram_bytes)
     dynamic = terms["dram"] + terms["tensor"] + terms["alu"]
     names = np.array([LIMITS[name] for name in BOUNDS], dtype=object)
     return KernelRows(time_s, dynamic * PICO + p.power.idle.value * time_s, names[answer.bounds])
-
-
-def _with_launch(p: GpuParameters, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Kernel times with the host's part (`GpuDevice` says the same of one kernel that stands alone)."""
-    if p.launch == "none":
-        return times_s
-    if p.launch == "graph":
-        return times_s + p.launches.graph.value
-    return times_s + p.launches.eager.value

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hwsim.result import Result
     from hwsim.workload.graph import Graph
 
-__all__ = ["simulate"]
+__all__ = ["complete", "simulate"]
 
 Planned: TypeAlias = "tuple[str, Graph, PassWork]"
 
@@ -32,7 +32,7 @@ def simulate(workload: Workload, device: Device, question: Question | None = Non
     Raises:
         HwsimError: the question makes no sense for the workload (a ViT has no decode phase).
     """
-    asked = _complete(workload, question or Question())
+    asked = complete(workload, question or Question())
     formats, choice = device.formats(workload.formats)
     adapted = replace(workload, formats=formats)
     if asked.phase == "decode":
@@ -44,7 +44,7 @@ def simulate(workload: Workload, device: Device, question: Question | None = Non
     return simulated if isinstance(simulated, Infeasible) else answer_of(simulated)
 
 
-def _complete(workload: Workload, question: Question) -> Question:
+def complete(workload: Workload, question: Question) -> Question:
     """The question with the workload's own values where the user gave none, checked for sense."""
     run = workload.run
     phase = question.phase or run.phase

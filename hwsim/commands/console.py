@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from hwsim.report.table import Block, Bullets, Heading, Paragraph, Table, plain, printable
 
-__all__ = ["COMPILE_S", "Console"]
+__all__ = ["COMPILE_S", "Console", "Progress"]
 
 T = TypeVar("T")
 
@@ -100,6 +101,40 @@ class Console:
             from hwsim.report.files import write_text  # noqa: PLC0415
 
             write_text(Path(self.json_target), text)
+
+
+class Progress:
+    """A bar on stderr for work that takes more than a second; lines where stderr is no terminal.
+
+    Args:
+        console: quiet keeps it back.
+        what: what the share is of.
+    """
+
+    def __init__(self, console: Console, what: str = "searched") -> None:
+        self.console, self.what = console, what
+        self.last = time.monotonic()
+        self.drawn = False
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def tell(self, share: float) -> None:
+        """Say how far it is, once a second at most."""
+        if time.monotonic() - self.last < 1.0:
+            return
+        self.last = time.monotonic()
+        if not _is_terminal(sys.stderr):
+            self.console.note(f"{self.what} {share:.0%}")
+        elif not self.console.quiet:
+            full = round(30 * share)
+            sys.stderr.write(f"\r{self.what} [{'#' * full}{'.' * (30 - full)}] {share:4.0%}")
+            sys.stderr.flush()
+            self.drawn = True
+
+    def __exit__(self, *reason: object) -> None:
+        if self.drawn:
+            sys.stderr.write("\r" + " " * 60 + "\r")
 
 
 def _without_infinities(value: Any) -> Any:

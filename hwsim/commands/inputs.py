@@ -13,9 +13,13 @@ from hwsim.errors import HwsimError, did_you_mean
 if TYPE_CHECKING:
     from hwsim.devices.base import Device
     from hwsim.pipeline import Question
+    from hwsim.spec import Document
     from hwsim.workload.model import Workload
 
-__all__ = ["LoadedDevice", "LoadedWorkload", "Overrides", "device_of", "question_of", "split_overrides", "workload_of"]
+__all__ = [
+    "LoadedDevice", "LoadedWorkload", "Overrides", "device_of", "question_of", "split_overrides", "with_mapping_file",
+    "workload_of",
+]  # fmt: skip
 
 _HEADS: Final = ("device", "workload")
 
@@ -95,6 +99,26 @@ def device_of(name: str, overrides: Overrides) -> LoadedDevice:
 
     document = device_document(name, overrides.device)
     return LoadedDevice(device_of_document(document), _shortened(document.inputs))
+
+
+def with_mapping_file(device: LoadedDevice, name: str) -> LoadedDevice:
+    """The machine with the nests of a shipped mapping or a file, which counts among the inputs.
+
+    Raises:
+        HwsimError: there is no such mapping, or it is not legal on the machine.
+    """
+    from hwsim.devices.mapped import with_mapping  # noqa: PLC0415
+    from hwsim.spec import read  # noqa: PLC0415
+    from hwsim.workload.catalog import find_file  # noqa: PLC0415
+
+    inputs = dict(device.inputs)
+
+    def document_of(mapping: str) -> Document:
+        document = read(find_file("mappings", mapping))
+        inputs.update(_shortened(document.inputs))
+        return document
+
+    return LoadedDevice(with_mapping(device.value, name, document_of), inputs)
 
 
 def _shortened(inputs: dict[str, str]) -> dict[str, str]:

@@ -71,9 +71,15 @@ def _devices() -> list[dict[str, Any]]:
 
 
 def _mappings() -> list[dict[str, Any]]:
-    from hwsim.workload.catalog import shipped_names  # noqa: PLC0415
+    from hwsim.mapping.files import read_mapping  # noqa: PLC0415
+    from hwsim.spec import read  # noqa: PLC0415
+    from hwsim.workload.catalog import find_file, shipped_names  # noqa: PLC0415
 
-    return [{"name": name} for name in shipped_names("mappings")]
+    names = shipped_names("mappings")
+    files = [(name, read_mapping(read(find_file("mappings", name)))) for name in names]
+    return [
+        {"name": name, "device": f.device, "nests": len(f.nests), "description": f.description} for name, f in files
+    ]
 
 
 def _papers() -> list[dict[str, Any]]:

@@ -1,46 +1,52 @@
-"""`hwsim map`: the best nest of one operation on a PE array, and the certificate that it is."""
+"""`hwsim map`: the best nest of one operation, or of each operation of a model, and the certificate that it is."""
 
 from __future__ import annotations
 
 import math
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hwsim.commands.arguments import Parser, choice, one_device, path
-from hwsim.commands.console import Console
-from hwsim.commands.inputs import device_of, split_overrides
+from hwsim.commands.console import Console, Progress
+from hwsim.commands.inputs import device_of, question_of, split_overrides, workload_of
 from hwsim.errors import HwsimError, Infeasible
 
 if TYPE_CHECKING:
-    from hwsim.devices.array import ArrayDevice
-    from hwsim.mapping.hierarchy import Hierarchy
+    from hwsim.devices.mapped import MapperView
+    from hwsim.mapping.mapper import Search
     from hwsim.mapping.problem import Problem
-    from hwsim.mapping.search import Mapped
-    from hwsim.report.table import Block
+    from hwsim.mapping.search import Mapped, Mode
+    from hwsim.report.mapping import MappedOp
 
 __all__ = ["add_arguments", "run"]
 
 EXIT_INFEASIBLE: Final = 3
 _OBJECTIVES: Final = ("latency", "energy", "edp", "pareto")
 _SPACES: Final = ("perfect", "imperfect")
-_NOTE_S: Final = 1.0
+_MODES: Final = ("ideal", "pipelined")
 
 
 def add_arguments(parser: Parser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("words", nargs="*", metavar="KIND name=value", help="gemm or conv2d, then its arguments")
+    what = "gemm, conv2d or attention with its arguments, or a workload"
+    parser.add_argument("words", nargs="*", metavar="KIND name=value | WORKLOAD", help=what)
     parser.add_device()
     parser.add_set()
+    parser.add_question()
     objective = "what to minimise (edp)"
     parser.add_argument(
         "--objective", type=choice("--objective", "objective", _OBJECTIVES), default="edp", help=objective
     )
     space = "perfect: factors divide; imperfect: any tile (perfect)"
     parser.add_argument("--space", type=choice("--space", "space", _SPACES), default="perfect", help=space)
+    mode = "cycles to count: ideal, or pipelined with fill, drain and stalls (the machine's own)"
+    parser.add_argument("--mode", type=choice("--mode", "mode", _MODES), default=None, help=mode)
     budget = "seconds after which the best so far is given, with its gap"
     parser.add_argument("--budget-s", type=_seconds, default=math.inf, metavar="S", help=budget)
-    parser.add_argument("--out", type=path("--out"), metavar="FILE", help="write the answer's JSON there as well")
+    out = "write the nests there, as a mapping file if it ends in .yaml, else the answer's JSON"
+    parser.add_argument("--out", type=path("--out"), metavar="FILE", help=out)
     parser.add_json()
 
 
@@ -57,64 +63,23 @@ def _seconds(word: str) -> float:
 
 def run(arguments: Namespace) -> int:
     """Search, and print the mapping with what it costs."""
-    from hwsim.workload.kernel import build_kernel  # noqa: PLC0415
+    from hwsim.devices.mapped import mapper_view  # noqa: PLC0415
 
     console = Console(arguments.json, arguments.quiet)
-    kind, pairs = _kind_and_pairs(arguments.words)
-    device = _array(one_device(arguments.device, "map"), arguments)
-    op = build_kernel(kind, _with_format(kind, pairs, device), "hwsim map")
-    form: dict[str, Any] = {"kind": kind, "arguments": pairs, "device": device.name}
-    problem = device.problem(op)
-    if isinstance(problem, Infeasible):
-        return _cannot(console, form, problem)
-    refused = device.supports_formats(op)
-    if refused:
-        return _cannot(console, form, refused)
-    console.announce_compilation()
-    answer = _search(problem, device.hierarchy, arguments, console)
-    if isinstance(answer, Infeasible):
-        return _cannot(console, form, answer)
-    form |= answer_form(answer, problem, device.hierarchy)
-    console.answer(form, _blocks(form))
-    if arguments.out is not None:
-        _write(arguments.out, form)
-    return 0
-
-
-def _array(name: str, arguments: Namespace) -> ArrayDevice:
-    """The array of a name or file.
-
-    Raises:
-        HwsimError: the machine is of a family without loop nests.
-    """
-    from hwsim.devices.array import ArrayDevice  # noqa: PLC0415
-
     overrides = split_overrides(arguments.overrides)
-    if overrides.workload:
-        raise HwsimError.at("--set", f"workload.{overrides.workload[0]}", "device.PATH=VALUE: an op has no workload")
-    device = device_of(name, overrides).value
-    if not isinstance(device, ArrayDevice):
-        raise HwsimError.at("--device", f"{name}, of family {device.family}", "a machine of family array")
-    return device
-
-
-def _with_format(kind: str, pairs: dict[str, str], device: ArrayDevice) -> dict[str, str]:
-    """The arguments with the machine's number format where the user gave none."""
+    device = device_of(one_device(arguments.device, "map"), overrides)
+    view = mapper_view(device.value)
+    word, pairs = _word_and_pairs(arguments.words)
     from hwsim.workload.kernel import KERNELS  # noqa: PLC0415
 
-    takes = kind in KERNELS and KERNELS[kind].argument("dtype") is not None
-    return {"dtype": device.parameters.format} | pairs if takes else pairs
+    if word in KERNELS or pairs:
+        _refuse_question(arguments, overrides.workload)
+        return _one_op(arguments, console, view, word, pairs)
+    return _model(arguments, console, view, word)
 
 
-def _cannot(console: Console, form: dict[str, Any], answer: Infeasible) -> int:
-    from hwsim.report.answer import infeasible_blocks  # noqa: PLC0415
-
-    console.answer(form | {"infeasible": answer.to_dict()}, infeasible_blocks(form["kind"], form["device"], answer))
-    return EXIT_INFEASIBLE
-
-
-def _kind_and_pairs(words: list[str]) -> tuple[str, dict[str, str]]:
-    """The kind and its arguments.
+def _word_and_pairs(words: list[str]) -> tuple[str, dict[str, str]]:
+    """The kind or workload, and the arguments of a kind.
 
     Raises:
         HwsimError: no kind, several, or an argument that stands twice.
@@ -122,7 +87,7 @@ def _kind_and_pairs(words: list[str]) -> tuple[str, dict[str, str]]:
     kinds = [word for word in words if "=" not in word]
     if len(kinds) != 1:
         found = f"{len(kinds)} kinds ({', '.join(kinds) or 'none'})"
-        raise HwsimError.at("hwsim map", found, "one kind, gemm or conv2d, and arguments as name=value")
+        raise HwsimError.at("hwsim map", found, "a workload, or one kind such as gemm and arguments as name=value")
     pairs: dict[str, str] = {}
     for name, _, value in (word.partition("=") for word in words if "=" in word):
         if name in pairs:
@@ -131,89 +96,127 @@ def _kind_and_pairs(words: list[str]) -> tuple[str, dict[str, str]]:
     return kinds[0], pairs
 
 
-def _search(problem: Problem, hierarchy: Hierarchy, arguments: Namespace, console: Console) -> Mapped | Infeasible:
-    """Run the search; past a second, say how far it is."""
-    import time  # noqa: PLC0415
-
-    from hwsim.mapping.search import find_best  # noqa: PLC0415
-
-    last = time.monotonic()
-
-    def tell(share: float) -> None:
-        nonlocal last
-        if time.monotonic() - last > _NOTE_S:
-            last = time.monotonic()
-            console.note(f"searched {share:.0%} of the families")
-
-    return find_best(
-        problem,
-        hierarchy,
-        arguments.objective,
-        space=arguments.space,
-        budget_s=arguments.budget_s,
-        progress=tell,
-    )
+def _refuse_question(arguments: Namespace, overrides: Sequence[str]) -> None:
+    """One op has no phase, batch or context, and nothing of a workload to set."""
+    if overrides:
+        raise HwsimError.at("--set", f"workload.{overrides[0]}", "device.PATH=VALUE: an op has no workload")
+    for option in ("phase", "batch", "context", "new_tokens"):
+        if getattr(arguments, option) is not None:
+            name = f"--{option.replace('_', '-')}"
+            raise HwsimError.at(name, "a question of a workload", "arguments as name=value: an op has no workload")
 
 
-def answer_form(answer: Mapped, problem: Problem, hierarchy: Hierarchy) -> dict[str, Any]:
-    """The fields of an answer as JSON: costs, the mapping, the certificate."""
-    cost, certificate = answer.cost, answer.certificate
-    return {
-        "objective": certificate.objective,
-        "energy_j": cost.energy_pj * 1e-12,
-        "cycles": cost.cycles,
-        "time_s": cost.cycles / hierarchy.clock_hz,
-        "edp": cost.energy_pj * 1e-12 * cost.cycles / hierarchy.clock_hz,
-        "mapping": answer.nest.text(problem),
-        "optimal": certificate.optimal,
-        "lower_bound": certificate.lower_bound,
-        "gap": certificate.gap,
-        "space": certificate.space,
-        "nests": {
-            "represented": certificate.represented,
-            "evaluated": certificate.evaluated,
-            "pruned": certificate.pruned,
-        },
-        "energy_j_by_level": {name: pj * 1e-12 for name, pj in cost.energy_pj_by.items()},
-        "bytes_by_level": dict(cost.bytes_by),
-        "cycles_by": dict(cost.cycles_by),
-        "covers": "this op alone, unfused, ideal cycles, in this space",
-        "front": [
-            {"energy_j": c.energy_pj * 1e-12, "cycles": c.cycles, "mapping": nest.text(problem)}
-            for nest, c in answer.front
-        ],
-    }
+def _asked(arguments: Namespace, view: MapperView) -> Search:
+    from hwsim.mapping.mapper import Search  # noqa: PLC0415
+
+    own: Mode = getattr(view.device, "mode", "ideal")
+    return Search(arguments.objective, arguments.space, arguments.mode or own, arguments.budget_s)
 
 
-def _blocks(form: dict[str, Any]) -> list[Block]:
-    """The answer as tables."""
-    from hwsim.report.table import Column, Heading, Paragraph, Table  # noqa: PLC0415
-    from hwsim.units import format_count, format_seconds, format_si  # noqa: PLC0415
+def _one_op(arguments: Namespace, console: Console, view: MapperView, kind: str, pairs: dict[str, str]) -> int:
+    """One operation; attention is two products."""
+    from hwsim.report.mapping import op_blocks, op_form  # noqa: PLC0415
+    from hwsim.workload.kernel import build_kernel  # noqa: PLC0415
 
-    proof = "optimal" if form["optimal"] else f"within {form['gap']:.2%} of the best possible"
-    nests = form["nests"]
-    rows = [
-        ("cycles", format_count(form["cycles"])),
-        ("time", format_seconds(form["time_s"])),
-        ("energy", format_si(form["energy_j"], "J")),
-        *((f"energy, {name}", format_si(joules, "J")) for name, joules in form["energy_j_by_level"].items()),
-        ("certificate", f"{proof} ({form['space']} space, {form['objective']})"),
-        ("nests represented", f"{nests['represented']:.6g}"),
-        ("nests evaluated", format_count(nests["evaluated"])),
-        *((f"nests pruned, {rule}", f"{count:.6g}") for rule, count in nests["pruned"].items()),
-    ]
-    words = " ".join(f"{name}={value}" for name, value in form["arguments"].items())
-    return [
-        Heading(f"{form['kind']} on {form['device']}"),
-        Paragraph(words),
-        Paragraph(form["mapping"]),
-        Table((Column("what"), Column("how much", "right")), tuple(rows)),
-        Paragraph(f"The certificate covers {form['covers']}."),
-    ]
+    op = build_kernel(kind, _with_format(kind, pairs, view), "hwsim map")
+    form: dict[str, Any] = {"kind": kind, "arguments": pairs, "device": view.device.name}
+    problems = view.problems(op)
+    if isinstance(problems, tuple) and not problems:
+        reason = f"only gemm, conv2d and attention are matrix products, not {kind}"
+        problems = Infeasible("mapper", 1, 0, "ops", reason, {kind: 1}, ("hwsim kernel, on a machine that runs it",))
+    if isinstance(problems, Infeasible):
+        return _cannot(console, form, problems)
+    console.announce_compilation()
+    asked, answers = _asked(arguments, view), []
+    with Progress(console) as progress:
+        for problem in problems:
+            answer = _search(view, problem, asked, progress)
+            if isinstance(answer, Infeasible):
+                return _cannot(console, form, answer)
+            answers.append(answer)
+    form |= op_form(answers, problems, view.hierarchy)
+    console.answer(form, op_blocks(form))
+    _write_out(arguments.out, form, view, list(zip(problems, answers, strict=True)))
+    return 0
 
 
-def _write(target: Path, form: dict[str, Any]) -> None:
+def _model(arguments: Namespace, console: Console, view: MapperView, name: str) -> int:
+    """Every matrix product of a model, equal ones searched once."""
+    from hwsim.pipeline.graphs import graph_of  # noqa: PLC0415
+    from hwsim.report.mapping import MappedOp, model_blocks, model_form  # noqa: PLC0415
+
+    workload = workload_of(name, split_overrides(arguments.overrides))
+    graph = graph_of(workload.value, view.device, question_of(arguments, workload))
+    form: dict[str, Any] = {"workload": workload.value.name, "device": view.device.name}
+    console.announce_compilation()
+    rows: list[MappedOp] = []
+    answers: dict[Problem, Mapped] = {}
+    asked, elsewhere = _asked(arguments, view), dict[str, int]()
+    with Progress(console) as progress:
+        for op, count in graph.distinct():
+            problems = view.problems(op)
+            if isinstance(problems, Infeasible):
+                return _cannot(console, form, problems)
+            if not problems:
+                elsewhere[op.name] = elsewhere.get(op.name, 0) + count
+            for problem in problems:
+                if problem not in answers:
+                    found = _search(view, problem, asked, progress)
+                    if isinstance(found, Infeasible):
+                        return _cannot(console, form, found)
+                    answers[problem] = found
+                rows.append(MappedOp(op.name, count, problem, answers[problem]))
+    form |= model_form(rows, elsewhere, view.hierarchy)
+    console.answer(form, model_blocks(form))
+    _write_out(arguments.out, form, view, list(answers.items()))
+    return 0
+
+
+def _search(view: MapperView, problem: Problem, asked: Search, progress: Progress) -> Mapped | Infeasible:
+    """The best nest; of a machine with one dataflow, its only one."""
+    from hwsim.mapping.mapper import best_nest, only_nest  # noqa: PLC0415
+
+    if view.fixed is not None:
+        return only_nest(problem, view.hierarchy, view.fixed(problem), asked)
+    return best_nest(problem, view.hierarchy, asked, progress.tell)
+
+
+def _with_format(kind: str, pairs: dict[str, str], view: MapperView) -> dict[str, str]:
+    """The arguments with the machine's number formats where the user gave none."""
+    from hwsim.workload.kernel import KERNELS  # noqa: PLC0415
+
+    given = {"dtype", "a_dtype", "b_dtype"} & set(pairs)
+    if kind not in KERNELS or KERNELS[kind].argument("dtype") is None or given:
+        return pairs
+    activations, weights = view.formats
+    if activations == weights:
+        return {"dtype": activations} | pairs
+    return {"a_dtype": activations, "b_dtype": weights} | pairs
+
+
+def _cannot(console: Console, form: dict[str, Any], answer: Infeasible) -> int:
+    from hwsim.report.answer import infeasible_blocks  # noqa: PLC0415
+
+    title = str(form.get("kind") or form.get("workload"))
+    console.answer(form | {"infeasible": answer.to_dict()}, infeasible_blocks(title, form["device"], answer))
+    return EXIT_INFEASIBLE
+
+
+def _write_out(
+    target: Path | None, form: dict[str, Any], view: MapperView, answers: Sequence[tuple[Problem, Mapped]]
+) -> None:
+    """Write the nests as YAML or the answer as JSON, where asked."""
+    if target is None:
+        return
     from hwsim.report.files import write_text  # noqa: PLC0415
+
+    if target.suffix in (".yaml", ".yml"):
+        from hwsim.mapping.files import mapping_text  # noqa: PLC0415
+
+        title = str(form.get("workload") or form.get("kind"))
+        nests = [(problem, answer.nest) for problem, answer in answers]
+        write_text(target, mapping_text(target.stem, f"{title} on {view.device.name}", view.device.name, nests))
+        return
     from hwsim.result import to_json  # noqa: PLC0415
 
     write_text(target, to_json(form))

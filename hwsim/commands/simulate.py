@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hwsim.commands.arguments import Parser, one_device, path
 from hwsim.commands.console import Console
-from hwsim.commands.inputs import Overrides, device_of, question_of, split_overrides, workload_of
-from hwsim.errors import HwsimError, Infeasible
+from hwsim.commands.inputs import (
+    Overrides,
+    device_of,
+    question_of,
+    split_overrides,
+    with_mapping_file,
+    workload_of,
+)
+from hwsim.errors import Infeasible
 
 if TYPE_CHECKING:
     from hwsim.analysis.sensitivity import Parameter, Sensitivity
@@ -58,19 +65,25 @@ def run(arguments: Namespace) -> int:
         console.note(f"no --device given, taking {DEFAULT_DEVICE}")
     device = device_of(one_device(arguments.device, "simulate", DEFAULT_DEVICE), overrides)
     if arguments.mapping != "auto":
-        expected = f"auto: machines of the family {device.value.family} lay out the work by themselves"
-        raise HwsimError.at("--mapping", repr(arguments.mapping), expected)
+        device = with_mapping_file(device, arguments.mapping)
     workload = workload_of(arguments.workload, overrides)
     console.announce_compilation()
     answer = simulate(workload.value, device.value, question_of(arguments, workload, device))
     if isinstance(answer, Infeasible):
         return _cannot(console, workload.value, device.value, answer)
-    answer = replace(answer, notes=(*answer.notes, *_setting_notes(arguments.overrides, answer)))
+    notes = (*answer.notes, *_setting_notes(arguments.overrides, answer), *_mapping_notes(arguments.mapping))
+    answer = replace(answer, notes=notes)
     rival = _rival(arguments, workload, device.value, answer)
     found = _sensitivity(console, arguments, workload, device.value, answer) if arguments.sensitivity else None
     _show(console, answer, rival, arguments.device[0] if arguments.device else DEFAULT_DEVICE, found)
     _write_files(console, arguments, answer, rival, found)
     return 0
+
+
+def _mapping_notes(mapping: str) -> Iterator[str]:
+    """A note when nests came from a file: the others were searched."""
+    if mapping != "auto":
+        yield f"nests of {mapping} for ops of their shapes; all others by their best nest"
 
 
 def _cannot(console: Console, workload: Workload, device: Device, answer: Infeasible) -> int:

@@ -29,6 +29,7 @@ class Rounds(NamedTuple):
         step_lanes: (steps,) lanes; 0 for a loop in time.
         outside: (steps,) loops in time outside the step.
         trips: (loops,) scratch: trips of each loop as last entered.
+        pieces: (2, room) scratch: extents of pieces of a tile, and how many of each.
         cut: number of steps outside the innermost hold.
         moves: (transfers, 5) operand, upper level, lower level, step at which the tile is held, first step below the
             upper level's fan-outs; the last rows are the multipliers' reads, with lower level -1.
@@ -53,6 +54,7 @@ class Rounds(NamedTuple):
     step_lanes: Array
     outside: Array
     trips: Array
+    pieces: Array
     cut: int
     moves: Array
     operand_axes: Array
@@ -158,7 +160,7 @@ def _one_round(t: Rounds, index: Array, changed: int, leaving: int, held: Array,
         operand, upper, lower, step, first = t.moves[move]
         width = t.bytes_per_word[operand]
         if lower < 0:
-            _stream(t, index, held, row, scratch, move, steps)
+            _stream(t, index, held, row, move, steps)
             continue
         loops = t.outside[step]
         below = _words(t, operand, held, step, step, scratch[0], scratch[1])
@@ -171,34 +173,74 @@ def _one_round(t: Rounds, index: Array, changed: int, leaving: int, held: Array,
             _charge(t, row, OUT, upper, 0.0, above, width)
     total = 1.0
     for dim in range(t.extents.shape[0]):
-        total *= held[t.cut, dim]
-    for step in range(t.cut, steps):
-        if t.step_lanes[step] > 0:
-            dim = t.step_dim[step]
-            total = total / held[step, dim] * held[step + 1, dim]
+        total *= _inside(t, index, held, dim, t.cut, steps)
     return total
 
 
 @jit_part
-def _stream(t: Rounds, index: Array, held: Array, row: Array, scratch: Array, move: int, steps: int) -> None:
+def _inside(t: Rounds, index: Array, held: Array, dim: int, start: int, all_from: int) -> float:
+    """Iterations of a dimension inside a round: lane 0 of the lanes before step ``all_from``, all of those after.
+
+    Tiles of step ``start`` are cut down step by step, as pieces (extent, how many); a loop outside the innermost hold
+    stands at its index, one inside makes all of its trips.
+    """
+    sizes, counts = t.pieces[0], t.pieces[1]
+    entries = 1
+    sizes[0], counts[0] = held[start, dim], 1.0
+    for step in range(start, t.step_dim.shape[0]):
+        if t.step_dim[step] != dim:
+            continue
+        lanes, before = t.step_lanes[step], entries
+        for entry in range(before):
+            size = sizes[entry]
+            tile = -(-size // lanes) if lanes > 0 else min(float(t.step_tile[step]), size)
+            if lanes == 0 and step < t.cut:
+                sizes[entry] = min(tile, max(0.0, size - index[t.outside[step]] * t.step_tile[step]))
+            elif lanes > 0 and step < all_from:
+                sizes[entry] = tile
+            elif tile > 0:
+                whole, rest = size // tile, size % tile
+                if rest > 0:
+                    sizes[entries], counts[entries] = rest, counts[entry]
+                    entries += 1
+                sizes[entry] = tile
+                counts[entry] *= whole
+        entries = _merge(sizes, counts, entries)
+    total = 0.0
+    for entry in range(entries):
+        total += sizes[entry] * counts[entry]
+    return total
+
+
+@jit_part
+def _merge(sizes: Array, counts: Array, entries: int) -> int:
+    """Put pieces of one extent together; returns how many are left."""
+    kept = 0
+    for entry in range(entries):
+        size, count, place = sizes[entry], counts[entry], -1
+        for other in range(kept):
+            if sizes[other] == size:
+                place = other
+        if place >= 0:
+            counts[place] += count
+        else:
+            sizes[kept], counts[kept] = size, count
+            kept += 1
+    return kept
+
+
+@jit_part
+def _stream(t: Rounds, index: Array, held: Array, row: Array, move: int, steps: int) -> None:
     """What the multipliers read (or add into) at an operand's innermost level during a round."""
     operand, level, _, _, first = t.moves[move]
     words, distinct = 1.0, 1.0
     for dim in range(t.extents.shape[0]):
-        reached = held[t.cut, dim]
-        for step in range(steps - 1, first - 1, -1):
-            if t.step_dim[step] == dim and t.step_lanes[step] > 0:
-                if t.own[operand, dim]:
-                    if step < t.cut:
-                        reached = _all_lanes(t, held, step, reached)
-                else:
-                    reached = reached if step < t.cut else -(-reached // t.step_lanes[step])
-        for step in range(first - 1, t.cut - 1, -1):
-            if t.step_dim[step] == dim and t.step_lanes[step] > 0:
-                reached = -(-reached // t.step_lanes[step])
-        words *= reached
         if t.own[operand, dim]:
+            reached = _inside(t, index, held, dim, min(first, t.cut), first)
             distinct *= reached
+        else:
+            reached = _inside(t, index, held, dim, t.cut, steps)
+        words *= reached
     width = t.bytes_per_word[operand]
     if operand != t.output:
         _charge(t, row, STREAM, level, words, 0.0, width)

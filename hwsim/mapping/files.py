@@ -16,11 +16,11 @@ from hwsim.mapping.check import nest_faults
 from hwsim.mapping.hierarchy import Hierarchy
 from hwsim.mapping.nest import For, Hold, Nest, Spread, Step
 from hwsim.mapping.problem import Axis, Operand, Problem
-from hwsim.spec import Document, Refused, load
+from hwsim.spec import Document, Refused, dump_yaml, load
 from hwsim.spec.nodes import MappingNode, SequenceNode
 
 __all__ = [
-    "MappingFile", "NestForm", "Shape", "form_of", "mapping_faults", "parse_steps", "read_mapping",
+    "MappingFile", "NestForm", "Shape", "form_of", "mapping_faults", "mapping_text", "parse_steps", "read_mapping",
     "shape_of", "step_text",
 ]  # fmt: skip
 
@@ -156,8 +156,7 @@ def mapping_faults(
 
 def shape_of(problem: Problem) -> Shape:
     """The shape of a problem: what it has in common with the nests that serve it."""
-    names = {"b": "batch", "g": "groups"}
-    dims = tuple(sorted((names.get(dim, dim), extent) for dim, extent in problem.dims if extent > 1))
+    dims = tuple(sorted((dim, extent) for dim, extent in problem.dims if extent > 1))
     strides = {dim: stride for operand in problem.operands for axis in operand.axes for dim, stride in axis}
     if problem.kind != "conv2d":
         return problem.kind, dims, (1, 1)
@@ -167,9 +166,14 @@ def shape_of(problem: Problem) -> Shape:
 def form_of(problem: Problem, nest: Nest) -> NestForm:
     """A nest as a file would state it, dimensions of 1 left out."""
     kind, dims, (stride, dilation) = shape_of(problem)
-    renamed = {"b": "batch", "g": "groups"}
-    steps = tuple(step_text(step, renamed) for step in nest.steps)
+    steps = tuple(map(step_text, nest.steps))
     return NestForm("conv2d" if kind == "conv2d" else "gemm", dict(dims), steps, stride, dilation)
+
+
+def mapping_text(name: str, about: str, device: str, nests: Sequence[tuple[Problem, Nest]]) -> str:
+    """A mapping file: the YAML of nests, one for each shape (of equal shapes the first)."""
+    forms = {form.shape: form for form in (form_of(problem, nest) for problem, nest in reversed(nests))}
+    return dump_yaml(MappingFile(name, about, device, tuple(reversed(forms.values()))))
 
 
 def parse_steps(steps: Sequence[str]) -> Nest:
@@ -181,14 +185,13 @@ def parse_steps(steps: Sequence[str]) -> Nest:
     return Nest(tuple(map(_step, steps)))
 
 
-def step_text(step: Step, renamed: Mapping[str, str] | None = None) -> str:
+def step_text(step: Step) -> str:
     """A step as files write it."""
     if isinstance(step, Hold):
         return f"hold {step.operand} in {step.level}"
-    dim = (renamed or {}).get(step.dim, step.dim)
     if isinstance(step, Spread):
-        return f"spread {dim} on {step.axis} {step.tile}"
-    return f"for {dim} {step.tile}"
+        return f"spread {step.dim} on {step.axis} {step.tile}"
+    return f"for {step.dim} {step.tile}"
 
 
 def _plain(*dims: str) -> tuple[Axis, ...]:

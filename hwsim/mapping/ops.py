@@ -1,14 +1,18 @@
-"""From a workload's op to the problem that the mapper solves."""
+"""From a workload's op to the problems that the mapper solves."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
-from hwsim.errors import Infeasible
-from hwsim.mapping.problem import Operand, Problem, Role
+from hwsim.mapping.hierarchy import Hierarchy
+from hwsim.mapping.problem import Operand, Problem, Role, attention_gemms
 from hwsim.workload.op import Op
 
-__all__ = ["problem_of"]
+__all__ = ["MAPPED", "padded_to_lanes", "problems_of"]
+
+MAPPED: Final = ("gemm", "conv2d", "attention")
+"""Kinds of op that are matrix products, wholly or in their main part."""
 
 _ROLES: Final[dict[str, tuple[str, Role]]] = {
     "activation": ("I", "input"),
@@ -17,8 +21,11 @@ _ROLES: Final[dict[str, tuple[str, Role]]] = {
 }
 
 
-def problem_of(op: Op, word_bits: int, sum_bits: int) -> Problem | Infeasible:
-    """The loop nest of a GEMM or a convolution; padding counts as stored input.
+def problems_of(op: Op, word_bits: int, sum_bits: int) -> tuple[Problem, ...]:
+    """The loop nests of an op: one of a GEMM or a convolution, two of attention, none of what is no matrix product.
+
+    Padding counts as stored input, and a causal mask's products are computed. The query heads that share keys and
+    values (grouped-query attention) are rows of one product.
 
     Args:
         op: the operation.
@@ -28,14 +35,31 @@ def problem_of(op: Op, word_bits: int, sum_bits: int) -> Problem | Infeasible:
     Raises:
         HwsimError: a dimension or their product is beyond what the mapper counts exactly.
     """
-    if op.kind not in ("gemm", "conv2d"):
-        return Infeasible(
-            "array", 1, 0, "ops", f"a PE array maps gemm and conv2d, not {op.kind}", {}, ("another machine",)
+    if op.kind == "attention":
+        bits = (word_bits, word_bits, sum_bits)
+        rows = op.dims["group"] * op.dims["q_len"]
+        return attention_gemms(
+            op.dims["batch"], op.dims["kv_heads"], rows, op.dims["kv_len"], op.dims["head_dim"], bits=bits
         )
+    if op.kind not in MAPPED:
+        return ()
     operands = []
     for operand in op.operands:
-        if operand.role in _ROLES:
+        if operand.role in _ROLES and operand.name != "bias":
             name, role = _ROLES[operand.role]
             operands.append(Operand(name, role, operand.axes, sum_bits if role == "output" else word_bits))
     dims = tuple((str(dim), int(extent)) for dim, extent in op.dims.items())
-    return Problem(op.kind, dims, tuple(operands))
+    return (Problem(op.kind, dims, tuple(operands)),)
+
+
+def padded_to_lanes(problem: Problem, hierarchy: Hierarchy) -> Problem:
+    """The problem with each dimension that a fixed axis carries rounded up to fill the lanes: zeros, counted as words.
+
+    A dimension of 197 would lie on one of 16 lanes, as no other number divides it; as 208 it fills them.
+    """
+    extents = problem.extents
+    for axis in hierarchy.axes:
+        fits = [dim for dim in axis.dims if dim in extents and extents[dim] > axis.extent and axis.full]
+        for dim in fits[:1]:
+            extents[dim] = -(-extents[dim] // axis.extent) * axis.extent
+    return replace(problem, dims=tuple(extents.items()))

@@ -59,6 +59,7 @@ def rounds_of(problem: Problem, hierarchy: Hierarchy, nest: Nest) -> Rounds:
         step_lanes=np.array(lanes, np.int64),
         outside=outside.astype(np.int64),
         trips=np.ones(max(1, int(outside[-1])), np.int64),
+        pieces=np.zeros((2, 2 * 2 ** sum(count > 0 for count in lanes) * (len(rows) + 2))),
         cut=cut,
         moves=_moves(problem, hierarchy, nest, place, len(rows)),
         operand_axes=_axes(problem, dims),

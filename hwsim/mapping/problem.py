@@ -144,8 +144,8 @@ def gemm(m: int, n: int, k: int, *, batch: int = 1, bits: tuple[int, int, int] =
 
     With ``batch`` above 1 every batch has its own weights (attention's GEMMs); a batch that shares them is a larger m.
     """
-    lead = ("b",) if batch > 1 else ()
-    dims = ((("b", batch),) if batch > 1 else ()) + (("m", m), ("n", n), ("k", k))
+    lead = ("batch",) if batch > 1 else ()
+    dims = ((("batch", batch),) if batch > 1 else ()) + (("m", m), ("n", n), ("k", k))
     return Problem(
         "gemm",
         dims,
@@ -192,14 +192,14 @@ def conv2d(
     if groups < 1 or oc % groups or ic % groups:
         raise HwsimError.at("conv2d", f"groups = {groups}", f"a common divisor of oc = {oc} and ic = {ic}")
     extents = (batch, groups, oc // groups, ic // groups, y, x, r, s)
-    dims = tuple(zip(("b", "g", "oc", "ic", "y", "x", "r", "s"), extents, strict=True))
+    dims = tuple(zip(("batch", "groups", "oc", "ic", "y", "x", "r", "s"), extents, strict=True))
     window = ((("y", stride), ("r", dilation)), (("x", stride), ("s", dilation)))
     return Problem(
         "conv2d",
         dims,
         (
-            Operand("I", "input", (*_plain("b", "g", "ic"), *window), bits[0]),
-            Operand("W", "weight", _plain("g", "oc", "ic", "r", "s"), bits[1]),
-            Operand("O", "output", _plain("b", "g", "oc", "y", "x"), bits[2]),
+            Operand("I", "input", (*_plain("batch", "groups", "ic"), *window), bits[0]),
+            Operand("W", "weight", _plain("groups", "oc", "ic", "r", "s"), bits[1]),
+            Operand("O", "output", _plain("batch", "groups", "oc", "y", "x"), bits[2]),
         ),
     )

@@ -21,12 +21,17 @@ from hwsim.mapping.hierarchy import Hierarchy
 from hwsim.mapping.nest import Nest
 from hwsim.mapping.problem import Problem, tile_elements
 
-__all__ = ["OBJECTIVES", "SPACES", "Certificate", "Mapped", "Objective", "Space", "find_best"]
+__all__ = [
+    "MODES", "OBJECTIVES", "SPACES", "Certificate", "Mapped", "Mode", "Objective", "Space", "best_of_each_family",
+    "find_best", "score",
+]  # fmt: skip
 
 Objective = Literal["latency", "energy", "edp", "pareto"]
 OBJECTIVES: Final[tuple[Objective, ...]] = ("latency", "energy", "edp", "pareto")
 Space = Literal["perfect", "imperfect"]
 SPACES: Final[tuple[Space, ...]] = ("perfect", "imperfect")
+Mode = Literal["ideal", "pipelined"]
+MODES: Final[tuple[Mode, ...]] = ("ideal", "pipelined")
 _CODES: Final = {
     "latency": store.LATENCY,
     "energy": store.ENERGY,
@@ -51,6 +56,7 @@ class Certificate:
         represented: nests of the space (orders of loops between two tiles count once: they cost the same).
         evaluated: nests costed one by one.
         pruned: rule -> nests that it spared: ``dominated``, ``capacity``, ``bound``; ``unsearched`` when out of budget.
+        mode: cycles counted: ``ideal`` or ``pipelined``.
     """
 
     space: str
@@ -61,6 +67,7 @@ class Certificate:
     represented: int
     evaluated: int
     pruned: dict[str, int]
+    mode: Mode = "ideal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +126,17 @@ def find_best(
     certificate = _certify(candidates, objective, space, found, lowest, _best(objective, answers)[1])
     front = tuple(answers) if objective == "pareto" else ()
     return Mapped(*_best(objective, answers), certificate, front)
+
+
+def best_of_each_family(problem: Problem, hierarchy: Hierarchy, objective: Objective) -> list[tuple[Nest, Account]]:
+    """The best perfect nest of every choice of what levels hold and what lies on the lanes, where one fits."""
+    answers = []
+    for candidate in _candidates(problem, hierarchy, "perfect"):
+        found = _nothing_found(objective, [candidate])
+        _run([candidate], objective, "perfect", found, inf, None)
+        rows = range(int(found.rows[0]))
+        answers += [_decode(problem, hierarchy, [candidate], found.nests[row]) for row in rows]
+    return answers
 
 
 def _candidates(problem: Problem, hierarchy: Hierarchy, space: Space) -> list[_Candidate]:

@@ -199,11 +199,14 @@ def _op_rows(found: Simulated, step_cycles: int) -> list[OpRow]:
         prefix = "draft." if run.work.role == "draft" else ""
         for op in run.outcome.ops:
             groups.setdefault(prefix + op.name, []).append(op)
-    rows = [_op_row(name, parts, clock, step_cycles) for name, parts in groups.items()]
+    roofs = found.device.roofs.bytes_per_s
+    level = min(roofs, key=lambda name: (roofs[name], name), default="")
+    rows = [_op_row(name, parts, clock, step_cycles, level) for name, parts in groups.items()]
     return sorted(rows, key=lambda row: (-row.time_s, -row.busy_s, row.name))
 
 
-def _op_row(name: str, parts: list[OpOutcome], clock: float, step_cycles: int) -> OpRow:
+def _op_row(name: str, parts: list[OpOutcome], clock: float, step_cycles: int, level: str) -> OpRow:
+    """A row; its bytes are those of the slowest memory level, to which a roofline's intensities refer."""
     busy = add_counts(*(part.busy_cycles for part in parts))
     critical = add_counts(*(part.extends_cycles for part in parts))
     cycles = sum(critical.values())
@@ -220,7 +223,7 @@ def _op_row(name: str, parts: list[OpOutcome], clock: float, step_cycles: int) -
         busy_s=busy.get(resource, 0.0) / clock,
         held_s=max(busy.values(), default=0.0) / clock,
         resource=resource,
-        bytes=sum(sum(part.bytes.values()) for part in parts),
+        bytes=sum(part.bytes.get(level, 0.0) for part in parts),
         macs=sum(part.macs for part in parts),
         bound=bound,
         share=cycles / step_cycles,

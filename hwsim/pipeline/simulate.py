@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hwsim.result import Result
     from hwsim.workload.graph import Graph
 
-__all__ = ["simulate"]
+__all__ = ["complete", "simulate"]
 
 Planned: TypeAlias = "tuple[str, Graph, PassWork]"
 
@@ -35,7 +35,7 @@ def simulate(workload: Workload, device: Device, question: Question | None = Non
         HwsimError: the question makes no sense for the workload (a ViT has no decode phase).
     """
     workload = prepared(workload)
-    asked = _complete(workload, question or Question())
+    asked = complete(workload, question or Question())
     formats, choice = device.formats(workload.formats)
     adapted = replace(workload, formats=formats)
     if asked.phase == "decode":
@@ -83,7 +83,7 @@ def _demand(workload: Workload, device: Device) -> Demand:
     return bytes_of
 
 
-def _complete(workload: Workload, question: Question) -> Question:
+def complete(workload: Workload, question: Question) -> Question:
     """The question with the workload's own values where the user gave none, checked for sense."""
     run = workload.run
     phase = question.phase or run.phase

@@ -40,12 +40,14 @@ def test_list(what: str, name: str, capsys: Capture) -> None:
     assert max(map(len, text.splitlines())) <= 100
 
 
-def test_list_of_nothing_says_so(capsys: Capture) -> None:
-    """No mapping ships with this family; that is no error."""
-    assert answer(capsys, "list", "mappings") == {"results": []}
-    assert main(["list", "mappings"]) == 0
-    said = capsys.readouterr()
-    assert (said.out, said.err) == ("", "hwsim: no mappings are shipped\n")
+def test_mappings_name_their_machine(capsys):
+    """Each shipped mapping with its machine and how many nests it has."""
+    rows = answer(capsys, "list", "mappings")["results"]
+    assert [(row["name"], row["device"], row["nests"]) for row in rows] == [
+        ("golden-gemm", "ws16", 1),
+        ("golden-gemm-imperfect", "ws16", 1),
+        ("golden-gemv", "ws16", 1),
+    ]
 
 
 def test_list_kernels_text(golden: Callable[[str, str], None], capsys: Capture) -> None:
@@ -172,7 +174,10 @@ def test_check_tells_every_fault_of_every_file(tmp_path: Path, capsys: Capture) 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("modle: {}\n", ":1:1: neither of model, family, paper among its keys; expected a workload (model: ...), "),
+        (
+            "modle: {}\n",
+            ":1:1: none of model, family, paper, mapping among its keys; expected a workload (model: ...), ",
+        ),
         ("modle: {}\n", "did you mean 'model'"),
         ("[1, 2]\n", ":1:1: no keys; expected a workload"),
         ("extends: vck109\n", "unknown workload or device 'vck109'"),

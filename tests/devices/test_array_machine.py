@@ -73,7 +73,7 @@ def test_more_is_never_slower(path):
 def test_what_it_lacks_is_infeasible_with_a_reason(ws16):
     """Other kinds, other formats, sparse operands, dimensions beyond the mapper: an answer, not a crash."""
     reasons = {
-        "gemm and conv2d, not softmax": op("softmax", tokens=4, width=8),
+        "attention's products, not softmax": op("softmax", tokens=4, width=8),
         "take int8 for activation, not fp16": op("gemm", m=4, n=4, k=4, dtype="fp16"),
         "no unit for sparse operands": op("gemm", m=4, n=4, k=4, sparsity=0.5, structure="2:4"),
         "fewer than 2^53": op("gemm", m=2**20, n=2**20, k=2**20),

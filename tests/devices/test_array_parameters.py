@@ -59,4 +59,4 @@ def test_wide_sums_count_at_every_level():
     text = WS16.read_text().replace("sum_bits: {value: 8,", "sum_bits: {value: 32,")
     device = ArrayDevice(load(parse(text, "ws16.yaml"), ArrayParameters))
     op = build_kernel("gemm", {"m": "4", "n": "4", "k": "4", "dtype": "int8"}, "test")
-    assert [operand.bits for operand in device.problem(op).operands] == [8, 8, 32]
+    assert [operand.bits for operand in device.problems(op)[0].operands] == [8, 8, 32]

@@ -89,11 +89,19 @@ def walked(problem, hierarchy, nest):
     return rows, walk.steps
 
 
-PROBLEMS = [gemm(4, 6, 4), gemm(2, 4, 3, batch=2), conv2d(1, 4, 2, 4, 2, 2, 1), conv2d(1, 2, 2, 3, 1, 3, 1, stride=2)]
+PROBLEMS = {
+    "gemm": gemm(4, 6, 4),
+    "batched": gemm(2, 4, 3, batch=2),
+    "conv": conv2d(1, 4, 2, 4, 2, 2, 1),
+    "strided": conv2d(1, 2, 2, 3, 1, 3, 1, stride=2),
+    "dilated": conv2d(1, 2, 2, 3, 1, 2, 1, dilation=2),
+    "grouped": conv2d(1, 4, 4, 2, 2, 2, 1, groups=2),
+    "depthwise": conv2d(2, 3, 3, 2, 1, 2, 2, groups=3),
+}
 
 
-@pytest.mark.parametrize("problem", PROBLEMS, ids=["gemm", "batched", "conv", "strided"])
-@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_account_equals_the_walk(problem, data):
     """Perfect nests: every level's words, at all instances and at the busiest, equal the walk's."""

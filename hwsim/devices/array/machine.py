@@ -1,4 +1,7 @@
-"""`ArrayDevice`: spatial PE arrays behind the device protocol. Each op runs on its own, by its proven best nest."""
+"""`ArrayDevice`: spatial PE arrays behind the device protocol. Each op runs on its own, by a given or its best nest.
+
+What is no matrix product runs on the host that the machine's file declares, or is infeasible.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
+from hwsim.devices.array.host import HostWork, host_work, no_host, softmax_between
 from hwsim.devices.array.parameters import ArrayParameters, hierarchy_of
 from hwsim.devices.base import Enters, FormatChoice, Lowered, PassWork, Resource, Roofs
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.formats import FORMATS
+from hwsim.mapping.files import Shape, shape_of
 from hwsim.mapping.hierarchy import Hierarchy, Level
-from hwsim.mapping.ops import problem_of
+from hwsim.mapping.nest import Nest
+from hwsim.mapping.ops import MAPPED, padded_to_lanes, problems_of
 from hwsim.mapping.problem import Problem
 
 if TYPE_CHECKING:
-    from hwsim.mapping.search import Mapped
+    from hwsim.mapping.account import Account
+    from hwsim.mapping.search import Mode
     from hwsim.workload.decoding import Policy
     from hwsim.workload.graph import Graph
     from hwsim.workload.model import FormatName, Formats
@@ -30,19 +37,57 @@ _MEMORY: Final = "memory"
 _PES: Final = "pes"
 
 
-@lru_cache(maxsize=1024)
-def _best(problem: Problem, hierarchy: Hierarchy) -> Mapped | Infeasible:
-    """The proven best nest by energy-delay product; equal ops are searched once."""
-    from hwsim.mapping.search import find_best  # noqa: PLC0415 - brings in numba, which `check` never needs
+_HOST: Final = "host"
+_WAITS: Final = "waits"
 
-    return find_best(problem, hierarchy, "edp")
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A matrix product on the array: its nest and what it costs."""
+
+    problem: Problem
+    nest: Nest
+    cost: Account
+
+
+Part: TypeAlias = Placed | HostWork
+"""What an op is made of: products on the array and work of the host, one after the other."""
+
+
+@lru_cache(maxsize=1024)
+def _best(problem: Problem, hierarchy: Hierarchy, mode: Mode) -> Placed | Infeasible:
+    """The best nest by energy-delay product, of the op or of the op padded with zeros; equal ops are searched once."""
+    from hwsim.mapping.mapper import Search, best_nest  # noqa: PLC0415 - brings in numba, which `check` never needs
+    from hwsim.mapping.search import Mapped  # noqa: PLC0415 - as above
+
+    found = best_nest(problem, hierarchy, Search(mode=mode))
+    padded = padded_to_lanes(problem, hierarchy)
+    if padded != problem:
+        other = best_nest(padded, hierarchy, Search(mode=mode))
+        if isinstance(other, Mapped) and (isinstance(found, Infeasible) or other.cost.edp < found.cost.edp):
+            return Placed(padded, other.nest, other.cost)
+    return found if isinstance(found, Infeasible) else Placed(problem, found.nest, found.cost)
+
+
+@lru_cache(maxsize=1024)
+def _given(problem: Problem, hierarchy: Hierarchy, mode: Mode, nest: Nest) -> Placed:
+    """A nest from a file."""
+    from hwsim.mapping.mapper import cost_of  # noqa: PLC0415 - as above
+
+    return Placed(problem, nest, cost_of(problem, hierarchy, nest, mode))
 
 
 @dataclass(frozen=True, slots=True)
 class ArrayDevice:
-    """A machine of the array family: a frozen value around its catalog parameters."""
+    """A machine of the array family: a frozen value around its catalog parameters.
+
+    Attributes:
+        parameters: the file.
+        nests: nests from a mapping file, by the shape of the op that they serve; other ops are searched.
+    """
 
     parameters: ArrayParameters
+    nests: tuple[tuple[Shape, Nest], ...] = ()
 
     def __post_init__(self) -> None:
         hierarchy_of(self.parameters)  # its faults belong to the file, not to the first op that is mapped
@@ -69,7 +114,7 @@ class ArrayDevice:
 
     @property
     def verifies_trees(self) -> bool:
-        """No attention and no scan: there is no tree to verify."""
+        """No scan, and no mask of a tree: tokens come one at a time."""
         return False
 
     @property
@@ -77,10 +122,13 @@ class ArrayDevice:
         """Main memory, the PEs, and the ports of each level further in, all instances together."""
         hierarchy = self.hierarchy
         outer, *inner = hierarchy.levels
+        host = self.parameters.host
         return (
             Resource(_MEMORY, f"port of {outer.name}", self._bytes_per_s(outer), "bytes/s"),
             Resource(_PES, "processing elements", self._macs_per_s, "mac/s"),
             *(Resource(each.name, f"ports of {each.name}", self._bytes_per_s(each), "bytes/s") for each in inner),
+            *((Resource(_HOST, "host beside the array", host.rate.value, "op/s"),) if host else ()),
+            *((Resource(_WAITS, "fill, drain and stalls", 1.0, "share"),) if self.mode == "pipelined" else ()),
         )
 
     @property
@@ -112,11 +160,18 @@ class ArrayDevice:
         built = cast("FormatName", self.parameters.format)
         used = {"weights": built, "activations": built}
         wanted = {role: getattr(asked, role) for role in used}
-        adapted = replace(asked, weights=built, activations=built, embedding=built, head=built)
+        adapted = replace(asked, weights=built, activations=built, kv=built, embedding=built, head=built)
         return adapted, FormatChoice(wanted, used)
 
+    @property
+    def mode(self) -> Mode:
+        """Cycles that the machine is counted in."""
+        return self.parameters.cycles
+
     def supports(self, op: Op) -> Infeasible | None:
-        """None for a GEMM (batched too) or a convolution in the machine's format that has a nest."""
+        """None for matrix products in the machine's format that have a nest, and for all else where there is a host."""
+        if op.kind not in MAPPED:
+            return None if self.parameters.host else no_host(self.parameters, op.kind, op.name)
         bad = self.supports_formats(op)
         if bad:
             return bad
@@ -126,8 +181,10 @@ class ArrayDevice:
     def supports_formats(self, op: Op) -> Infeasible | None:
         """None when the operands are dense and in the machine's format, else what is not."""
         built = self.parameters.format
-        for operand in op.operands if op.kind in ("gemm", "conv2d") else ():
-            if operand.role in ("weight", "activation") and operand.format != built:
+        for operand in op.operands if op.kind in MAPPED else ():
+            if operand.name == "bias":  # added to the sums, in their width
+                continue
+            if operand.role in ("weight", "activation", "cache") and operand.format != built:
                 reason = f"{self.name}'s multipliers take {built} for {operand.role}, not {operand.format}"
                 return Infeasible(
                     "number format", 1, 0, "units", f"{reason} (needed by {op.name})", {op.name: 1},
@@ -138,21 +195,42 @@ class ArrayDevice:
                 return Infeasible("sparse operands", 1, 0, "units", reason, {op.name: 1}, ("store it dense",))
         return None
 
-    def problem(self, op: Op) -> Problem | Infeasible:
-        """The op as the mapper sees it."""
-        word_bits, sum_bits = FORMATS[self.parameters.format].bits, int(self.parameters.sum_bits.value)
+    @property
+    def word_bits(self) -> tuple[int, int]:
+        """Bits of an input or weight, and of an output word."""
+        return FORMATS[self.parameters.format].bits, int(self.parameters.sum_bits.value)
+
+    def problems(self, op: Op) -> tuple[Problem, ...] | Infeasible:
+        """The matrix products of an op as the mapper sees them; none of an op for the host."""
         try:
-            return problem_of(op, word_bits, sum_bits)
+            return problems_of(op, *self.word_bits)
         except HwsimError as error:
             return Infeasible("mapper", 1, 0, "ops", str(error), {op.name: 1}, ("smaller dimensions",))
 
-    def map(self, op: Op) -> Mapped | Infeasible:
-        """The best nest by energy-delay product, `ideal` cycles, tiles that divide, with its certificate."""
-        problem = self.problem(op)
-        return problem if isinstance(problem, Infeasible) else _best(problem, self.hierarchy)
+    def map(self, op: Op) -> tuple[Part, ...] | Infeasible:
+        """What an op is made of, each product by its given nest or the best by energy-delay product."""
+        problems = self.problems(op)
+        if isinstance(problems, Infeasible):
+            return problems
+        if not problems or (op.kind == "attention" and self.parameters.host is None):
+            kind = op.kind if op.kind != "attention" else "softmax"
+            return (
+                (host_work(self.parameters, op),) if self.parameters.host else no_host(self.parameters, kind, op.name)
+            )
+        given, parts = dict(self.nests), list[Part]()
+        for problem in problems:
+            nest = given.get(shape_of(problem))
+            found = _given(problem, self.hierarchy, self.mode, nest) if nest else None
+            placed = found or _best(problem, self.hierarchy, self.mode)
+            if isinstance(placed, Infeasible):
+                return placed
+            parts.append(placed)
+        if op.kind == "attention":
+            parts.insert(1, softmax_between(self.parameters, problems))
+        return tuple(parts)
 
-    def _mapped(self, op: Op) -> Mapped:
-        """The nest of an op that `supports` has let through."""
+    def _parts(self, op: Op) -> tuple[Part, ...]:
+        """The parts of an op that `supports` has let through."""
         found = self.map(op)
         if isinstance(found, Infeasible):
             raise ValueError(f"{op.name} has no mapping on {self.name}: {found.reason}")
@@ -188,29 +266,53 @@ class ArrayDevice:
         return {"weights": sum(weights.values()), "state": 0.0, "activations": activations}
 
     def lower(self, graph: Graph, work: PassWork) -> tuple[Lowered, ...]:
-        """One program per op, one after the other; within an op compute and every port overlap without loss."""
+        """Programs one after the other, one for each part of an op; within one, compute and every port overlap."""
         return tuple(
-            self._lowered(op, run.repeats)
+            self._lowered(op, part, run.repeats)
             for run in graph.layer_runs()
             for op in run.ops
-        )  # fmt: skip
+            for part in self._parts(op)
+        )
 
-    def _lowered(self, op: Op, repeats: int) -> Lowered:
-        from hwsim.schedule import Program, Stage  # noqa: PLC0415 - brings in the engine, which `check` never needs
+    def _lowered(self, op: Op, part: Part, repeats: int) -> Lowered:
+        from hwsim.schedule import Edge, Program, Stage  # noqa: PLC0415 - brings in the engine, which `check` never needs
 
-        cost = self._mapped(op).cost
-        outer = self.hierarchy.levels[0].name
-        stages, moved = [], {}
-        for name, cycles in cost.cycles_by.items():
-            resource = {"compute": _PES, outer: _MEMORY}.get(name, name)
+        busy, moved_bytes = self._busy(part)
+        stages, moved, edges = [], {}, []
+        for resource, cycles in busy.items():
             if cycles:
                 stages.append(Stage.uniform(f"{op.name}.{resource}", resource, 1, ceil(cycles), op=op.name))
-                moved[stages[-1].name] = {name: cost.bytes_by[name]} if name in cost.bytes_by else {}
-        return Lowered(Program(tuple(stages), (), 1), moved, repeats)
+                moved[stages[-1].name] = moved_bytes.get(resource, {})
+        longest = max(stages, key=lambda stage: stage.cycles_per_rep)
+        waits = part.cost.cycles - longest.cycles_per_rep if isinstance(part, Placed) else 0
+        if waits > 0:
+            stages.append(Stage.uniform(f"{op.name}.{_WAITS}", _WAITS, 1, waits, op=op.name))
+            edges.append(Edge(longest.name, stages[-1].name))
+        return Lowered(Program(tuple(stages), tuple(edges), 1), moved, repeats)
+
+    def _busy(self, part: Part) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+        """Cycles by resource, and the bytes that pass it by level."""
+        outer = self.hierarchy.levels[0].name
+        if isinstance(part, HostWork):
+            total = part.read_bytes + part.written_bytes
+            return {_HOST: max(1, part.cycles), _MEMORY: part.memory_cycles}, {_MEMORY: {outer: total}}
+        names = {"compute": _PES, outer: _MEMORY}
+        busy = {names.get(name, name): cycles for name, cycles in part.cost.cycles_by.items()}
+        moved = {names.get(name, name): {name: count} for name, count in part.cost.bytes_by.items()}
+        return busy, moved
 
     def energy_pj(self, op: Op, moved_bytes: Mapping[str, float], work: PassWork) -> dict[str, float]:
-        """Energy by level and of the multipliers, from the nest's own account: reads and writes cost apart."""
-        return dict(self._mapped(op).cost.energy_pj_by)
+        """Energy by level, of the multipliers and the host, from the nests' own account."""
+        total: dict[str, float] = {}
+        outer = self.hierarchy.levels[0].name
+        for part in self._parts(op):
+            if isinstance(part, HostWork):
+                spent: Mapping[str, float] = {_HOST: part.energy_pj, outer: part.memory_pj}
+            else:
+                spent = part.cost.energy_pj_by
+            for name, amount in spent.items():
+                total[name] = total.get(name, 0.0) + amount
+        return total
 
     def enters(self, path: str) -> Enters:
         """Energies have no say in cycles but through the choice of the nest; capacities decide what fits at all."""

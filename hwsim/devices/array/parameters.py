@@ -9,7 +9,7 @@ from hwsim.formats import FORMATS
 from hwsim.mapping.hierarchy import Fanout, Hierarchy, Level, SpatialAxis
 from hwsim.spec import NonNegative, OneOf, Positive, Quantity, Refused, Unit
 
-__all__ = ["ArrayParameters", "AxisParameters", "LevelParameters", "hierarchy_of"]
+__all__ = ["ArrayParameters", "AxisParameters", "HostParameters", "LevelParameters", "hierarchy_of"]
 
 Count: TypeAlias = Annotated[Quantity, Unit("1"), Positive]
 Clock: TypeAlias = Annotated[Quantity, Unit("Hz"), Positive]
@@ -17,6 +17,8 @@ Bandwidth: TypeAlias = Annotated[Quantity, Unit("bytes/s"), Positive]
 Bytes: TypeAlias = Annotated[Quantity, Unit("bytes"), Positive]
 ByteEnergy: TypeAlias = Annotated[Quantity, Unit("pJ/byte"), NonNegative]
 MacEnergy: TypeAlias = Annotated[Quantity, Unit("pJ/mac"), NonNegative]
+OpRate: TypeAlias = Annotated[Quantity, Unit("op/s"), Positive]
+OpEnergy: TypeAlias = Annotated[Quantity, Unit("pJ/op"), NonNegative]
 RoleName: TypeAlias = Annotated[str, OneOf(("input", "weight", "output"))]
 
 
@@ -75,6 +77,19 @@ class AxisParameters:
 
 
 @dataclass(frozen=True, slots=True)
+class HostParameters:
+    """What computes the ops that are no matrix products, beside the array, on operands in main memory.
+
+    Attributes:
+        rate: scalar operations per second.
+        energy: energy per operation.
+    """
+
+    rate: OpRate
+    energy: OpEnergy
+
+
+@dataclass(frozen=True, slots=True)
 class ArrayParameters:
     """A spatial array.
 
@@ -88,6 +103,9 @@ class ArrayParameters:
         sum_bits: bits of an output word at every level, partial sums included.
         levels: memory levels, outermost first.
         axes: spatial axes, outermost first.
+        cycles: ``ideal``, or ``pipelined``: with fill, drain and stalls (`hwsim.mapping.pipelined`).
+        systolic: the operand that stays in a square systolic array; it has the timing of `hwsim.timing.linear`.
+        host: what runs the other ops; without it they are infeasible.
     """
 
     family: Literal["array"]
@@ -99,6 +117,9 @@ class ArrayParameters:
     sum_bits: Count
     levels: tuple[LevelParameters, ...]
     axes: tuple[AxisParameters, ...] = ()
+    cycles: Literal["ideal", "pipelined"] = "ideal"
+    systolic: Literal["weight", "output"] | None = None
+    host: HostParameters | None = None
 
     def __post_init__(self) -> None:
         names = [level.name for level in self.levels]
@@ -145,4 +166,6 @@ def hierarchy_of(parameters: ArrayParameters) -> Hierarchy:
         )
         if axes:
             parts.append(Fanout(axes))
-    return Hierarchy(parameters.name, clock, tuple(parts), parameters.mac_energy.value)
+    return Hierarchy(
+        parameters.name, clock, tuple(parts), parameters.mac_energy.value, systolic=parameters.systolic or ""
+    )

@@ -1,0 +1,194 @@
+"""What the mapper found, as JSON and as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hwsim.mapping.hierarchy import Hierarchy
+from hwsim.mapping.problem import Problem
+from hwsim.mapping.search import Mapped
+from hwsim.report.table import Block, Column, Heading, Paragraph, Table
+from hwsim.units import PICO, format_count, format_seconds, format_si
+
+__all__ = ["MappedOp", "model_blocks", "model_form", "op_blocks", "op_form"]
+
+
+@dataclass(frozen=True, slots=True)
+class MappedOp:
+    """A product of a model with its nest: the op's name, how often it runs, the problem, the answer."""
+
+    name: str
+    count: int
+    problem: Problem
+    answer: Mapped
+
+
+def op_form(answers: Sequence[Mapped], problems: Sequence[Problem], hierarchy: Hierarchy) -> dict[str, Any]:
+    """The fields of one op as JSON; of attention, the sums over its products, which stand in ``products``."""
+    forms = [_form(answer, problem, hierarchy) for answer, problem in zip(answers, problems, strict=True)]
+    if len(forms) == 1:
+        return forms[0]
+    return _sum(forms, [1] * len(forms), hierarchy) | {"products": forms}
+
+
+def model_form(rows: Sequence[MappedOp], elsewhere: Mapping[str, int], hierarchy: Hierarchy) -> dict[str, Any]:
+    """The fields of a whole model: sums, and a row for each product; what the host runs is named, and in no sum."""
+    forms = [_form(row.answer, row.problem, hierarchy) for row in rows]
+    results = [
+        {"name": row.name, "count": row.count, "dims": dict(row.problem.dims)} | form
+        for row, form in zip(rows, forms, strict=True)
+    ]
+    searched = len({row.problem for row in rows})
+    more = {"searched": searched, "not_mapped": dict(elsewhere), "results": results}
+    return _sum(forms, [row.count for row in rows], hierarchy) | more
+
+
+def _sum(forms: Sequence[Mapping[str, Any]], counts: Sequence[int], hierarchy: Hierarchy) -> dict[str, Any]:
+    """Sums of several products, one after the other."""
+
+    def total(name: str) -> Any:
+        return sum(form[name] * count for form, count in zip(forms, counts, strict=True))
+
+    def totals(name: str) -> dict[str, float]:
+        keys = dict.fromkeys(key for form in forms for key in form[name])
+        rows = list(zip(forms, counts, strict=True))
+        return {key: sum(form[name].get(key, 0.0) * count for form, count in rows) for key in keys}
+
+    first: Mapping[str, Any] = forms[0] if forms else {}
+    cycles, energy = total("cycles"), total("energy_j")
+    optimal = all(form["optimal"] for form in forms)
+    return {
+        "objective": first.get("objective"),
+        "energy_j": energy,
+        "cycles": cycles,
+        "time_s": cycles / hierarchy.clock_hz,
+        "edp": energy * cycles / hierarchy.clock_hz,
+        "mapping": " ; ".join(form["mapping"] for form in forms),
+        "optimal": optimal,
+        "lower_bound": None,
+        "gap": max((form["gap"] for form in forms), default=0.0),
+        "space": first.get("space"),
+        "mode": first.get("mode"),
+        "nests": {
+            "represented": sum(form["nests"]["represented"] for form in forms),
+            "evaluated": sum(form["nests"]["evaluated"] for form in forms),
+            "pruned": _add(form["nests"]["pruned"] for form in forms),
+        },
+        "energy_j_by_level": totals("energy_j_by_level"),
+        "bytes_by_level": totals("bytes_by_level"),
+        "covers": "each product alone, unfused, in this space",
+    }
+
+
+def _add(parts: Any) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for part in parts:
+        for name, count in part.items():
+            total[name] = total.get(name, 0) + count
+    return total
+
+
+def _form(answer: Mapped, problem: Problem, hierarchy: Hierarchy) -> dict[str, Any]:
+    """The fields of a product: costs, the mapping, the certificate."""
+    cost, certificate = answer.cost, answer.certificate
+    return {
+        "objective": certificate.objective,
+        "energy_j": cost.energy_pj * PICO,
+        "cycles": cost.cycles,
+        "time_s": cost.cycles / hierarchy.clock_hz,
+        "edp": cost.energy_pj * PICO * cost.cycles / hierarchy.clock_hz,
+        "mapping": answer.nest.text(problem),
+        "optimal": certificate.optimal,
+        "lower_bound": certificate.lower_bound,
+        "gap": certificate.gap,
+        "space": certificate.space,
+        "mode": certificate.mode,
+        "nests": {
+            "represented": certificate.represented,
+            "evaluated": certificate.evaluated,
+            "pruned": dict(certificate.pruned),
+        },
+        "energy_j_by_level": {name: pj * PICO for name, pj in cost.energy_pj_by.items()},
+        "bytes_by_level": dict(cost.bytes_by),
+        "cycles_by": dict(cost.cycles_by),
+        "covers": f"this op alone, unfused, {certificate.mode} cycles, in this space",
+        "front": [
+            {"energy_j": c.energy_pj * PICO, "cycles": c.cycles, "mapping": nest.text(problem)}
+            for nest, c in answer.front
+        ],
+    }
+
+
+def op_blocks(form: Mapping[str, Any]) -> list[Block]:
+    """One op as tables."""
+    words = " ".join(f"{name}={value}" for name, value in form["arguments"].items())
+    nests = form.get("products", [form])
+    return [
+        Heading(f"{form['kind']} on {form['device']}"),
+        Paragraph(words),
+        *(Paragraph(each["mapping"]) for each in nests),
+        _cost_table(form),
+        *_front_table(form),
+        Paragraph(f"The certificate covers {form['covers']}."),
+    ]
+
+
+def _cost_table(form: Mapping[str, Any]) -> Table:
+    nests = form["nests"]
+    rows = [
+        (f"cycles, {form['mode']}", format_count(form["cycles"])),
+        ("time", format_seconds(form["time_s"])),
+        ("energy", format_si(form["energy_j"], "J")),
+        *((f"energy, {name}", format_si(joules, "J")) for name, joules in form["energy_j_by_level"].items()),
+        ("certificate", f"{_proof(form)} ({form['space']} space, {form['objective']})"),
+        ("nests represented", f"{nests['represented']:.6g}"),
+        ("nests evaluated", format_count(nests["evaluated"])),
+        *((f"nests pruned, {rule}", f"{count:.6g}") for rule, count in nests["pruned"].items()),
+    ]
+    return Table((Column("what"), Column("how much", "right")), tuple(rows))
+
+
+def _front_table(form: Mapping[str, Any]) -> list[Block]:
+    if not form.get("front"):
+        return []
+    rows = tuple(
+        (format_count(each["cycles"]), format_si(each["energy_j"], "J"), each["mapping"]) for each in form["front"]
+    )
+    return [
+        Heading("Pareto front of cycles and energy"),
+        Table((Column("cycles", "right"), Column("energy", "right"), Column("mapping")), rows),
+    ]
+
+
+def _proof(form: Mapping[str, Any]) -> str:
+    return "optimal" if form["optimal"] else f"within {form['gap']:.2%} of the best possible"
+
+
+def model_blocks(form: Mapping[str, Any]) -> list[Block]:
+    """A whole model as tables."""
+    rows = tuple(
+        (
+            each["name"],
+            str(each["count"]),
+            " ".join(f"{dim}={extent}" for dim, extent in each["dims"].items() if extent > 1),
+            format_count(each["cycles"]),
+            format_si(each["energy_j"], "J"),
+            _proof(each),
+            each["mapping"],
+        )
+        for each in form["results"]
+    )
+    heads = (
+        Column("op"), Column("runs", "right"), Column("dims"), Column("cycles", "right"), Column("energy", "right"),
+        Column("certificate"), Column("mapping"),
+    )  # fmt: skip
+    left = ", ".join(f"{name} ({count})" for name, count in form["not_mapped"].items())
+    return [
+        Heading(f"{form['workload']} on {form['device']}"),
+        Table(heads, rows),
+        _cost_table(form),
+        *([Paragraph(f"No matrix products, left to the host and in no sum: {left}.")] if left else []),
+        Paragraph(f"{form['searched']} different products searched. The certificate covers {form['covers']}."),
+    ]

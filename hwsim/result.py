@@ -158,6 +158,7 @@ class Result:
         speculation_dropped: whether the workload speculates and the machine, which cannot verify several tokens at
             once, decoded one at a time instead.
         snr_db: operator -> signal-to-noise ratio of its result in decibels, where arithmetic is not exact.
+        layouts: operator -> how it is laid out on such a machine.
 
     """
 
@@ -201,6 +202,7 @@ class Result:
     roofs: Roofs = field(repr=False)
     speculation_dropped: bool = False
     snr_db: Mapping[str, float] = field(default_factory=dict)
+    layouts: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: plain types only, keys in a fixed order, the fields of DESIGN section 5 and more.

@@ -186,7 +186,7 @@ def _search(
         time = np.maximum.reduce(
             [input_loads * seconds[0], kernel_loads * seconds[1], frames * seconds[2], pixels * seconds[3]]
         )
-        place = int(np.lexsort((tiles.prod(axis=1), input_loads + kernel_loads, frames, time))[0])
+        place = int(np.lexsort((tiles[:, 1] + tiles[:, 2], input_loads + kernel_loads, frames, time))[0])
         key = (float(time[place]), float(frames[place]), float((input_loads + kernel_loads)[place]))
         if best is None or key < best[0]:
             best = (key, place, held)

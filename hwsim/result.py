@@ -177,6 +177,7 @@ class Result:
         snr_db: operator -> signal-to-noise ratio of its result in decibels, where arithmetic is not exact.
         largest: the largest ``batch`` at this context and ``context`` at this batch that memory holds (of each, None
             for any, 0 for none); None for machines whose memory is no bound.
+        layouts: operator -> how it is laid out on such a machine.
 
     """
 
@@ -221,6 +222,7 @@ class Result:
     speculation_dropped: bool = False
     snr_db: Mapping[str, float] = field(default_factory=dict)
     largest: Mapping[str, int | None] | None = None
+    layouts: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: plain types only, keys in a fixed order, the fields of DESIGN section 5 and more.

@@ -145,7 +145,7 @@ def _model(arguments: Namespace, console: Console, view: MapperView, name: str) 
     from hwsim.pipeline.graphs import graph_of  # noqa: PLC0415
     from hwsim.report.mapping import MappedOp, model_blocks, model_form  # noqa: PLC0415
 
-    workload = workload_of(name, split_overrides(arguments.overrides))
+    workload = workload_of(name, split_overrides(arguments.overrides, arguments.transforms))
     graph = graph_of(workload.value, view.device, question_of(arguments, workload))
     form: dict[str, Any] = {"workload": workload.value.name, "device": view.device.name}
     console.announce_compilation()

@@ -16,7 +16,7 @@ EXIT_OUTSIDE = 3
 def add_arguments(parser: Parser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("names", nargs="*", metavar="NAME", help="papers (hwsim list papers); all when none is named")
-    out = "write the papers' figures into this folder (specmamba: tree-size.svg)"
+    out = "write the papers' figures into this folder (specmamba: tree-size.svg, convsharevit: speedup.svg)"
     parser.add_argument("--out", type=path("--out"), metavar="DIR", help=out)
     parser.add_json()
 

@@ -316,3 +316,6 @@ class Analogue(Protocol):
 
     def snr_db(self, op: Op) -> float | None:
         """Signal-to-noise ratio of the op's result in decibels; None where it is computed exactly."""
+
+    def layout_words(self, op: Op) -> str | None:
+        """How the op is laid out, in words; None where it is computed exactly."""

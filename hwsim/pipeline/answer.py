@@ -79,6 +79,7 @@ def answer_of(found: Simulated) -> Result:
         speculation_dropped=_speculation_dropped(found),
         snr_db=_snr_db(found),
         largest=found.largest,
+        layouts=_layouts(found),
     )
 
 
@@ -147,6 +148,15 @@ def _snr_db(found: Simulated) -> dict[str, float]:
             if ratio is not None:
                 worst[op.name] = min(ratio, worst.get(op.name, ratio))
     return worst
+
+
+def _layouts(found: Simulated) -> dict[str, str]:
+    """Operator -> how it is laid out in light, where the machine computes so; of several shapes the last."""
+    device = found.device
+    if not isinstance(device, Analogue):
+        return {}
+    ops = [op for run in found.passes for op, _ in run.graph.distinct()]
+    return {op.name: words for op in ops if (words := device.layout_words(op)) is not None}
 
 
 def _utilization(found: Simulated) -> dict[str, float]:

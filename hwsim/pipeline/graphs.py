@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from hwsim.pipeline.question import Question
 from hwsim.pipeline.simulate import complete
-from hwsim.workload.builders import build
-from hwsim.workload.model import Pass, VitModel, Workload
+from hwsim.workload.model import IMAGE_MODELS, Pass, Workload
+from hwsim.workload.transform import graph_of as transformed
+from hwsim.workload.transform import prepared
 
 if TYPE_CHECKING:
     from hwsim.devices.base import Device
@@ -25,12 +26,12 @@ def graph_of(workload: Workload, device: Device, question: Question | None = Non
     Raises:
         HwsimError: the question makes no sense for the workload.
     """
-    asked = complete(workload, question or Question())
-    formats, _ = device.formats(workload.formats)
-    model = replace(workload, formats=formats).model
+    changed = prepared(workload)
+    asked = complete(changed, question or Question())
+    adapted = replace(changed, formats=device.formats(changed.formats)[0])
     batch, context, head = asked.batch or 1, asked.context or 0, workload.run.lm_head == "device"
-    if isinstance(model, VitModel):
-        return build(model, formats, Pass("inference", batch, 1, 0, head))
+    if isinstance(workload.model, IMAGE_MODELS):
+        return transformed(adapted, Pass("inference", batch, 1, 0, head))
     if asked.phase == "decode":
-        return build(model, formats, Pass("decode", batch, 1, context, head))
-    return build(model, formats, Pass("prefill", batch, context, 0, head))
+        return transformed(adapted, Pass("decode", batch, 1, context, head))
+    return transformed(adapted, Pass("prefill", batch, context, 0, head))

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from hwsim.analysis.speedup import speedups
 from hwsim.analysis.tree_size import tree_sizes
 from hwsim.devices.catalog import find_device
 from hwsim.pipeline import simulate
+from hwsim.published.optical import speedup_seconds
+from hwsim.report.speedup import speedup_figure
 from hwsim.report.style import figure_bytes
 from hwsim.report.tree_size import tree_size_figure
 from hwsim.workload import find_workload
@@ -28,5 +31,32 @@ def _tree_size() -> bytes:
     return figure_bytes(figure, "svg")
 
 
-FIGURES: Final[dict[str, dict[str, Callable[[], bytes]]]] = {"specmamba": {"tree-size.svg": _tree_size}}
+_BATCHES: Final = (1, 4, 16, 64, 256, 1024)
+_SHARES: Final = {
+    "valid 8x8": "{name: conv-share, padding: valid}",
+    "same 7x7": "{name: conv-share, padding: same, kernel: 7}",
+}
+_MODES: Final = {"frames alone": "timing=paper", "parts counted": "timing=device_limited"}
+
+
+def _speed_over_gpu() -> bytes:
+    """What a speed-up over a GPU needs: batch, mapping and what is counted, each over a decade and more."""
+
+    def seconds(device: str, settings: tuple[str, ...], transform: str) -> Callable[[int], float]:
+        return lambda batch: speedup_seconds("vit-cifar-96", device, batch, settings, transform)
+
+    variants = {
+        f"{share}, {mode}": seconds("optical-4k-2mhz", (timing,), transform)
+        for mode, timing in _MODES.items()
+        for share, transform in _SHARES.items()
+    }
+    lines = speedups(variants, seconds("h100-sxm", (), ""), _BATCHES)
+    title = "Shared convolutions, 4096 x 4096 at 2 MHz, 145 tokens of 64"
+    return figure_bytes(speedup_figure(lines, title, "speed over an H100 running the plain ViT", 3.04), "svg")
+
+
+FIGURES: Final[dict[str, dict[str, Callable[[], bytes]]]] = {
+    "convsharevit": {"speedup.svg": _speed_over_gpu},
+    "specmamba": {"tree-size.svg": _tree_size},
+}
 """Paper -> file name -> what draws it (SVG)."""

@@ -17,7 +17,12 @@ from hwsim.result import Constant
 
 __all__ = ["PaperResult", "Prediction", "Predictor", "holds", "predictors", "run_paper", "run_row"]
 
-_TABLES: Final = ("hwsim.published.fpga", "hwsim.published.gpu", "hwsim.published.clusters")
+_TABLES: Final = (
+    "hwsim.published.fpga",
+    "hwsim.published.gpu",
+    "hwsim.published.clusters",
+    "hwsim.published.optical",
+)
 """Modules with a table of predictors. A new family adds a line here."""
 
 

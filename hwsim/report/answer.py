@@ -308,15 +308,14 @@ def _pass_row(each: PassRow) -> tuple[str, ...]:
 
 
 def _precision_blocks(result: Result) -> list[Block]:
-    """How exact the operators are that a machine computes inexactly, the worst first."""
+    """How exact the operators are that a machine computes inexactly, the worst first, and how they are laid out."""
     if not result.snr_db:
         return []
-    rows = tuple((name, f"{ratio:.1f} dB") for name, ratio in sorted(result.snr_db.items(), key=lambda each: each[1]))
-    columns = (Column("operator"), Column("signal to noise", "right"))
-    return [
-        Heading("How exact the analogue operators are (a sample of each through the field model)"),
-        Table(columns, rows),
-    ]
+    ordered = sorted(result.snr_db.items(), key=lambda each: each[1])
+    rows = tuple((name, f"{ratio:.1f} dB", result.layouts.get(name, "")) for name, ratio in ordered)
+    columns = (Column("operator"), Column("signal to noise", "right"), Column("one run of it"))
+    title = "How the analogue operators are laid out, and how exact they are (a sample of each through the field model)"
+    return [Heading(title), Table(columns, rows)]
 
 
 def _memory_blocks(result: Result) -> list[Block]:

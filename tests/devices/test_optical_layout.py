@@ -128,6 +128,8 @@ def test_jobs_of_ops():
     """A product is patches with patches; attention is two; strides count at full resolution; a norm has none."""
     gemm = jobs_of(build_kernel("gemm", {"m": 6, "n": 4, "k": 17}))
     assert gemm == (Job(6, 1, 1, 4, 5, 5, 5, 5, 0, 1, 1),)
+    (cut,) = jobs_of(build_kernel("gemm", {"m": 6, "n": 4, "k": 17}), 3)
+    assert (cut.channels, cut.rows) == (2, 3)
     shape = dict(phase="bidirectional", batch=2, heads=4, kv_heads=2, q_len=9, kv_len=9, head_dim=64)
     scores, values = jobs_of(build_kernel("attention", shape))
     assert (scores.groups, scores.images, scores.kernels, scores.rows) == (4, 18, 9, 8)

@@ -36,6 +36,7 @@ def test_machines_answer(name):
     assert answer.time_s > 0
     assert answer.energy_j > 0
     assert "patch_embed" in answer.snr_db
+    assert "frame" in answer.layouts["patch_embed"]
     assert answer.utilization["host"] < 1
 
 

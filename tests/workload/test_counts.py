@@ -308,7 +308,7 @@ def test_norm_operations_from_first_principles():
 @FEW
 @given(SMALL, st.integers(1, 9), st.sampled_from(sorted(ELEMENTWISE)))
 def test_elementwise(tokens, width, name):
-    """One output element per (row, column), or per row for a scale; the table's operations, log2(width) for a Hadamard transform."""
+    """One output element per (row, column), per row for a scale; the table's operations, log2(width) for a Hadamard."""
     if name in ("topk", "weighted_sum"):
         return
     known = ELEMENTWISE[name]

@@ -52,18 +52,23 @@ class Job:
         return self.images * self.groups * self.channels * self.kernels
 
 
-def jobs_of(op: Op) -> tuple[Job, ...]:
-    """The convolutions of an op; empty where light cannot help."""
+def jobs_of(op: Op, largest: int | None = None) -> tuple[Job, ...]:
+    """The convolutions of an op; empty where light cannot help.
+
+    Args:
+        op: the op.
+        largest: side of the largest square that a dot product may lie on; longer ones are cut into channels.
+    """
     if op.kind == "conv2d":
         return (_conv2d(op),)
     dims = op.dims
     if op.kind == "gemm":
-        return (_product(dims["batch"], dims["m"], dims["n"], dims["k"]),)
+        return (_product(dims["batch"], dims["m"], dims["n"], dims["k"], largest),)
     if op.kind == "attention":
         heads = dims["batch"] * dims["kv_heads"]
         queries = dims["group"] * dims["q_len"]
-        scores = _product(heads, queries, dims["kv_len"], dims["head_dim"])
-        return (scores, _product(heads, queries, dims["head_dim"], dims["kv_len"]))
+        scores = _product(heads, queries, dims["kv_len"], dims["head_dim"], largest)
+        return (scores, _product(heads, queries, dims["head_dim"], dims["kv_len"], largest))
     return ()
 
 
@@ -91,7 +96,8 @@ def _conv2d(op: Op) -> Job:
     )
 
 
-def _product(groups: int, m: int, n: int, k: int) -> Job:
-    """Groups of [m, k] x [k, n]: m patches with n kernels."""
+def _product(groups: int, m: int, n: int, k: int, largest: int | None) -> Job:
+    """Groups of [m, k] x [k, n]: m patches with n kernels, cut into channels where k is long."""
     side = math.isqrt(k - 1) + 1 if k > 1 else 1
-    return Job(m, groups, 1, n, side, side, side, side, 0, 1, 1)
+    side = min(side, largest or side)
+    return Job(m, groups, -(-k // side**2), n, side, side, side, side, 0, 1, 1)

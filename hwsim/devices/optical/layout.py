@@ -112,7 +112,7 @@ def _too_large(p: OpticalParameters, name: str, kernel: int, limit: int) -> Infe
         kernel,
         limit,
         "pixels",
-        f"a kernel of {kernel} {name} does not fit the aperture of {p.name}",
+        f"{p.name} has an aperture of {limit:,} {name}, too small for a kernel of {kernel:,}",
         {f"kernel {name}": kernel},
         ("a larger aperture (plane.rows, plane.columns)",)
         + (("a smaller superpixel (plane.superpixel)",) if superpixel > 1 else ()),
@@ -169,15 +169,14 @@ def _search(
     rows, columns = (_axis(blocks, tiling) for blocks in found.blocks)
     pairs = np.array(list(product(range(len(rows)), range(len(columns)))), dtype=np.int64)
     along, across = rows[pairs[:, 0]], columns[pairs[:, 1]]
-    tiles = along * across
+    tiles = (along * across).astype(np.float64)
     pieces = found.patches[0] * found.patches[1]
-    n, c, k = (
-        -(-total // tiles[:, place]) for place, total in enumerate((job.images * pieces, job.channels, job.kernels))
-    )
+    totals = (float(job.images * pieces), float(job.channels), float(job.kernels))
+    n, c, k = (np.ceil(total / tiles[:, place]) for place, total in enumerate(totals))
     k = k * signs
     sets = job.groups * c
     frames = sets * n * k
-    pixels = job.images * job.groups * job.kernels * job.out_rows * job.out_columns * signs * c
+    pixels = float(job.images * job.groups * job.kernels * job.out_rows * job.out_columns * signs) * c
     orders = (
         ("kernel", np.where(n > 1, frames, sets), sets * k),
         ("input", sets * n, np.where(k > 1, frames, sets)),
@@ -187,7 +186,7 @@ def _search(
         time = np.maximum.reduce(
             [input_loads * seconds[0], kernel_loads * seconds[1], frames * seconds[2], pixels * seconds[3]]
         )
-        place = int(np.lexsort((tiles.prod(axis=1), input_loads + kernel_loads, frames, time))[0])
+        place = int(np.lexsort((tiles[:, 1] + tiles[:, 2], input_loads + kernel_loads, frames, time))[0])
         key = (float(time[place]), float(frames[place]), float((input_loads + kernel_loads)[place]))
         if best is None or key < best[0]:
             best = (key, place, held)

@@ -247,3 +247,14 @@ class OpticalDevice:
         """Numeric signal-to-noise ratio of an op in light, from the field model; None for an op of the host."""
         found = placed(self.parameters, op)
         return None if isinstance(found, Infeasible) or not found else snr_of(self.parameters, found)
+
+    def layout_words(self, op: Op) -> str | None:
+        """Frames and layout of each of an op's jobs; None for an op of the host."""
+        found = placed(self.parameters, op)
+        if isinstance(found, Infeasible) or not found:
+            return None
+        return "; then ".join(f"{_frames(each.counts.frames)}, {each.layout}" for each in found)
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count:,} frames"

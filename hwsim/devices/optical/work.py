@@ -35,9 +35,10 @@ def placed(p: OpticalParameters, op: Op) -> tuple[Placed, ...] | Infeasible:
     """The jobs of an op with their best layouts; empty for an op of the host; or why the optics cannot carry it."""
     if op.kind not in p.offload:
         return ()
-    jobs = jobs_of(op)
+    least = min(p.image_rows, p.image_columns)
+    jobs = jobs_of(op, (least + 1) // 2 if p.guard == "full" else least)
     if p.detection in ("intensity", "sqrt") and p.kernels == "signed":
-        reason = f"the camera of {p.name} sees {p.detection} only, and {op.name} has negative weights"
+        reason = f"{p.name} sees {p.detection} only, and {op.name} has negative weights"
         levers = (f"detection: {_SIGNED}", "kernels: non_negative, for a network trained without signs")
         return Infeasible("detection", 1, 0, "signs", reason, {op.name: 1}, levers)
     found = []

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["run_rows"]
 
-_DIMENSIONS: Final = {"gemm": ("m", "n", "k", "batch")}
+_DIMENSIONS: Final = {"gemm": ("m", "n", "k", "batch")} | dict.fromkeys(
+    ("norm", "softmax", "elementwise"), ("tokens", "width")
+)
 """Arguments that are dimensions of the op under the same name, by kind of kernel."""
 
 

@@ -18,8 +18,8 @@ __all__ = ["METHOD", "Timer", "TorchTimer", "torch_timer"]
 
 METHOD: Final = (
     "CUDA graph of 20 calls, five sets of weights in turn, activations in place; 3 replays to warm up, then the median "
-    "of the replays between two events, over the calls; launch rows: an empty kernel in a graph, called after others, "
-    "and called and waited for"
+    "of the replays between two events, over the calls; launch rows: an empty kernel "
+    "in a graph, called after others, and called and waited for"
 )
 _COPIES: Final = 5
 _CALLS: Final = 20

@@ -58,6 +58,33 @@ def test_sparse_and_narrow_rows_are_the_same_too(tmp_path: Path, shared: dict[st
     assert (tmp_path / "quick.csv").read_bytes() == (tmp_path / "slow.csv").read_bytes()
 
 
+@pytest.mark.parametrize("launch", ["none", "eager"])
+@pytest.mark.parametrize(
+    ("kind", "op", "dtype"),
+    [
+        ("norm", "rmsnorm", "bf16"),
+        ("norm", "layernorm", "fp32"),
+        ("norm", "gated_rmsnorm", "fp16"),
+        ("softmax", "softmax", "bf16"),
+        ("elementwise", "add", "bf16"),
+        ("elementwise", "silu_mul", "fp16"),
+        ("elementwise", "rope", "bf16"),
+        ("elementwise", "quantize", "fp8_block"),
+        ("elementwise", "absmax_scale", "bf16"),
+    ],
+)
+def test_row_wise_kernels_are_the_same_too(tmp_path: Path, kind: str, op: str, dtype: str, launch: str) -> None:
+    """Norms, softmax and elementwise kernels of all sizes, hot and cold, give the ordinary way's bytes."""
+    source, shared = tmp_path / "in.csv", {"op": op, "dtype": dtype, "launch": launch}
+    sizes = [(1, 1), (3, 4097), (197, 768), (5000, 5120), (65536, 8192), (12345, 67)]
+    source.write_text("tokens,width\n" + "\n".join(f"{tokens},{width}" for tokens, width in sizes) + "\n")
+    device = find_device("h100-sxm")
+    assert run_rows(source, tmp_path / "quick.csv", kind, shared, device) == (6, 0)
+    table = read_rows(source, kind, shared)
+    write_rows(tmp_path / "slow.csv", table, kernels(table.ops, device))
+    assert (tmp_path / "quick.csv").read_bytes() == (tmp_path / "slow.csv").read_bytes()
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -81,6 +108,6 @@ def test_the_unusual_takes_the_ordinary_way(tmp_path: Path, text: str) -> None:
 
 
 def test_other_kinds_and_families_take_the_ordinary_way(tmp_path: Path) -> None:
-    """Only products on machines that time arrays are quick."""
-    assert run_rows(tmp_path / "in.csv", tmp_path / "out.csv", "norm", {}, find_device("h100-sxm")) is None
+    """Only products and row-wise kernels on machines that time arrays are quick."""
+    assert run_rows(tmp_path / "in.csv", tmp_path / "out.csv", "scan", {}, find_device("h100-sxm")) is None
     assert run_rows(tmp_path / "in.csv", tmp_path / "out.csv", "gemm", {}, find_device("vck190")) is None

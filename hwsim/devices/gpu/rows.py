@@ -1,8 +1,8 @@
-"""Many products at once: arrays of shapes in, times, energies and limiters out, as one by one to the last bit."""
+"""Many kernels at once: arrays of shapes in, times, energies and limiters out, as one by one to the last bit."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -10,9 +10,12 @@ from hwsim.devices.base import KernelRows
 from hwsim.devices.gpu.energy import energy_terms
 from hwsim.devices.gpu.estimate import ALONE, host_s
 from hwsim.devices.gpu.gemm import LIMITS, formats_of, gemm_rows
+from hwsim.devices.gpu.vector import floor_s, vector_times
 from hwsim.errors import Infeasible
 from hwsim.formats import FORMATS
 from hwsim.units import PICO
+from hwsim.workload.counts import COUNTS
+from hwsim.workload.named import Named
 from hwsim.workload.structured import is_structured
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["kernel_rows"]
 
+_VECTORS: Final = frozenset({"norm", "softmax", "elementwise"})
 _EXACT: Final = 2.0**53
 """Whole numbers up to here are exact as floats."""
 
@@ -35,12 +39,17 @@ def kernel_rows(p: GpuParameters, op: Op, dims: Mapping[str, NDArray[np.float64]
     Args:
         p: the card.
         op: formats and attributes of all rows.
-        dims: m, n, k and batch of each row, whole numbers.
+        dims: m, n, k and batch of each product, tokens and width of each row-wise kernel: whole numbers.
     """
+    if op.kind == "gemm":
+        return _products(p, op, dims)
+    return _vectors(p, op, dims) if op.kind in _VECTORS and op.attributes["op"] != "hadamard" else None
+
+
+def _products(p: GpuParameters, op: Op, dims: Mapping[str, NDArray[np.float64]]) -> KernelRows | Infeasible | None:
+    """Matrix products."""
     from hwsim.kernels.gpu_gemm import BOUNDS  # noqa: PLC0415 - brings in numba
 
-    if op.kind != "gemm":
-        return None
     m, n, k, batch = (dims[name] for name in ("m", "n", "k", "batch"))
     macs = batch * m * n * k
     if macs.max(initial=0.0) * 6.0 > _EXACT:
@@ -52,9 +61,34 @@ def kernel_rows(p: GpuParameters, op: Op, dims: Mapping[str, NDArray[np.float64]
     if isinstance(answer, Infeasible):
         return answer
     other = 3.0 * batch * m * k if formats.quantize == "dynamic" else np.zeros_like(macs)
-    clock = p.chip.boost_clock.value
-    time_s = np.maximum(1.0, np.ceil((answer.times_s + host_s(p)) * clock)) / clock
     terms = energy_terms(p.power, op.kind, FORMATS[formats.a].bits, macs, other, answer.dram_bytes)
-    dynamic = terms["dram"] + terms["tensor"] + terms["alu"]
     names = np.array([LIMITS[name] for name in BOUNDS], dtype=object)
-    return KernelRows(time_s, dynamic * PICO + p.power.idle.value * time_s, names[answer.bounds])
+    return _answer(p, answer.times_s, terms["dram"] + terms["tensor"] + terms["alu"], names[answer.bounds])
+
+
+def _vectors(p: GpuParameters, op: Op, dims: Mapping[str, NDArray[np.float64]]) -> KernelRows | None:
+    """Norms, softmax and elementwise kernels."""
+    tokens, width = dims["tokens"], dims["width"]
+    if (tokens * width).max(initial=0.0) * 256.0 > _EXACT:
+        return None
+    whole: dict[str, Any] = {**op.dims, "tokens": tokens.astype(np.int64), "width": width.astype(np.int64)}
+    moved = np.asarray(sum(each.bytes(whole) for each in op.operands), dtype=np.float64)
+    rows = np.asarray(op.output.bytes(whole), dtype=np.float64) / tokens
+    name = str(op.attributes["op"])
+    times, cold = vector_times(p, name, moved, rows)
+    counted: Any = Named(whole)
+    other = np.asarray(COUNTS[op.kind](counted, op.attributes)[1], dtype=np.float64)
+    terms = energy_terms(p.power, op.kind, FORMATS[op.operands[0].format].bits, np.zeros_like(other), other, cold)
+    bounds = np.where(cold > 0, "memory", "l2").astype(object)
+    bounds[floor_s(p, name) > 0.5 * times] = "latency"
+    return _answer(p, times, terms["dram"] + terms["alu"], bounds)
+
+
+def _answer(
+    p: GpuParameters, times_s: NDArray[np.float64], dynamic_pj: NDArray[np.float64], bounds: NDArray[np.object_]
+) -> KernelRows:
+    """Times in whole cycles with the host's part; energy with the idle board's."""
+    clock = p.chip.boost_clock.value
+    time_s = np.maximum(1.0, np.ceil((times_s + host_s(p)) * clock)) / clock
+    idle = (p.cluster.cards if p.cluster else 1) * p.power.idle.value
+    return KernelRows(time_s, dynamic_pj * PICO + idle * time_s, bounds)

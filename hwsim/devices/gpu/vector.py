@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hwsim.devices.gpu.parameters import GpuParameters
     from hwsim.workload.op import Op
 
-__all__ = ["FUSED", "vector_class", "vector_estimate", "vector_times"]
+__all__ = ["FUSED", "floor_s", "vector_class", "vector_estimate", "vector_times"]
 
 _CLASSES: Final = {
     "rope": "gather",
@@ -56,7 +56,7 @@ def _read_again(p: GpuParameters, op: str, row_bytes: NDArray[np.float64]) -> ND
     return again
 
 
-def _floor_s(p: GpuParameters, op: str) -> float:
+def floor_s(p: GpuParameters, op: str) -> float:
     """Time of a kernel that does nothing.
 
     The largest magnitude of a tensor takes several kernels: what quantising within a product costs, less those of the
@@ -86,7 +86,7 @@ def vector_times(
     cold = moved - hot
     share = getattr(v, vector_class(op)).value
     l2_rate = p.l2.bandwidth.value * v.l2_share.value * min(1.0, share / v.stream.value)
-    times = _floor_s(p, op) + hot / l2_rate + cold / (p.memory.bandwidth.value * share)
+    times = floor_s(p, op) + hot / l2_rate + cold / (p.memory.bandwidth.value * share)
     least = np.maximum(cold / p.memory.bandwidth.value, moved / p.l2.bandwidth.value)
     return np.maximum(times, least), cold
 
@@ -96,7 +96,7 @@ def vector_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate:
     name = str(op.attributes.get("op", "copy"))
     moved = float(sum(op.bytes_by_role.values()))
     times, cold = vector_times(p, name, moved, op.output.bytes(op.dims) / op.dims["tokens"])
-    time, floor = float(times), _floor_s(p, name)
+    time, floor = float(times), floor_s(p, name)
     if not setting.replayed and p.fusion == "fused" and name in FUSED:
         time -= floor
         floor = 0.0

@@ -92,7 +92,7 @@ def test_a_vision_transformer_has_no_decode():
     """A ViT runs inference; its phase may not be decode."""
     text = message("family: vit, d_model: 64, layers: 1, heads: 4, d_ff: 9", "run: {phase: decode}\n")
     assert "x.yaml:3:14" in text
-    assert "inference for a vision transformer" in text
+    assert "inference for a model of images" in text
 
 
 def test_unknown_formats_suggest():

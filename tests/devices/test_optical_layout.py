@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hwsim.devices.catalog import find_device
 from hwsim.devices.optical.jobs import Job, jobs_of
 from hwsim.devices.optical.layout import Layout, best_layout, counts, grid
+from hwsim.devices.optical.work import part_seconds
 from hwsim.errors import Infeasible
 from hwsim.workload.kernel import build_kernel
 
@@ -145,3 +146,22 @@ def test_words_of_a_layout():
     """What `map` shows."""
     words = str(Layout((1, 2), (3, 4), (5, 6), (10, 10), (2, 1)))
     assert words == ("1x2 images, 3x4 channels, 5x6 kernels of 10x10 pixels, kernel held, image in 2x1 patches")
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    first=st.tuples(st.integers(10, 200), st.integers(10, 200)),
+    more=st.tuples(st.integers(0, 200), st.integers(0, 200)),
+    numbers=st.tuples(st.integers(1, 100), st.integers(1, 40), st.integers(1, 40)),
+    guard=st.sampled_from(["full", "least"]),
+)
+def test_more_pixels_never_take_longer_with_parts_counted(first, more, numbers, guard):
+    """Loads, exposures and read-out together, in the least time of the menu."""
+    work = job(*numbers, image=24, kernel=5, padding=2)
+    larger = (first[0] + more[0], first[1] + more[1])
+    times = []
+    for pixels in (first, larger):
+        machine = small(pixels, timing="device_limited", guard=guard, detection="pseudo_negative")
+        found = counts(work, best_layout(machine, work), machine.signs)
+        times.append(max(part_seconds(machine, found).values()))
+    assert times[1] <= times[0] * (1 + 1e-12)

@@ -200,3 +200,32 @@ def test_images_share_an_aperture():
     device = find_device("optical-4k-2mhz")
     one, many = (simulate(find_workload("deit-t"), device, Question(batch=n)).time_s for n in (1, 2))
     assert many < 2 * one
+
+
+def test_attention_may_run_in_light():
+    """Both products on the aperture where it is offloaded; the softmax stays on the host."""
+    shape = dict(phase="bidirectional", batch=1, heads=4, kv_heads=4, q_len=145, kv_len=145, head_dim=64)
+    host = run("optical-4k-2mhz", "timing=device_limited", kind="attention", **shape)
+    light = run("optical-4k-2mhz", "timing=device_limited", "offload=[attention]", kind="attention", **shape)
+    assert host.utilization == {"host": pytest.approx(1.0)}
+    assert {"link_in", "link_out", "host"} < set(light.utilization)
+
+
+def test_check_warns_of_the_pitch(tmp_path, capsys):
+    """A file that misses critical sampling has no fault, and a warning on stderr."""
+    from hwsim.cli import main
+
+    path = tmp_path / "bench.yaml"
+    path.write_text("extends: dlp-6500-bench\nname: bench\nplane:\n  pitch: 8 um\n", encoding="utf-8")
+    assert main(["check", str(path)]) == 0
+    printed = capsys.readouterr()
+    assert "no faults" in printed.out
+    assert "misses critical sampling" in printed.err
+    assert "7.6 um would be right" in printed.err
+
+
+def test_a_longer_product_is_cut_into_channels():
+    """A dot product that outgrows the aperture is several channels, not infeasible."""
+    assert not isinstance(
+        run("optical-4k-2mhz", "plane.rows=32", "plane.columns=32", kind="gemm", m=4, n=4, k=4096), Infeasible
+    )

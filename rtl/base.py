@@ -128,6 +128,10 @@ class Parameters(ABC):
         """DSP blocks of a part whose multipliers take 27 x 18 bits (DSP48E2): one for each multiplier that fits."""
         return 0
 
+    def flip_flops(self) -> int | None:
+        """Flip-flops by formula, near; None where there is none."""
+        return None
+
 
 def ports_of(parameters: Parameters) -> dict[str, Any]:
     """The wiring signature's members for the streams of a unit."""

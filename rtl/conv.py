@@ -156,6 +156,10 @@ class Conv(Parameters):
         """A multiplier for each tap, and two for the SiLU."""
         return resources.conv_dsp(self.lanes, silu=bool(self.silu))
 
+    def flip_flops(self) -> int | None:
+        """Known with the SiLU."""
+        return resources.conv_flip_flops(self.lanes) if self.silu else None
+
     def create(self) -> wiring.Component:
         """The hardware."""
         return ConvUnit(self)

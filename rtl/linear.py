@@ -217,7 +217,7 @@ class Linear(Parameters):
         """One for each product of at least 9 bits (Yosys keeps smaller ones in LUTs)."""
         return resources.linear_dsp(self.tp * self.cop * self.cip, self.act_bits, self.weight_bits)
 
-    def flip_flops(self) -> int:
+    def flip_flops(self) -> int | None:
         """Registers of operands, products, sums, accumulators and outputs, and about 22 of control."""
         ports = self.ports_in()
         act, weight = (ports[name].bits for name in ("i_act", "i_weight"))

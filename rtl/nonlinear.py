@@ -46,6 +46,11 @@ class _Function(Parameters):
         """The chord's product of each lane, and those of the function around it."""
         return resources.function_dsp(self.unit, self.lanes)
 
+    def flip_flops(self) -> int | None:
+        """The lanes' registers and the valid bits."""
+        known = self.unit in resources.FUNCTION_FLIP_FLOPS
+        return resources.function_flip_flops(self.unit, self.lanes) if known else None
+
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
         require(self.unit, (self.lanes >= 1, f"lanes={self.lanes}", "1 or more"))

@@ -119,6 +119,10 @@ class Norm(Parameters):
         root = fixed.rms_root(self.channels)[0]
         return resources.norm_dsp(self.lanes, even_root=root & (root - 1) == 0)
 
+    def flip_flops(self) -> int | None:
+        """Lanes, root and counters."""
+        return resources.norm_flip_flops(self.channels, self.lanes)
+
     def create(self) -> wiring.Component:
         """The hardware."""
         return NormUnit(self)

@@ -10,7 +10,6 @@ from typing import Final
 
 from rtl.base import Parameters
 from rtl.emit import run_yosys, to_rtlil
-from rtl.linear import Linear
 
 __all__ = ["FLOWS", "measure", "predict"]
 
@@ -55,10 +54,11 @@ def measure(parameters: Parameters, family: str = "xcup") -> dict[str, int]:
 
 
 def predict(parameters: Parameters, family: str = "xcup") -> dict[str, int]:
-    """The formula's counts: DSP blocks of a 27 x 18 part, exact; flip-flops of the tensor core, within 5 %."""
+    """The formula's counts: DSP blocks of a 27 x 18 part, exact; flip-flops, where there is a formula, within 5 %."""
     if family != "xcup":
         return {}
     out = {"DSP": parameters.dsp_blocks()}
-    if type(parameters) is Linear:
-        out["FF"] = parameters.flip_flops()
+    flip_flops = parameters.flip_flops()
+    if flip_flops is not None:
+        out["FF"] = flip_flops
     return out

@@ -78,6 +78,10 @@ class ShiftAdd(Linear):
         """None: products are shifts."""
         return 0
 
+    def flip_flops(self) -> int | None:
+        """No formula: the tensor core's does not count what stands before the products here."""
+        return None
+
     def create(self) -> wiring.Component:
         """The hardware."""
         return ShiftAddUnit(self)

@@ -210,6 +210,10 @@ class SparseLinear(Linear):
         waits = inputs is None or bool(self._dense(inputs)[0].any())
         return {"decompress": timing.fill_cycles(waits) + timing.DECOMPRESS_CYCLES, **super().phases(inputs)}
 
+    def flip_flops(self) -> int | None:
+        """No formula: the tensor core's does not count what stands before the products here."""
+        return None
+
     def create(self) -> wiring.Component:
         """The hardware."""
         return SparseLinearUnit(self)

@@ -251,6 +251,10 @@ class Ssm(Parameters):
         """Three for each lane, two for each channel (dt*x, D*x), two for the decay."""
         return resources.scan_dsp(self.channels, self.rows)
 
+    def flip_flops(self) -> int | None:
+        """Control, rows, channels and lanes."""
+        return resources.scan_flip_flops(self.channels, self.rows)
+
     def create(self) -> wiring.Component:
         """The hardware."""
         return SsmUnit(self)

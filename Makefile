@@ -9,7 +9,7 @@ ARGS     ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help simulate test rtl-test rtl-test-full check bench bench-accuracy bench-mapping wheel clean distclean
+.PHONY: help simulate test rtl-test rtl-test-full check bench bench-mapping bench-accuracy wheel clean distclean
 
 # A stamp's name holds what the environment was made by and where; a name that is not there means: make it anew.
 KEY := $(shell $(PYTHON) -c 'import os, sys, zlib; print("%d.%d-%08x" % (*sys.version_info[:2], zlib.crc32(os.getcwd().encode())))' 2>/dev/null)
@@ -48,7 +48,7 @@ check: $(DEV) ## lint, format, types, and the direction of imports
 bench: $(DEV) ## time the engine and the commands, a table for each file in bench/ (ARGS='engine')
 	@$(VENV)/bin/python bench/run.py $(ARGS)
 
-bench-mapping: $(DEV) ## the mapper against AccelForge (installed for the run), same work, same machine
+bench-mapping: $(DEV) ## the mapper against AccelForge, ZigZag (installed for the run) and a greedy search, same work, same machine
 	@$(VENV)/bin/python bench/run.py mapping
 
 bench-accuracy: $(DEV) ## measured rows of GPUs against hwsim, a fit and the roofline; without the rows it says so and skips

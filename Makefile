@@ -54,7 +54,7 @@ check: $(DEV) ## lint, format, types, and the direction of imports
 bench: $(DEV) ## time the engine and the commands, a table for each file in bench/ (ARGS='engine')
 	@$(VENV)/bin/python bench/run.py $(ARGS)
 
-bench-mapping: $(DEV) ## the mapper against AccelForge (installed for the run), same work, same machine
+bench-mapping: $(DEV) ## the mapper against AccelForge, ZigZag (installed for the run) and a greedy search, same work, same machine
 	@$(VENV)/bin/python bench/run.py mapping
 
 bench-accuracy: $(DEV) ## measured rows of GPUs against hwsim, a fit and the roofline; without the rows it says so and skips

@@ -19,12 +19,15 @@ from pathlib import Path
 import numpy as np
 
 from hwsim.devices.catalog import find_device
-from hwsim.devices.gpu import GpuParameters
+from hwsim.devices.gpu import GpuDevice, GpuParameters
 from hwsim.devices.gpu.attention import attention_path, form_named
 from hwsim.devices.gpu.estimate import ALONE, Setting
 from hwsim.devices.gpu.gemm import GemmFormats, gemm_rows
-from hwsim.devices.gpu.recurrent import conv_time_s
+from hwsim.devices.gpu.recurrent import conv_time_s, scan_estimate
 from hwsim.devices.gpu.vector import vector_times
+from hwsim.pipeline import kernel as run_kernel
+from hwsim.workload.kernel import build_kernel
+from hwsim.workload.op import Op
 
 Row = dict[str, str]
 Floats = np.ndarray
@@ -167,6 +170,109 @@ def conv_tables(name: str, rows: list[Row], p: GpuParameters, _: Setting) -> lis
     return tables
 
 
+def scan_tables(name: str, rows: list[Row], p: GpuParameters, _: Setting) -> list[Table]:
+    """Gated delta rule: chunked prefill and one step of decoding; then the convolutions."""
+    tables = conv_tables(name, rows, p, ALONE)
+    for kernel, phase in (("chunk_gated_delta_rule", "prefill"), ("fused_recurrent_gated_delta", "decode")):
+        own = [row for row in rows if row["kernel"].startswith(kernel)]
+        ops = [gated_delta(row, phase) for row in own]
+        predicted = np.array([scan_estimate(p, op, ALONE).time_s for op in ops])
+        moved = np.array([float(sum(op.bytes_by_role.values())) for op in ops])
+        flop = 2.0 * np.array([float(op.macs) for op in ops])
+        peak = p.chip.sms.value * p.tensor["bf16"].value * p.chip.tensor_clock.value
+        tables.append(Table(f"{name} {kernel}", times(own), predicted, flop / peak, moved / p.memory.bandwidth.value))
+    return tables
+
+
+def gated_delta(row: Row, phase: str) -> Op:
+    """The scan of a row."""
+    shape = {
+        "batch": row["batch"],
+        "seq_len": row["seq_len"] if phase == "prefill" else 1,
+        "heads": row["num_v_heads"],
+        "groups": row["num_k_heads"],
+        "head_dim": row["head_v_dim"],
+        "d_state": row["head_k_dim"],
+    }
+    return build_kernel("scan", {"mixer": "gdn", "phase": phase, **shape})
+
+
+def quantise_tables(name: str, rows: list[Row], p: GpuParameters, _: Setting) -> list[Table]:
+    """Casts to 8 bits, and the largest magnitude."""
+    op = "absmax_scale" if "computescale" in name else "quantize"
+    elements = column(rows, "m") * column(rows, "k")
+    moved = elements * (2.0 if op == "absmax_scale" else 3.0)
+    predicted, _cold = vector_times(p, op, moved)
+    return [Table(f"{name} {op}", times(rows), predicted, moved * 0, moved / p.memory.bandwidth.value)]
+
+
+PCIE = {"NVIDIA A100-PCIE-40GB": "a100-sxm-40", "Tesla V100-PCIE-32GB": "v100"}
+"""Cards of NeuSight's rows and the catalogue's nearest: the same chip and memory on another board."""
+
+
+def single_call_tables(name: str, rows: list[Row], _: GpuParameters, __: Setting) -> list[Table]:
+    """fp32 kernels timed from the host with PyTorch 2.1: products and row kernels, by card and op."""
+    tables = []
+    for gpu, op in sorted({(row["gpu"], row["op"]) for row in rows}):
+        own, p = [row for row in rows if (row["gpu"], row["op"]) == (gpu, op)], card(PCIE[gpu], "stack=torch-2")
+        if "m" in own[0]:
+            b, m, n, k = (column(own, each) for each in "bmnk")
+            tall, count = (m * b, np.ones_like(b)) if op == "linear" else (m, b)
+            predicted = gemm_rows(p, tall, n, k, GemmFormats("fp32", "fp32", "fp32"), count, SAME_WEIGHTS).times_s
+            compute = 2 * b * m * n * k / (2 * p.chip.sms.value * p.chip.fp32_lanes.value * p.chip.tensor_clock.value)
+            moved = 4 * b * (m * k + n * k + m * n)
+        else:
+            known = {"ln": "layernorm", "tanh": "gelu"}.get(op, op)
+            width, compute = column(own, "cols"), np.zeros(len(own))
+            moved = column(own, "rows") * width * 4 * (3 if op == "add" else 2)
+            predicted, _cold = vector_times(p, known, moved, 4 * width)
+        label = f"{name} {p.name} {op}"
+        memory = moved / p.memory.bandwidth.value
+        tables.append(Table(label, times(own), predicted + p.launches.call.value, compute, memory))
+    return tables
+
+
+def deepbench_tables(name: str, rows: list[Row], p: GpuParameters, _: Setting) -> list[Table]:
+    """Vendor products on a V100, fp32 and fp16 with fp32 sums."""
+    tables = []
+    for label, dtype in (("Results FP32", "fp32"), ("Results - FP16", "fp16")):
+        own = [row for row in rows if row["precision"].startswith(label)]
+        m, n, k = (column(own, each) for each in "mnk")
+        answer = gemm_rows(p, m, n, k, GemmFormats(dtype, dtype, dtype), 1, SAME_WEIGHTS)
+        peak = p.chip.sms.value * answer.path.flop_per_clock * p.chip.tensor_clock.value
+        moved = (4 if dtype == "fp32" else 2) * (m * k + n * k + m * n)
+        compute, memory = 2 * m * n * k / peak, moved / p.memory.bandwidth.value
+        tables.append(Table(f"{name} {dtype}", times(own), answer.times_s, compute, memory))
+    return tables
+
+
+def llmcompass_tables(name: str, rows: list[Row], p: GpuParameters, _: Setting) -> list[Table]:
+    """bf16 kernels with the host's call, by op."""
+    tables = []
+    for op in sorted({row["op"] for row in rows}):
+        own = [row for row in rows if row["op"] == op]
+        m, n, k = (column(own, each, 1.0) for each in "mnk")
+        if op == "matmul":
+            predicted = gemm_rows(p, m, n, k, GemmFormats(), 1, SAME_WEIGHTS).times_s
+            peak = p.chip.sms.value * p.tensor["bf16"].value * p.chip.tensor_clock.value
+            compute, moved = 2 * m * n * k / peak, 2 * (m * k + n * k + m * n)
+        else:
+            moved, compute = 4 * m * n, np.zeros(len(own))
+            predicted, _cold = vector_times(p, op, moved, 2 * n)
+        memory = moved / p.memory.bandwidth.value
+        tables.append(Table(f"{name} {op}", times(own), predicted + p.launches.call.value, compute, memory))
+    return tables
+
+
+def power_tables(name: str, rows: list[Row], p: GpuParameters, _: Setting) -> list[Table]:
+    """Board power in watts, where other tables have seconds; the roofline stands for the limit's share of the time."""
+    watts = column(rows, "power_w")
+    device = GpuDevice(p)
+    found = [run_kernel(build_kernel("gemm", {each: row[each] for each in "mnk"}), device) for row in rows]
+    predicted = np.array([each.energy_j / each.time_s for each in found])
+    return [Table(f"{name} bf16 (watts)", watts, predicted, watts * 0, np.full(watts.size, p.power.limit.value))]
+
+
 Reader = Callable[[str, list[Row], GpuParameters, Setting], list[Table]]
 FILES: dict[str, tuple[str, tuple[str, ...], Reader, Setting]] = {
     "gemm_a100_sxm": ("a100-sxm-80", (), gemm_tables, ALONE),
@@ -181,7 +287,14 @@ FILES: dict[str, tuple[str, tuple[str, ...], Reader, Setting]] = {
     "vector_vidur_a100": ("a100-sxm-80", (), vector_tables, ALONE),
     "vector_vidur_h100": ("h100-sxm", (), vector_tables, ALONE),
     "mamba2_h100_sxm": ("h100-sxm", (), conv_tables, ALONE),
-    "gdn_h100_sxm": ("h100-sxm", ("stack=sglang-0",), conv_tables, ALONE),
+    "gdn_h100_sxm": ("h100-sxm", ("stack=sglang-0",), scan_tables, ALONE),
+    "quant_computescale_h100_sxm": ("h100-sxm", (), quantise_tables, ALONE),
+    "quant_scale_matrix_h100_sxm": ("h100-sxm", (), quantise_tables, ALONE),
+    "gemm_fp32_neusight": ("a100-sxm-40", ("stack=torch-2",), single_call_tables, SAME_WEIGHTS),
+    "vector_fp32_neusight": ("a100-sxm-40", ("stack=torch-2",), single_call_tables, SAME_WEIGHTS),
+    "gemm_deepbench_v100": ("v100", ("stack=torch-2",), deepbench_tables, SAME_WEIGHTS),
+    "llmcompass_a100": ("a100-sxm-80", ("stack=torch-2",), llmcompass_tables, SAME_WEIGHTS),
+    "power_gemm_h200_sxm": ("h200-sxm", (), power_tables, ALONE),
 }
 """File -> card, overrides, reader, setting."""
 

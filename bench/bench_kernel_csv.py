@@ -1,4 +1,4 @@
-"""How many rows a second of processor time `hwsim kernel gemm --csv` gives on one core, reading and writing the file included."""
+"""Rows a second of processor time of `hwsim kernel gemm --csv` on one core, the file read and written included."""
 
 from __future__ import annotations
 

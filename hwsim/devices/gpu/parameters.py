@@ -30,6 +30,7 @@ __all__ = [
 Count: TypeAlias = Annotated[Quantity, Unit("1"), Positive]
 Amount: TypeAlias = Annotated[Quantity, Unit("1"), NonNegative]
 Share: TypeAlias = Annotated[Quantity, Unit("1"), Fraction]
+ShareFrom0: TypeAlias = Annotated[Quantity, Unit("1"), Bound(low=0, high=1)]
 Clock: TypeAlias = Annotated[Quantity, Unit("Hz"), Positive]
 Rate: TypeAlias = Annotated[Quantity, Unit("bytes/s"), Positive]
 Bytes: TypeAlias = Annotated[Quantity, Unit("bytes"), Positive]
@@ -255,7 +256,6 @@ class Vector:
         gated: the same for two-input activation kernels (silu_mul).
         rowwise: the same for kernels that reduce a row and then pass over it again (norms, softmax).
         l2_share: share of L2's rate that hot bytes get.
-        row: latency of the reductions of one row.
         rereads: 1 where kernels that reduce a row read it again from memory once the rows at work outgrow L2, 0 where
             a row stays in registers.
     """
@@ -266,7 +266,6 @@ class Vector:
     gated: Share
     rowwise: Share
     l2_share: Share
-    row: Seconds
     rereads: Amount
 
 
@@ -284,6 +283,8 @@ class Scan:
         state_l2: share of L2's rate of such a step.
         stream: share of memory bandwidth of other updates: Mamba-1 and the convolution's window.
         update_floor: one decode step that does nothing.
+        conv_cached: 1 where the convolution's windows stay in L2 from step to step, 0 where they lie in a pool of slots
+            that is read as if from memory.
         conv_floor: a causal convolution that does nothing.
         conv_block: time of one SM for each sequence and channel, where a thread block serves just one (Dao's kernel).
         conv_stream: share of memory bandwidth of a convolution.
@@ -298,6 +299,7 @@ class Scan:
     state_l2: Share
     stream: Share
     update_floor: Seconds
+    conv_cached: ShareFrom0
     conv_floor: Seconds
     conv_block: Seconds
     conv_stream: Share

@@ -47,7 +47,7 @@ def conv_time_s(p: GpuParameters, phase: str, batch: float, channels: float, mov
     bandwidth does; kernels that give many channels to a block are bound by bandwidth alone.
     """
     s = p.software.scan
-    hot = min(moved_bytes, l2_bytes(p))
+    hot = min(moved_bytes, l2_bytes(p)) * s.conv_cached.value
     if phase == "decode":
         stream = (moved_bytes - hot) / (p.memory.bandwidth.value * s.stream.value) + hot / p.l2.bandwidth.value
         return s.update_floor.value + stream

@@ -5,6 +5,7 @@ A row names kernels as a user would type them; several apart by `` ; `` run one 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
@@ -62,13 +63,13 @@ def _run(name: str, words: str) -> tuple[float, dict[str, Constant]]:
     """(seconds, constants that they lean on by path) of kernels one after the other on a card."""
     device, total = _card(name), 0.0
     constants: dict[str, Constant] = {}
-    for each in words.split(" ; "):
-        kind, _, rest = each.strip().partition(" ")
+    for each, count in Counter(text.strip() for text in words.split(" ; ")).items():
+        kind, _, rest = each.partition(" ")
         op = build_kernel(kind, _pairs(rest))
         answer = kernel(op, device)
         if isinstance(answer, Infeasible):
             raise HwsimError.at("predict.arguments", answer.reason, f"a kernel that {device.name} runs")
-        total += answer.time_s
+        total += count * answer.time_s
         applied = cast(GpuDevice, configured(op, device))
         kept = {name: value for name, value in op.attributes.items() if name not in ("launch", "stack")}
         constants |= {c.path: c for c in leaning_constants(applied, replace(op, attributes=Named(kept)))}

@@ -256,7 +256,6 @@ class Vector:
         gated: the same for two-input activation kernels (silu_mul).
         rowwise: the same for kernels that reduce a row and then pass over it again (norms, softmax).
         l2_share: share of L2's rate that hot bytes get.
-        row: latency of the reductions of one row.
         rereads: 1 where kernels that reduce a row read it again from memory once the rows at work outgrow L2, 0 where
             a row stays in registers.
     """
@@ -267,7 +266,6 @@ class Vector:
     gated: Share
     rowwise: Share
     l2_share: Share
-    row: Seconds
     rereads: Amount
 
 
@@ -285,8 +283,8 @@ class Scan:
         state_l2: share of L2's rate of such a step.
         stream: share of memory bandwidth of other updates: Mamba-1 and the convolution's window.
         update_floor: one decode step that does nothing.
-        update_cached: 1 where the convolution's windows stay in L2 from step to step, 0 where they lie in a pool of
-            slots that is read as if from memory.
+        conv_cached: 1 where the convolution's windows stay in L2 from step to step, 0 where they lie in a pool of slots
+            that is read as if from memory.
         conv_floor: a causal convolution that does nothing.
         conv_block: time of one SM for each sequence and channel, where a thread block serves just one (Dao's kernel).
         conv_stream: share of memory bandwidth of a convolution.
@@ -301,7 +299,7 @@ class Scan:
     state_l2: Share
     stream: Share
     update_floor: Seconds
-    update_cached: ShareFrom0
+    conv_cached: ShareFrom0
     conv_floor: Seconds
     conv_block: Seconds
     conv_stream: Share

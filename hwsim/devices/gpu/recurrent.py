@@ -47,9 +47,8 @@ def conv_time_s(p: GpuParameters, phase: str, batch: float, channels: float, mov
     bandwidth does; kernels that give many channels to a block are bound by bandwidth alone.
     """
     s = p.software.scan
-    hot = min(moved_bytes, l2_bytes(p))
+    hot = min(moved_bytes, l2_bytes(p)) * s.conv_cached.value
     if phase == "decode":
-        hot *= min(1.0, s.update_cached.value)
         stream = (moved_bytes - hot) / (p.memory.bandwidth.value * s.stream.value) + hot / p.l2.bandwidth.value
         return s.update_floor.value + stream
     rate = p.memory.bandwidth.value * s.conv_stream.value

@@ -1,0 +1,109 @@
+"""The rows that constants were fitted on travel beside the constants: each is re-evaluated on its own rows."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hwsim
+from hwsim.devices.catalog import find_device
+from hwsim.published.leaning import scaled
+from hwsim.spec import quantities
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = Path(hwsim.__file__).parent / "devices" / "catalog" / "gpu" / "rows"
+ERRORS = [  # file, table, most MAPE in percent
+    ("attention_a100_sxm", "prefill bf16/bf16", 18),
+    ("attention_a100_sxm", "decode bf16/bf16", 15),
+    ("attention_h100_sxm", "prefill bf16/bf16", 13),
+    ("attention_h100_sxm", "prefill bf16/fp8_e4m3", 15),
+    ("attention_h100_sxm", "decode bf16/bf16", 17),
+    ("attention_h100_sxm", "decode bf16/fp8_e4m3", 20),
+    ("attention_vidur_a100", "decode fp16/fp16", 14),
+    ("attention_vidur_a100", "prefill fp16/fp16", 20),
+    ("gdn_h100_sxm", "causal_conv1d_fn", 9),
+    ("gdn_h100_sxm", "causal_conv1d_update", 3),
+    ("gdn_h100_sxm", "chunk_gated_delta_rule", 12),
+    ("gdn_h100_sxm", "fused_recurrent_gated_delta", 9),
+    ("gemm_a100_sxm", "bfloat16", 7),
+    ("gemm_a100_sxm", "int8_wo", 12),
+    ("gemm_h100_sxm", "bfloat16", 6),
+    ("gemm_h100_sxm", "fp8", 8),
+    ("gemm_rtx_pro_6000_server", "bfloat16", 11),
+    ("gemm_rtx_pro_6000_server", "nvfp4", 12),
+    ("gemm_vidur_a100", "fp16", 10),
+    ("gemm_vidur_h100", "fp16", 12),
+    ("mamba2_h100_sxm", "causal_conv1d_fn", 12),
+    ("vector_fp32_neusight", "a100-sxm-40 gelu", 3),
+    ("vector_fp32_neusight", "a100-sxm-40 ln", 20),
+    ("vector_vidur_a100", "rmsnorm", 8),
+    ("vector_vidur_h100", "add", 6),
+]
+DECISIVE = [  # file, table, constant of the stack: halving or doubling it makes these rows worse
+    ("gemm_a100_sxm", "bfloat16", "gemm.floor"),
+    ("gemm_h100_sxm", "bfloat16", "gemm.tensor_share"),
+    ("gemm_vidur_a100", "fp16", "dram_share"),
+    ("attention_h100_sxm", "decode bf16/bf16", "attention.shared_step"),
+    ("attention_a100_sxm", "decode bf16/bf16", "attention.decode_floor"),
+    ("gdn_h100_sxm", "chunk_gated_delta_rule", "scan.step"),
+    ("gdn_h100_sxm", "chunk_gated_delta_rule", "scan.floor"),
+    ("gdn_h100_sxm", "causal_conv1d_update", "scan.stream"),
+    ("gdn_h100_sxm", "fused_recurrent_gated_delta", "scan.state_floor"),
+    ("mamba2_h100_sxm", "causal_conv1d_fn", "scan.conv_block"),
+    ("vector_vidur_a100", "rmsnorm", "vector.rowwise"),
+    ("vector_vidur_h100", "add", "vector.floor"),
+]
+
+
+@pytest.fixture(scope="module")
+def accuracy():
+    """The script that reads tables of measured rows."""
+    spec = importlib.util.spec_from_file_location("accuracy", ROOT / "bench" / "accuracy.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["accuracy"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def error(accuracy, file, table, change=None):
+    """MAPE in percent of one table, with one constant of the stack multiplied."""
+    device, overrides, reader, setting = accuracy.FILES[file]
+    p = accuracy.card(device, *overrides)
+    if change:
+        path, factor = change
+        p = scaled(p, ("stacks", p.stack, *path.split(".")), factor)
+    (found,) = [t for t in reader(file, accuracy.read(ROWS / f"{file}.csv"), p, setting) if t.name == f"{file} {table}"]
+    return 100 * float(np.mean(np.abs(found.predicted / found.measured - 1)))
+
+
+@pytest.mark.parametrize(("file", "table", "most"), ERRORS)
+def test_constants_reproduce_the_rows_they_were_fitted_on(accuracy, file, table, most):
+    """The shipped constants stay near the rows that ship with them."""
+    assert error(accuracy, file, table) < most
+
+
+@pytest.mark.parametrize(("file", "table", "path"), DECISIVE)
+def test_rows_decide_their_constant(accuracy, file, table, path):
+    """Half or twice a fitted constant is worse on its own rows: they tell it apart."""
+    shipped = error(accuracy, file, table)
+    assert shipped < error(accuracy, file, table, (path, 0.5))
+    if not path.endswith("share"):  # a share of one cannot grow
+        assert shipped < error(accuracy, file, table, (path, 2.0))
+
+
+def test_rows_say_where_they_come_from():
+    """Each file keeps its source, licence and hardware."""
+    files = sorted(ROWS.glob("*.csv"))
+    assert {file for file, _, _ in ERRORS} <= {path.stem for path in files}
+    for path in files:
+        head = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+        assert {"# source:", "# licence:", "# hardware:"} <= {" ".join(line.split()[:2]) for line in head}, path.name
+
+
+def test_every_fitted_constant_names_its_rows():
+    """A fitted constant without rows could not be audited."""
+    for card in ("a100-sxm-80", "h100-sxm", "rtx-pro-6000-server", "rtx-4090"):
+        for path, quantity in quantities(find_device(card).parameters, "device"):
+            assert quantity.kind != "fitted" or quantity.rows, path

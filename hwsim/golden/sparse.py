@@ -10,7 +10,7 @@ Glossary:
   stored.
 * ``values`` the stored weights, in the order of the bits, without gaps.
 * ``starts`` for each thread, the number of stored weights before its first tile.
-* ``grouped`` the order of tiles when a thread owns several column tiles: for each pair of them, for each k-tile, the two
+* ``grouped`` the order of tiles when a thread owns several column tiles: for each pair of them, for each k-tile, both
   tiles of the pair; ungrouped: for each column tile, all k-tiles.
 
 Sources: format and orders from the released kernels (IntelLabs SparAMX, csrc/sparse_linear.cpp, layer/sparse_linear.py,
@@ -221,8 +221,8 @@ def tdpbf16ps(c: F32, a: U16, b: U16) -> F32:
         b: bf16 bits [16, 32]: row r, lane n holds the weights of k = 2r and 2r + 1 of column n.
 
     Returns:
-        [M, 16]. Even and odd elements of the pairs are summed apart, from zero, by fused multiply-adds along k; then both
-        sums are added, and the total is added to c. Every step rounds to nearest even; denormals are zeros.
+        [M, 16]. Even and odd elements of the pairs are summed apart, from zero, by fused multiply-adds along k; then
+        both are added, and the total is added to c. Every step rounds to nearest even; denormals are zeros.
     """
     left, right = _flush(bf16_values(a)), _flush(bf16_values(b)).reshape(ROWS, COLUMNS, 2)
     sums = np.zeros((2, a.shape[0], COLUMNS), dtype=np.float32)

@@ -30,7 +30,7 @@ class Header:
         method: how a row was timed, in a few sentences.
         versions: software -> version.
         facts: what the machine told of itself (multiprocessors, bytes of memory, clocks in Hz), by name.
-        extends: the shipped machine whose datasheet it is; None where none is known.
+        base: the shipped machine whose datasheet it is; None where none is known.
     """
 
     measurement: Literal["cpu", "gpu"]
@@ -39,7 +39,7 @@ class Header:
     method: str
     versions: dict[str, str] = field(default_factory=dict)
     facts: dict[str, float] = field(default_factory=dict)
-    extends: str | None = None
+    base: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

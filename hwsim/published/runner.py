@@ -17,7 +17,7 @@ from hwsim.result import Constant
 
 __all__ = ["PaperResult", "Prediction", "Predictor", "holds", "predictors", "run_paper", "run_row"]
 
-_TABLES: Final = ("hwsim.published.fpga", "hwsim.published.gpu")
+_TABLES: Final = ("hwsim.published.cpu", "hwsim.published.fpga", "hwsim.published.gpu")
 """Modules with a table of predictors. A new family adds a line here."""
 
 

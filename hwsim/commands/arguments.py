@@ -89,7 +89,11 @@ class Parser(argparse.ArgumentParser):
         )
 
     def add_question(self) -> None:
-        """`--phase`, `--batch`, `--context`, `--new-tokens`: what is asked of the workload."""
+        """`--transform`, `--phase`, `--batch`, `--context`, `--new-tokens`: what is asked of the workload."""
+        transform = "change the model first (hwsim list transforms): sparsity:weights=0.5; may be given several times"
+        self.add_argument(
+            "--transform", dest="transforms", action="append", default=[], metavar="NAME:k=v,…", help=transform
+        )
         phases = ("decode", "prefill", "inference")
         self.add_argument(
             "--phase", type=choice("--phase", "phase", phases), metavar="|".join(phases), help="part of the work"

@@ -28,7 +28,7 @@ def run(arguments: Namespace) -> int:
     from hwsim.pipeline import simulate  # noqa: PLC0415
 
     console = Console(arguments.json, arguments.quiet)
-    overrides = split_overrides(arguments.overrides)
+    overrides = split_overrides(arguments.overrides, arguments.transforms)
     workload = workload_of(arguments.workload, overrides)
     devices = [device_of(name, overrides) for name in arguments.device]
     console.announce_compilation()

@@ -22,10 +22,11 @@ _HEADS: Final = ("device", "workload")
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """The values of `--set`, without the head that says whose they are."""
+    """The values of `--set`, without the head that says whose they are, and of `--transform`."""
 
     device: tuple[str, ...] = ()
     workload: tuple[str, ...] = ()
+    transforms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,8 @@ class LoadedDevice:
     inputs: dict[str, str]
 
 
-def split_overrides(texts: Sequence[str]) -> Overrides:
-    """Sort the values of `--set` by what they change.
+def split_overrides(texts: Sequence[str], transforms: Sequence[str] = ()) -> Overrides:
+    """Sort the values of `--set` by what they change, beside those of `--transform`.
 
     Raises:
         HwsimError: one does not begin with ``device.`` or ``workload.``, or has no ``=``.
@@ -58,7 +59,7 @@ def split_overrides(texts: Sequence[str]) -> Overrides:
             expected = "device.PATH=VALUE or workload.PATH=VALUE"
             raise HwsimError.at("--set", f"{text!r}", expected, _nearest(head, text))
         parts[head].append(text.partition(".")[2])
-    return Overrides(tuple(parts["device"]), tuple(parts["workload"]))
+    return Overrides(tuple(parts["device"]), tuple(parts["workload"]), tuple(transforms))
 
 
 def _nearest(head: str, text: str) -> str | None:
@@ -68,16 +69,19 @@ def _nearest(head: str, text: str) -> str | None:
 
 
 def workload_of(name: str, overrides: Overrides) -> LoadedWorkload:
-    """The workload of a name or file, with the `--set workload.…` values laid over it."""
-    from hwsim.spec import load, override  # noqa: PLC0415
+    """The workload of a name or file, with `--set workload.…` laid over it and `--transform` added to its own."""
+    from hwsim.spec import append, load, override  # noqa: PLC0415
     from hwsim.workload.catalog import document_of  # noqa: PLC0415
     from hwsim.workload.decoding import Speculative  # noqa: PLC0415
     from hwsim.workload.model import Workload  # noqa: PLC0415
+    from hwsim.workload.transform import flow_of  # noqa: PLC0415
 
     document = document_of(name)
     for text in overrides.workload:
         path, _, value = text.partition("=")
         document = override(document, path, value, f"--set workload.{text}", Workload)
+    for text in overrides.transforms:
+        document = append(document, "transforms", flow_of(text), f"--transform {text}")
     workload = load(document, Workload)
     inputs = document.inputs
     if isinstance(workload.decoding, Speculative):

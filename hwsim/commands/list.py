@@ -97,10 +97,17 @@ def _kernels() -> list[dict[str, Any]]:
     ]
 
 
+def _transforms() -> list[dict[str, Any]]:
+    from hwsim.workload.transform import TRANSFORMS  # noqa: PLC0415
+
+    return [{"name": name, "description": transform.MEANING} for name, transform in TRANSFORMS.items()]
+
+
 _LISTS: Final[dict[str, Callable[[], list[dict[str, Any]]]]] = {
     "workloads": _workloads,
     "devices": _devices,
     "mappings": _mappings,
     "papers": _papers,
     "kernels": _kernels,
+    "transforms": _transforms,
 }

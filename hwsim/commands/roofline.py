@@ -37,7 +37,7 @@ def run(arguments: Namespace) -> int:
 
     console = Console(arguments.json, arguments.quiet)
     _figure_kind(arguments.out)
-    overrides = split_overrides(arguments.overrides)
+    overrides = split_overrides(arguments.overrides, arguments.transforms)
     workload = workload_of(arguments.workload, overrides)
     devices = [device_of(name, overrides) for name in arguments.device]
     console.announce_compilation()

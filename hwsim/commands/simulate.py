@@ -51,7 +51,7 @@ def run(arguments: Namespace) -> int:
     from hwsim.pipeline import simulate  # noqa: PLC0415
 
     console = Console(arguments.json, arguments.quiet)
-    overrides = split_overrides(arguments.overrides)
+    overrides = split_overrides(arguments.overrides, arguments.transforms)
     if not arguments.device:
         console.note(f"no --device given, taking {DEFAULT_DEVICE}")
     device = device_of(one_device(arguments.device, "simulate", DEFAULT_DEVICE), overrides)

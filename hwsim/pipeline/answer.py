@@ -68,7 +68,7 @@ def answer_of(found: Simulated) -> Result:
         fitted=fitted,
         assumed=assumed,
         set_by_user=set_by_user,
-        notes=found.notes,
+        notes=(*(f"the model was changed first: {each}" for each in workload.transforms), *found.notes),
         inputs=question.inputs,
         roofs=device.roofs,
         speculation_dropped=_speculation_dropped(found),

@@ -11,10 +11,10 @@ from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline.answer import answer_of
 from hwsim.pipeline.outcome import run_pass, unsupported
 from hwsim.pipeline.question import Question, RunPass, Simulated
-from hwsim.workload.builders import build
 from hwsim.workload.catalog import find_workload
 from hwsim.workload.decoding import Autoregressive, Policy, Speculative, Step, compose
 from hwsim.workload.model import Pass, Phase, VitModel, Workload
+from hwsim.workload.transform import graph_of, prepared
 
 if TYPE_CHECKING:
     from hwsim.devices.base import Device
@@ -32,6 +32,7 @@ def simulate(workload: Workload, device: Device, question: Question | None = Non
     Raises:
         HwsimError: the question makes no sense for the workload (a ViT has no decode phase).
     """
+    workload = prepared(workload)
     asked = _complete(workload, question or Question())
     formats, choice = device.formats(workload.formats)
     adapted = replace(workload, formats=formats)
@@ -116,7 +117,7 @@ def _planned(
     tree = step.tree if isinstance(decoding, Speculative) else None
     role = "verify" if tree else "decode"
     verify = PassWork(role, step.verify_tokens, step.batch, step.context, tree=tree)  # type: ignore[arg-type]
-    graph = build(workload.model, workload.formats, Pass("decode", step.batch, step.verify_tokens, step.context, head))
+    graph = graph_of(workload, Pass("decode", step.batch, step.verify_tokens, step.context, head))
     target: Planned = (workload.name, graph, verify)
     if not isinstance(decoding, Speculative):
         return _refused(device, [target]) or [target]
@@ -140,12 +141,11 @@ def _with_state(device: Device, planned: list[Planned], policy: Policy, kept: in
 
 def _draft_passes(workload: Workload, device: Device, decoding: Speculative, step: Step) -> list[Planned]:
     """The draft's passes, one for each level of the tree."""
-    draft = find_workload(decoding.draft)
-    formats, _ = device.formats(draft.formats)
+    draft = prepared(find_workload(decoding.draft))
+    draft = replace(draft, formats=device.formats(draft.formats)[0])
     head = workload.run.lm_head == "device"
     graphs = [
-        build(draft.model, formats, Pass("decode", step.batch, each.tokens, each.context, head))
-        for each in step.draft_passes
+        graph_of(draft, Pass("decode", step.batch, each.tokens, each.context, head)) for each in step.draft_passes
     ]
     works = (
         PassWork("draft", each.tokens, step.batch, each.context, each.level, step.tree) for each in step.draft_passes
@@ -180,7 +180,7 @@ def _whole(workload: Workload, device: Device, question: Question, choice: Forma
     phase: Phase = "inference" if is_vit else "prefill"
     tokens = 1 if is_vit else context
     head = workload.run.lm_head == "device"
-    graph = build(workload.model, workload.formats, Pass(phase, batch, tokens, 0, head))
+    graph = graph_of(workload, Pass(phase, batch, tokens, 0, head))
     work = PassWork(phase, tokens, batch)
     planned: list[Planned] = [(workload.name, graph, work)]
     bad = _refused(device, planned)

@@ -11,7 +11,7 @@ from hwsim.spec.dump import dump_yaml
 from hwsim.spec.fields import Bound, Fraction, NonNegative, OneOf, Positive, Refused, Tagged, Unit
 from hwsim.spec.files import Resolver, read
 from hwsim.spec.nodes import Document, plain
-from hwsim.spec.override import override
+from hwsim.spec.override import append, override
 from hwsim.spec.quantity import Kind, Quantity
 from hwsim.spec.schema import load, schema_json
 from hwsim.spec.text import parse
@@ -29,6 +29,7 @@ __all__ = [
     "Resolver",
     "Tagged",
     "Unit",
+    "append",
     "dump_yaml",
     "load",
     "override",

@@ -17,7 +17,7 @@ from hwsim.spec.shorthand import is_quantity, split_number, text_node, with_valu
 from hwsim.spec.text import parse
 from hwsim.spec.words import listed, quoted
 
-__all__ = ["override"]
+__all__ = ["append", "override"]
 
 _PATH: Final = re.compile(r"[^.\[\]]+(?:\[[0-9]{1,9}\]|\.[^.\[\]]+)*")
 _STEP: Final = re.compile(r"[^.\[\]]+")
@@ -51,6 +51,30 @@ def override(document: Document, path: str, text: str, where: str, schema: type 
     setting = _Setting(document.root, path, value, at, schema)
     hints = () if schema is None else (schema,)
     return replace(document, root=setting.put(document.root, tuple(_STEP.findall(path)), hints, ""))
+
+
+def append(document: Document, key: str, text: str, where: str) -> Document:
+    """Add one item to a list at the top of a document; the list is made when the file has none.
+
+    Args:
+        document: the document; it is not changed.
+        key: the list's key.
+        text: the item as YAML flow: ``{name: sparsity, weights: 0.5}``.
+        where: what to call this item in faults.
+
+    Raises:
+        HwsimError: the text is no YAML value, or what stands there is no list.
+    """
+    item = parse(text, where, positions=False).root
+    if not isinstance(document.root, MappingNode):
+        return document  # no mapping: `load` says so
+    entry = document.root.entries.get(key)
+    if entry is None or (isinstance(entry.node, ScalarNode) and entry.node.value is None):
+        entry = Entry(Where(where), SequenceNode((), Where(where)))
+    if not isinstance(entry.node, SequenceNode):
+        raise HwsimError.at(entry.node.where, f"a single value for {key}", "a list, as [a, b]")
+    grown = replace(entry, node=replace(entry.node, items=(*entry.node.items, item)))
+    return replace(document, root=replace(document.root, entries={**document.root.entries, key: grown}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ All are frozen dataclasses that the door (``hwsim.spec``) builds from YAML.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from hwsim.spec import Bound, Refused
+from hwsim.spec import Refused
 from hwsim.workload.decoding import Autoregressive, Decoding
 from hwsim.workload.families import (
     Count,
@@ -20,6 +20,8 @@ from hwsim.workload.families import (
     VitModel,
     Whole,
 )
+from hwsim.workload.number_formats import FormatName, Formats
+from hwsim.workload.transform.known import AnyTransform
 
 __all__ = [
     "FormatName",
@@ -37,79 +39,6 @@ __all__ = [
 ]
 
 Phase: TypeAlias = Literal["decode", "prefill", "inference"]
-FormatName: TypeAlias = Literal[
-    "fp32",
-    "tf32",
-    "fp16",
-    "bf16",
-    "fp8_e4m3",
-    "fp8_e5m2",
-    "fp8_block",
-    "int8",
-    "int6",
-    "int4",
-    "int1",
-    "mxfp4",
-    "nvfp4",
-]
-"""The names of ``hwsim.formats.FORMATS``, spelt out so that the door can check them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Formats:
-    """Number formats by role.
-
-    Attributes:
-        weights: weights of the matrix products in the layers.
-        activations: what flows between ops.
-        state: recurrent state of the scans.
-        conv: taps and window of the causal convolution; default: as ``vectors``.
-        kv: keys and values; default: as ``activations``.
-        vectors: gains, biases and the scans' small weights.
-        embedding: embedding tables; default: as ``vectors``.
-        head: the head's weights; default: as ``embedding`` (they are one table when tied).
-        acc: accumulator of the matrix products.
-        weight_group: elements along k that share one weight scale; 0 for one scale per row or none.
-        activation_group: elements that share one activation scale; 0 for one per row or none.
-        quantize: ``dynamic`` when activations are quantised as they flow.
-        weight_sparsity: fraction of the layers' weights that are zero and not stored.
-        weight_structure: none, unstructured, ``N:M`` or ``block:RxC``.
-    """
-
-    weights: FormatName = "bf16"
-    activations: FormatName = "bf16"
-    state: FormatName = "fp32"
-    conv: FormatName | None = None
-    kv: FormatName | None = None
-    vectors: FormatName = "bf16"
-    embedding: FormatName | None = None
-    head: FormatName | None = None
-    acc: Literal["auto", "fp32", "fp16", "int32"] = "auto"
-    weight_group: Whole = 0
-    activation_group: Whole = 0
-    quantize: Literal["none", "dynamic"] = "none"
-    weight_sparsity: Annotated[float, Bound(low=0, high=1, open_high=True)] = 0.0
-    weight_structure: str = "none"
-
-    @property
-    def conv_format(self) -> FormatName:
-        """Format of the convolution's taps and window."""
-        return self.conv or self.vectors
-
-    @property
-    def kv_format(self) -> FormatName:
-        """Format of keys and values."""
-        return self.kv or self.activations
-
-    @property
-    def embedding_format(self) -> FormatName:
-        """Format of embedding tables."""
-        return self.embedding or self.vectors
-
-    @property
-    def head_format(self) -> FormatName:
-        """Format of the head's weights."""
-        return self.head or self.embedding_format
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +72,7 @@ class Workload:
         formats: number formats.
         decoding: how tokens are produced.
         run: what to run by default.
+        transforms: changes made to the model, in order (``hwsim.workload.transform``).
     """
 
     name: str
@@ -152,6 +82,7 @@ class Workload:
     formats: Formats = field(default_factory=Formats)
     decoding: Decoding = field(default_factory=Autoregressive)
     run: Run = field(default_factory=Run)
+    transforms: tuple[AnyTransform, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.model, VitModel) and self.run.phase != "inference":

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hwsim.workload.builders import build
 from hwsim.workload.graph import Totals
 from hwsim.workload.model import Pass, Workload
+from hwsim.workload.transform import graph_of, prepared
 
 __all__ = ["WorkloadSummary", "summary", "token_pass"]
 
@@ -60,7 +60,7 @@ def token_pass(workload: Workload) -> Pass:
 
 def summary(workload: Workload) -> WorkloadSummary:
     """The workload in numbers. Embedding and head are counted wherever they run."""
-    graph = build(workload.model, workload.formats, token_pass(workload))
+    graph = graph_of(prepared(workload), token_pass(workload))
     totals = graph.totals
     states = {kind: 0 for kind in ("scan", "conv1d")}
     linear = head = state_bytes = cache = 0

@@ -1,0 +1,85 @@
+"""Number formats of a workload by role: what a workload file gives under ``formats``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeAlias
+
+from hwsim.spec import Bound
+from hwsim.workload.families import Whole
+
+__all__ = ["FormatName", "Formats"]
+
+FormatName: TypeAlias = Literal[
+    "fp32",
+    "tf32",
+    "fp16",
+    "bf16",
+    "fp8_e4m3",
+    "fp8_e5m2",
+    "fp8_block",
+    "int8",
+    "int6",
+    "int4",
+    "int1",
+    "mxfp4",
+    "nvfp4",
+]
+"""The names of ``hwsim.formats.FORMATS``, spelt out so that the door can check them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Formats:
+    """Number formats by role.
+
+    Attributes:
+        weights: weights of the matrix products in the layers.
+        activations: what flows between ops.
+        state: recurrent state of the scans.
+        conv: taps and window of the causal convolution; default: as ``vectors``.
+        kv: keys and values; default: as ``activations``.
+        vectors: gains, biases and the scans' small weights.
+        embedding: embedding tables; default: as ``vectors``.
+        head: the head's weights; default: as ``embedding`` (they are one table when tied).
+        acc: accumulator of the matrix products.
+        weight_group: elements along k that share one weight scale; 0 for one scale per row or none.
+        activation_group: elements that share one activation scale; 0 for one per row or none.
+        quantize: ``dynamic`` when activations are quantised as they flow.
+        weight_sparsity: fraction of the layers' weights that are zero and not stored.
+        weight_structure: none, unstructured, ``N:M`` or ``block:RxC``.
+    """
+
+    weights: FormatName = "bf16"
+    activations: FormatName = "bf16"
+    state: FormatName = "fp32"
+    conv: FormatName | None = None
+    kv: FormatName | None = None
+    vectors: FormatName = "bf16"
+    embedding: FormatName | None = None
+    head: FormatName | None = None
+    acc: Literal["auto", "fp32", "fp16", "int32"] = "auto"
+    weight_group: Whole = 0
+    activation_group: Whole = 0
+    quantize: Literal["none", "dynamic"] = "none"
+    weight_sparsity: Annotated[float, Bound(low=0, high=1, open_high=True)] = 0.0
+    weight_structure: str = "none"
+
+    @property
+    def conv_format(self) -> FormatName:
+        """Format of the convolution's taps and window."""
+        return self.conv or self.vectors
+
+    @property
+    def kv_format(self) -> FormatName:
+        """Format of keys and values."""
+        return self.kv or self.activations
+
+    @property
+    def embedding_format(self) -> FormatName:
+        """Format of embedding tables."""
+        return self.embedding or self.vectors
+
+    @property
+    def head_format(self) -> FormatName:
+        """Format of the head's weights."""
+        return self.head or self.embedding_format

@@ -10,8 +10,8 @@ Glossary:
   stored.
 * ``values`` the stored weights, in the order of the bits, without gaps.
 * ``starts`` for each thread, the number of stored weights before its first tile.
-* ``grouped`` the order of tiles when a thread owns several column tiles: for each pair of them, for each k-tile,
-  the two tiles of the pair; ungrouped: for each column tile, all k-tiles.
+* ``grouped`` the order of tiles when a thread owns several column tiles: for each pair of them, for each k-tile, both
+  tiles of the pair; ungrouped: for each column tile, all k-tiles.
 
 Sources: format and orders from the released kernels (IntelLabs SparAMX, csrc/sparse_linear.cpp, layer/sparse_linear.py,
 @fc29bc7), read and restated; TDPBF16PS and TDPBSSD from Intel's instruction set reference, section "Operation" of each.
@@ -222,7 +222,7 @@ def tdpbf16ps(c: F32, a: U16, b: U16) -> F32:
 
     Returns:
         [M, 16]. Even and odd elements of the pairs are summed apart, from zero, by fused multiply-adds along k; then
-        both sums are added, and the total is added to c. Every step rounds to nearest even; denormals are zeros.
+        both are added, and the total is added to c. Every step rounds to nearest even; denormals are zeros.
     """
     left, right = _flush(bf16_values(a)), _flush(bf16_values(b)).reshape(ROWS, COLUMNS, 2)
     sums = np.zeros((2, a.shape[0], COLUMNS), dtype=np.float32)

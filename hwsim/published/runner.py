@@ -18,6 +18,7 @@ from hwsim.result import Constant
 __all__ = ["PaperResult", "Prediction", "Predictor", "holds", "predictors", "run_paper", "run_row"]
 
 _TABLES: Final = (
+    "hwsim.published.cpu",
     "hwsim.published.fpga",
     "hwsim.published.gpu",
     "hwsim.published.clusters",

@@ -126,7 +126,7 @@ def works_of(p: CpuParameters, product: Product, blocking: Blocking, flowing_byt
         vector=vector_cycles(p, product, blocking.kernel, rows) * slow,
         amx=amx,
         tail=0.0 if blocking.kernel == "amx-strided" else store,
-        window=int(p.core_path.window.value),
+        window=p.core_path.window_tiles(stored),
         buffers=1 if product.computed == "int8" and blocking.kernel == "amx-sparse" else 2,
     )
     spilled = max(0.0, flowing_bytes - p.caches.llc.value)

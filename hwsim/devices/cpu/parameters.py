@@ -86,13 +86,16 @@ class CorePath:
         bandwidth: what one core streams within a page.
         restart: time from a stream's first access to a new 4-KiB page until its data flow again; prefetchers stop at
             a page's end.
-        window: weight tiles whose data may be on the way or waiting while one is worked on (out-of-order window and
-            prefetchers).
+        window: bytes that may be on the way or waiting while others are worked on (fill buffers, prefetch distance).
     """
 
     bandwidth: Rate
     restart: Seconds
-    window: Count
+    window: Bytes
+
+    def window_tiles(self, tile_bytes: float) -> int:
+        """Tiles on the way, waiting or worked on at most: the one at work and those in the window; at least two."""
+        return 1 + max(1, round(self.window.value / tile_bytes))
 
 
 @dataclass(frozen=True, slots=True)

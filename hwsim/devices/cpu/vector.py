@@ -75,6 +75,6 @@ def plan_vector(p: CpuParameters, op: Op) -> Planned | Infeasible:
         pages=dram / cores / PAGE_BYTES / count,
         cache=(total - dram) / cores / count / p.caches.llc_bytes_per_cycle.value,
         vector=mix_cycles(p.vector, mix),
-        window=int(p.core_path.window.value),
+        window=p.core_path.window_tiles(_CHUNK),
     )
     return Planned((Work(pipe, dram),))

@@ -10,7 +10,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from hwsim.report.roofline import BLUE, GREY, INK, STYLE, VERMILION
+from hwsim.report.style import BLUE, GREY, INK, STYLE, VERMILION
 
 __all__ = ["SparsityLine", "sparsity_figure"]
 

@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from hwsim.errors import HwsimError
@@ -260,6 +259,8 @@ class Result:
 
     def _repr_html_(self) -> str:
         """A plain table for notebooks: the figures that a reader looks for first, and the longest operators."""
+        from html import escape  # noqa: PLC0415 - a notebook's need only
+
         rows = [(name, value) for name, value in self._headlines() if value]
         longest = sorted(self.ops, key=lambda row: -row.time_s)[:_SHOWN]
         rows += [(f"{row.name} ({row.kind})", f"{100 * row.share:.1f} % of a step, {row.bound}") for row in longest]

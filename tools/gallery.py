@@ -36,7 +36,7 @@ EACH: Final = 2
 
 
 def machines(workload: str) -> list[Device]:
-    """At most ``EACH`` machines of each family that run the workload, preferred ones first."""
+    """Machines that run the workload: one of each family, then a second of each while a frame can tell them apart."""
     asked = find_workload(workload)
     found: dict[str, list[Device]] = {}
     for name in sorted(device_names(), key=lambda each: (each not in PREFERRED, each)):
@@ -44,7 +44,8 @@ def machines(workload: str) -> list[Device]:
         group = found.setdefault(device.family, [])
         if len(group) < EACH and isinstance(simulate(asked, device), Result):
             group.append(device)
-    return [device for group in found.values() for device in group][:MOST_TOGETHER]
+    in_turn = [group[place] for place in range(EACH) for group in found.values() if place < len(group)]
+    return sorted(in_turn[:MOST_TOGETHER], key=lambda device: (device.family, device.name))
 
 
 def _answers(workload: str) -> Iterator[Result]:

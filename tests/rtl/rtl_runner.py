@@ -4,6 +4,7 @@ import atexit
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -95,23 +96,43 @@ RECORDING = 'module recording; initial begin $dumpfile("waves.vcd"); $dumpvars(0
 """A second root beside the unit that has Icarus write every change of every net."""
 
 
+def runner_of(simulator):
+    """Cocotb's runner; Verilator's without ``--public-flat-rw``, which costs most of a large design's build time."""
+    from cocotb_tools.runner import Verilator, get_runner
+
+    if simulator != "verilator":
+        return get_runner(simulator)
+
+    class Narrow(Verilator):
+        def _build_command(self):
+            return [[word for word in command if word != "--public-flat-rw"] for command in super()._build_command()]
+
+    return Narrow()
+
+
+def public_ports(verilog):
+    """Verilator's settings file that makes the ports of ``top`` public, and nothing else."""
+    ports = re.search(r"^module top\((.*?)\);", verilog, re.DOTALL | re.MULTILINE)[1].replace(" ", "").split(",")
+    return "`verilator_config\n" + "".join(f'public_flat_rw -module "top" -var "{port.strip()}"\n' for port in ports)
+
+
 def build(verilog, record=False):
     """Compile Verilog once; the build folder is named by its contents.
 
     ``record`` builds what `play` needs to keep waves (Icarus) or counts of lines and toggles (Verilator).
     """
-    from cocotb_tools.runner import get_runner
-
     need_simulator()
     key = hashlib.sha256((SIMULATOR + str(record) + verilog).encode()).hexdigest()[:20]
     folder = CACHE / key
     folder.mkdir(parents=True, exist_ok=True)
     source = folder / "top.v"
-    runner = get_runner(SIMULATOR)
+    runner = runner_of(SIMULATOR)
     fresh = not source.exists() or not (folder / "built").exists()
     source.write_text(verilog) if fresh else None
     sources, args = [source], []
     if SIMULATOR == "verilator":
+        (folder / "ports.vlt").write_text(public_ports(verilog))
+        sources = [folder / "ports.vlt", source]
         args = ["-Wno-fatal", "--output-split", "0"] + ["--coverage-line", "--coverage-toggle"] * record
     elif record:
         (folder / "recording.v").write_text(RECORDING)

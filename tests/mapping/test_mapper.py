@@ -70,7 +70,7 @@ def write_one(name):
 
 
 def test_several_processes_write_one_answer(folder):
-    """Four searches at once: one entry, one answer, no part files left."""
+    """Four searches by two processes: one entry, one answer, no part files left."""
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         answers = set(pool.map(write_one, [str(folder)] * 4))
     assert len(answers) == 1

@@ -257,7 +257,7 @@ def test_spent_budget_is_no_answer_before_the_first_nest(ws16):
     assert nothing.levers == ("a larger --budget-s",)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_nothing_beats_the_mapper_in_the_imperfect_space(data):
     """Every nest with tiles of any extent, on tiny GEMMs: none is better; the count is exact."""

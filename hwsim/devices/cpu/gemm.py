@@ -75,11 +75,12 @@ def _slowdown(p: CpuParameters, blocking: Blocking) -> float:
 
 def vector_cycles(p: CpuParameters, product: Product, kernel: str, rows: int) -> float:
     """Vector cycles of one weight tile (all of a thread's rows, for dense vectors)."""
+    extra = p.vector.expand_overhead.value if product.bitmap else 0.0
     if kernel in ("avx-sparse", "avx512"):
         each = 1 if kernel == "avx-sparse" else rows
-        return mix_cycles(p.vector, avx_tile(p.vector, product.stored, product.computed, product.bitmap, each))
+        mix = avx_tile(p.vector, product.stored, product.computed, product.bitmap, each)
+        return mix_cycles(p.vector, mix) + extra
     mix = expand_tile(product.stored, product.bitmap, product.computed)
-    extra = p.vector.expand_overhead.value if product.bitmap else 0.0
     return mix_cycles(p.vector, mix) + extra if mix else 0.0
 
 

@@ -8,8 +8,8 @@ from hwsim.published.figures import FIGURES
 from hwsim.published.model import find_paper
 from hwsim.published.optical import PREDICTORS
 from hwsim.published.runner import holds, predictors, run_paper
-from hwsim.report.style import figure_bytes
 from hwsim.report.speedup import speedup_figure
+from hwsim.report.style import figure_bytes
 
 PAPERS = ("fatnet", "fatunet", "channel-tiling", "refocus", "lightening-transformer")
 

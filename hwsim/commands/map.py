@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hwsim.commands.arguments import Parser, choice, one_device, path
-from hwsim.commands.console import Console, Progress
+from hwsim.commands.console import Console
 from hwsim.commands.inputs import device_of, question_of, split_overrides, workload_of
 from hwsim.errors import HwsimError, Infeasible
 
@@ -150,9 +150,9 @@ def _one_op(arguments: Namespace, console: Console, view: MapperView, kind: str,
         return _cannot(console, form, problems)
     console.announce_compilation()
     asked, answers = _asked(arguments, view), []
-    with Progress(console) as progress:
+    with console.share("searching") as tell:
         for problem in problems:
-            answer = _search(view, problem, asked, progress)
+            answer = _search(view, problem, asked, tell)
             if isinstance(answer, Infeasible):
                 return _cannot(console, form, answer)
             answers.append(answer)
@@ -174,7 +174,7 @@ def _model(arguments: Namespace, console: Console, view: MapperView, name: str) 
     rows: list[MappedOp] = []
     answers: dict[Problem, Mapped] = {}
     asked, elsewhere = _asked(arguments, view), dict[str, int]()
-    with Progress(console) as progress:
+    with console.share("searching") as tell:
         for op, count in graph.distinct():
             problems = view.problems(op)
             if isinstance(problems, Infeasible):
@@ -183,7 +183,7 @@ def _model(arguments: Namespace, console: Console, view: MapperView, name: str) 
                 elsewhere[op.name] = elsewhere.get(op.name, 0) + count
             for problem in problems:
                 if problem not in answers:
-                    found = _search(view, problem, asked, progress)
+                    found = _search(view, problem, asked, tell)
                     if isinstance(found, Infeasible):
                         return _cannot(console, form, found)
                     answers[problem] = found
@@ -194,13 +194,13 @@ def _model(arguments: Namespace, console: Console, view: MapperView, name: str) 
     return 0
 
 
-def _search(view: MapperView, problem: Problem, asked: Search, progress: Progress) -> Mapped | Infeasible:
+def _search(view: MapperView, problem: Problem, asked: Search, tell: Callable[[float], None]) -> Mapped | Infeasible:
     """The best nest; of a machine with one dataflow, its only one."""
     from hwsim.mapping.mapper import best_nest, only_nest  # noqa: PLC0415
 
     if view.fixed is not None:
         return only_nest(problem, view.hierarchy, view.fixed(problem), asked)
-    return best_nest(problem, view.hierarchy, asked, progress.tell)
+    return best_nest(problem, view.hierarchy, asked, tell)
 
 
 def _with_format(kind: str, pairs: dict[str, str], view: MapperView) -> dict[str, str]:

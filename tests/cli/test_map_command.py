@@ -64,27 +64,6 @@ def test_another_format_is_infeasible(capsys):
     assert json.loads(capsys.readouterr().out)["infeasible"]["levers"] == ["run it with activation in int8"]
 
 
-def test_a_bar_past_a_second(monkeypatch, capsys):
-    """Nothing before a second has passed; then a bar on a terminal, a line elsewhere; quiet keeps both back."""
-    from hwsim.commands.console import Console, Progress
-
-    now = [0.0]
-    monkeypatch.setattr("hwsim.commands.console.time.monotonic", lambda: now[0])
-    for terminal, quiet, expected in (
-        (True, False, "#" * 15 + "."),
-        (False, False, "hwsim: searched 50%"),
-        (True, True, ""),
-    ):
-        monkeypatch.setattr("hwsim.commands.console._is_terminal", lambda stream, answer=terminal: answer)
-        with Progress(Console(quiet=quiet)) as progress:
-            progress.tell(0.25)
-            assert capsys.readouterr().err == ""
-            now[0] += 1.5
-            progress.tell(0.5)
-            assert expected in capsys.readouterr().err
-        assert capsys.readouterr().err.strip() == ""
-
-
 def test_a_front_stands_in_the_answer(capsys):
     """`--objective pareto`: every point by rising cycles and falling energy, as JSON and as a table."""
     slow = [f"--set=device.levels.1.{side}_bandwidth=1e9" for side in ("read", "write")]  # L2 saves energy, costs time

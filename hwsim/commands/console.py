@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from hwsim.report.table import Block, Bullets, Heading, Paragraph, Table, plain, printable
 
-__all__ = ["COMPILE_S", "Console", "Progress"]
+__all__ = ["COMPILE_S", "Console"]
 
 T = TypeVar("T")
 
@@ -71,6 +70,21 @@ class Console:
         with bar(words, total) as step:
             yield step
 
+    @contextmanager
+    def share(self, words: str) -> Iterator[Callable[[float], None]]:
+        """The same bar for work that says which share of it is done; one bar for all parts that begin anew at 0.
+
+        Yields:
+            A function that takes the share, 0 to 1; it does nothing where `progress` would show nothing.
+        """
+        if self.quiet or not _is_terminal(sys.stderr):
+            yield lambda share: None
+            return
+        from hwsim.commands.progress import share_bar  # noqa: PLC0415 - brings in rich
+
+        with share_bar(words) as tell:
+            yield tell
+
     def note(self, text: str) -> None:
         """Print a message to stderr, unless quiet."""
         if not self.quiet:
@@ -101,40 +115,6 @@ class Console:
             from hwsim.report.files import write_text  # noqa: PLC0415
 
             write_text(Path(self.json_target), text)
-
-
-class Progress:
-    """A bar on stderr for work that takes more than a second; lines where stderr is no terminal.
-
-    Args:
-        console: quiet keeps it back.
-        what: what the share is of.
-    """
-
-    def __init__(self, console: Console, what: str = "searched") -> None:
-        self.console, self.what = console, what
-        self.last = time.monotonic()
-        self.drawn = False
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def tell(self, share: float) -> None:
-        """Say how far it is, once a second at most."""
-        if time.monotonic() - self.last < 1.0:
-            return
-        self.last = time.monotonic()
-        if not _is_terminal(sys.stderr):
-            self.console.note(f"{self.what} {share:.0%}")
-        elif not self.console.quiet:
-            full = round(30 * share)
-            sys.stderr.write(f"\r{self.what} [{'#' * full}{'.' * (30 - full)}] {share:4.0%}")
-            sys.stderr.flush()
-            self.drawn = True
-
-    def __exit__(self, *reason: object) -> None:
-        if self.drawn:
-            sys.stderr.write("\r" + " " * 60 + "\r")
 
 
 def _without_infinities(value: Any) -> Any:

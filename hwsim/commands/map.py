@@ -1,19 +1,23 @@
-"""`hwsim map`: the best nest of one operation, or of each operation of a model, and the certificate that it is."""
+"""`hwsim map`: the best nest of one operation, or of each operation of a model, and the certificate that it is.
+
+Of a GPU, whose libraries choose from a menu, it is the tile of a product (`hwsim.commands.map_tiles`).
+"""
 
 from __future__ import annotations
 
 import math
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hwsim.commands.arguments import Parser, choice, one_device, path
-from hwsim.commands.console import Console, Progress
+from hwsim.commands.console import Console
 from hwsim.commands.inputs import device_of, question_of, split_overrides, workload_of
 from hwsim.errors import HwsimError, Infeasible
 
 if TYPE_CHECKING:
+    from hwsim.devices.gpu import GpuDevice
     from hwsim.devices.mapped import MapperView
     from hwsim.mapping.mapper import Search
     from hwsim.mapping.problem import Problem
@@ -30,21 +34,19 @@ _MODES: Final = ("ideal", "pipelined")
 
 def add_arguments(parser: Parser) -> None:
     """Declare the command's arguments."""
-    what = "gemm, conv2d or attention with its arguments, or a workload"
+    what = "gemm, conv2d or attention with its arguments, or a workload; on a GPU gemm alone"
     parser.add_argument("words", nargs="*", metavar="KIND name=value | WORKLOAD", help=what)
     parser.add_device()
     parser.add_set()
     parser.add_question()
-    objective = "what to minimise (edp)"
-    parser.add_argument(
-        "--objective", type=choice("--objective", "objective", _OBJECTIVES), default="edp", help=objective
-    )
+    objective = "what to minimise (edp; on a GPU latency, by which libraries choose)"
+    parser.add_argument("--objective", type=choice("--objective", "objective", _OBJECTIVES), help=objective)
     space = "perfect: factors divide; imperfect: any tile (perfect)"
-    parser.add_argument("--space", type=choice("--space", "space", _SPACES), default="perfect", help=space)
+    parser.add_argument("--space", type=choice("--space", "space", _SPACES), help=space)
     mode = "cycles to count: ideal, or pipelined with fill, drain and stalls (the machine's own)"
     parser.add_argument("--mode", type=choice("--mode", "mode", _MODES), default=None, help=mode)
     budget = "seconds after which the best so far is given, with its gap"
-    parser.add_argument("--budget-s", type=_seconds, default=math.inf, metavar="S", help=budget)
+    parser.add_argument("--budget-s", type=_seconds, metavar="S", help=budget)
     out = "write the nests there, as a mapping file if it ends in .yaml, else the answer's JSON"
     parser.add_argument("--out", type=path("--out"), metavar="FILE", help=out)
     parser.add_json()
@@ -63,13 +65,17 @@ def _seconds(word: str) -> float:
 
 def run(arguments: Namespace) -> int:
     """Search, and print the mapping with what it costs."""
+    from hwsim.devices.gpu import GpuDevice  # noqa: PLC0415
     from hwsim.devices.mapped import mapper_view  # noqa: PLC0415
 
     console = Console(arguments.json, arguments.quiet)
     overrides = split_overrides(arguments.overrides)
     device = device_of(one_device(arguments.device, "map"), overrides)
-    view = mapper_view(device.value)
     word, pairs = _word_and_pairs(arguments.words)
+    if isinstance(device.value, GpuDevice):
+        _refuse_question(arguments, overrides.workload)
+        return _tiles(arguments, console, device.value, word, pairs)
+    view = mapper_view(device.value)
     from hwsim.workload.kernel import KERNELS  # noqa: PLC0415
 
     if word in KERNELS or pairs:
@@ -106,11 +112,27 @@ def _refuse_question(arguments: Namespace, overrides: Sequence[str]) -> None:
             raise HwsimError.at(name, "a question of a workload", "arguments as name=value: an op has no workload")
 
 
+def _tiles(arguments: Namespace, console: Console, device: GpuDevice, kind: str, pairs: dict[str, str]) -> int:
+    """The tile that a library would choose for one product on a GPU."""
+    from hwsim.commands.map_tiles import refuse_search_options, tiles_form  # noqa: PLC0415
+    from hwsim.report.tiles import tile_blocks  # noqa: PLC0415
+
+    refuse_search_options(arguments)
+    form = tiles_form(device, kind, pairs, console)
+    if isinstance(form, Infeasible):
+        return _cannot(console, {"kind": kind, "arguments": pairs, "device": device.name}, form)
+    console.answer(form, tile_blocks(form))
+    if arguments.out is not None:
+        _write_json(arguments.out, form)
+    return 0
+
+
 def _asked(arguments: Namespace, view: MapperView) -> Search:
     from hwsim.mapping.mapper import Search  # noqa: PLC0415
 
     own: Mode = getattr(view.device, "mode", "ideal")
-    return Search(arguments.objective, arguments.space, arguments.mode or own, arguments.budget_s)
+    budget_s = math.inf if arguments.budget_s is None else arguments.budget_s
+    return Search(arguments.objective or "edp", arguments.space or "perfect", arguments.mode or own, budget_s)
 
 
 def _one_op(arguments: Namespace, console: Console, view: MapperView, kind: str, pairs: dict[str, str]) -> int:
@@ -128,9 +150,9 @@ def _one_op(arguments: Namespace, console: Console, view: MapperView, kind: str,
         return _cannot(console, form, problems)
     console.announce_compilation()
     asked, answers = _asked(arguments, view), []
-    with Progress(console) as progress:
+    with console.share("searching") as tell:
         for problem in problems:
-            answer = _search(view, problem, asked, progress)
+            answer = _search(view, problem, asked, tell)
             if isinstance(answer, Infeasible):
                 return _cannot(console, form, answer)
             answers.append(answer)
@@ -152,7 +174,7 @@ def _model(arguments: Namespace, console: Console, view: MapperView, name: str) 
     rows: list[MappedOp] = []
     answers: dict[Problem, Mapped] = {}
     asked, elsewhere = _asked(arguments, view), dict[str, int]()
-    with Progress(console) as progress:
+    with console.share("searching") as tell:
         for op, count in graph.distinct():
             problems = view.problems(op)
             if isinstance(problems, Infeasible):
@@ -161,7 +183,7 @@ def _model(arguments: Namespace, console: Console, view: MapperView, name: str) 
                 elsewhere[op.name] = elsewhere.get(op.name, 0) + count
             for problem in problems:
                 if problem not in answers:
-                    found = _search(view, problem, asked, progress)
+                    found = _search(view, problem, asked, tell)
                     if isinstance(found, Infeasible):
                         return _cannot(console, form, found)
                     answers[problem] = found
@@ -172,13 +194,13 @@ def _model(arguments: Namespace, console: Console, view: MapperView, name: str) 
     return 0
 
 
-def _search(view: MapperView, problem: Problem, asked: Search, progress: Progress) -> Mapped | Infeasible:
+def _search(view: MapperView, problem: Problem, asked: Search, tell: Callable[[float], None]) -> Mapped | Infeasible:
     """The best nest; of a machine with one dataflow, its only one."""
     from hwsim.mapping.mapper import best_nest, only_nest  # noqa: PLC0415
 
     if view.fixed is not None:
         return only_nest(problem, view.hierarchy, view.fixed(problem), asked)
-    return best_nest(problem, view.hierarchy, asked, progress.tell)
+    return best_nest(problem, view.hierarchy, asked, tell)
 
 
 def _with_format(kind: str, pairs: dict[str, str], view: MapperView) -> dict[str, str]:
@@ -208,15 +230,19 @@ def _write_out(
     """Write the nests as YAML or the answer as JSON, where asked."""
     if target is None:
         return
-    from hwsim.report.files import write_text  # noqa: PLC0415
-
     if target.suffix in (".yaml", ".yml"):
         from hwsim.mapping.files import mapping_text  # noqa: PLC0415
+        from hwsim.report.files import write_text  # noqa: PLC0415
 
         title = str(form.get("workload") or form.get("kind"))
         nests = [(problem, answer.nest) for problem, answer in answers]
         write_text(target, mapping_text(target.stem, f"{title} on {view.device.name}", view.device.name, nests))
         return
+    _write_json(target, form)
+
+
+def _write_json(target: Path, form: dict[str, Any]) -> None:
+    from hwsim.report.files import write_text  # noqa: PLC0415
     from hwsim.result import to_json  # noqa: PLC0415
 
     write_text(target, to_json(form))

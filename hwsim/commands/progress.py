@@ -8,13 +8,36 @@ from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from rich.console import Console as Terminal
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
-__all__ = ["PATIENCE_S", "bar"]
+__all__ = ["PATIENCE_S", "bar", "share_bar"]
 
 T = TypeVar("T")
 PATIENCE_S: Final = 1.0
 """Seconds that pass before a bar is shown."""
+
+
+class _Patient:
+    """A rich bar on stderr that is drawn once patience is over."""
+
+    def __init__(self, words: str, total: float, patience_s: float, *columns: ProgressColumn) -> None:
+        shown = (TextColumn("{task.description}", markup=False), BarColumn(), *columns)
+        self.progress = Progress(*shown, console=Terminal(stderr=True), transient=True, redirect_stdout=False)
+        self.task = self.progress.add_task(words, total=total)
+        self.began, self.patience_s = time.monotonic(), patience_s
+
+    def draw(self) -> None:
+        """Draw it, if patience is over and it is not there yet."""
+        if not self.progress.live.is_started and time.monotonic() - self.began >= self.patience_s:
+            self.progress.start()
 
 
 @contextmanager
@@ -29,19 +52,38 @@ def bar(words: str, total: int, patience_s: float = PATIENCE_S) -> Iterator[Call
     Yields:
         A function that goes through the items and moves the bar by one for each.
     """
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    progress = Progress(*columns, console=Terminal(stderr=True), transient=True, redirect_stdout=False)
-    task = progress.add_task(words, total=total)
-    began = time.monotonic()
+    shown = _Patient(words, total, patience_s, MofNCompleteColumn(), TimeRemainingColumn())
 
     def step(items: Iterable[T]) -> Iterator[T]:
         for item in items:
-            if not progress.live.is_started and time.monotonic() - began >= patience_s:
-                progress.start()
+            shown.draw()
             yield item
-            progress.advance(task)
+            shown.progress.advance(shown.task)
 
     try:
         yield step
     finally:
-        progress.stop()
+        shown.progress.stop()
+
+
+@contextmanager
+def share_bar(words: str, patience_s: float = PATIENCE_S) -> Iterator[Callable[[float], None]]:
+    """The same bar for work that tells which share of it is done.
+
+    Args:
+        words: what is being done.
+        patience_s: seconds before it is shown.
+
+    Yields:
+        A function that moves the bar to a share, 0 to 1.
+    """
+    shown = _Patient(words, 1.0, patience_s, TaskProgressColumn())
+
+    def tell(share: float) -> None:
+        shown.draw()
+        shown.progress.update(shown.task, completed=share)
+
+    try:
+        yield tell
+    finally:
+        shown.progress.stop()

@@ -23,12 +23,13 @@ from hwsim.kernels.jit import jit, jit_part
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["BOUNDS", "GemmPath", "gemm_times"]
+__all__ = ["BOUNDS", "SPLITS", "GemmPath", "gemm_times", "pairs_tried"]
 
 BOUNDS: Final = ("tensor", "feed", "memory", "convert", "latency")
 """What can limit a product, by the number that `gemm_times` returns: the largest part of its time."""
 
-_SPLITS: Final = (1, 2, 3, 4, 5, 6, 8, 12, 16)
+SPLITS: Final = (1, 2, 3, 4, 5, 6, 8, 12, 16)
+"""Thread blocks that may share each dot product."""
 
 
 class GemmPath(NamedTuple):
@@ -131,6 +132,12 @@ def _try(
 
 
 @jit_part
+def _offered(tiles: float, k: float, tk: float, occupancy: float, split: float, sms: float) -> bool:
+    """Whether kernels offer a split: two waves of thread blocks at most, four steps along k at least."""
+    return split == 1.0 or (tiles * split <= 2.0 * sms * occupancy and k >= 4.0 * tk * split)
+
+
+@jit_part
 def _bound(total: float, tensor: float, feeding: float, memory: float, convert: float) -> int:
     """The part that takes longest; latency where all of them together explain less than half of the time."""
     most = max(tensor, feeding, memory, convert)
@@ -184,8 +191,8 @@ def gemm_times(
         best = np.inf
         for row in range(menu.shape[0]):
             tiles = batch[i] * math.ceil(m[i] / menu[row, 0]) * math.ceil(n[i] / menu[row, 1])
-            for split in _SPLITS:
-                if split > 1 and (tiles * split > 2.0 * p.sms * menu[row, 3] or k[i] < 4.0 * menu[row, 2] * split):
+            for split in SPLITS:
+                if not _offered(tiles, k[i], menu[row, 2], menu[row, 3], float(split), p.sms):
                     break
                 time, t, f, d, c = _try(m[i], n[i], k[i], batch[i], menu[row], split, dram, power, p)
                 if time < best:
@@ -195,3 +202,15 @@ def gemm_times(
         times[i] = max(best, least)
         missed[i] = dram
     return times, bounds, choices, missed
+
+
+@jit
+def pairs_tried(m: float, n: float, k: float, batch: float, menu: NDArray[np.float64], sms: float) -> int:
+    """Pairs of tile and split that `gemm_times` compares for one product; the others are not offered."""
+    count = 0
+    for row in range(menu.shape[0]):
+        tiles = batch * math.ceil(m / menu[row, 0]) * math.ceil(n / menu[row, 1])
+        for split in SPLITS:
+            if _offered(tiles, k, menu[row, 2], menu[row, 3], float(split), sms):
+                count += 1
+    return count

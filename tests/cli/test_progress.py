@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
+from functools import partial
+from pathlib import Path
 
 import pytest
 
+from hwsim.cli import main
 from hwsim.commands.console import Console
-from hwsim.commands.progress import bar
+from hwsim.commands.progress import bar, share_bar
 
 
 class Screen(io.StringIO):
@@ -63,3 +66,38 @@ def test_pipes_and_quiet_get_no_bar(quiet: bool, monkeypatch: pytest.MonkeyPatch
     with Console(quiet=quiet).progress("words", 2) as step:
         assert list(step("ab")) == ["a", "b"]
     assert stream.getvalue() == ""
+
+
+def test_a_share_moves_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing while patience lasts, then words and per cent; a second part that begins at 0 moves the same bar."""
+    screen = screen_for(monkeypatch)
+    now = [0.0]
+    monkeypatch.setattr("hwsim.commands.progress.time.monotonic", lambda: now[0])
+    with share_bar("searching", patience_s=1.0) as tell:
+        tell(0.25)
+        assert screen.getvalue() == ""
+        now[0] = 1.5
+        tell(0.5)
+        tell(0.0)
+        tell(1.0)
+    assert "searching" in screen.getvalue()
+    assert "100%" in screen.getvalue()
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_pipes_and_quiet_get_no_share(quiet: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share told to a pipe or to a quiet run shows nothing."""
+    stream = Screen() if quiet else io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with Console(quiet=quiet).share("searching") as tell:
+        tell(0.5)
+    assert stream.getvalue() == ""
+
+
+def test_a_search_tells_the_bar(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`map` on a terminal: its search moves the bar, which a patience of zero shows."""
+    screen = screen_for(monkeypatch)
+    monkeypatch.setenv("HWSIM_MAPPING_CACHE", str(tmp_path))
+    monkeypatch.setattr("hwsim.commands.progress.share_bar", partial(share_bar, patience_s=0.0))
+    assert main(["map", "gemm", "m=48", "n=48", "k=48", "--device", "ws16"]) == 0
+    assert "searching" in screen.getvalue()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwsim.devices.gpu.estimate import ALONE
-from hwsim.devices.gpu.gemm import LIMITS, formats_of, gemm_path, tiles_of
+from hwsim.devices.gpu.gemm import LIMITS, GemmFormats, formats_of, gemm_path, tiles_of
 from hwsim.devices.gpu.structured import block_depth
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.workload.structured import is_structured
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hwsim.devices.gpu.parameters import GpuParameters
     from hwsim.workload.op import Op
 
-__all__ = ["RankedTile", "ranked_tiles"]
+__all__ = ["RankedTile", "choices_tried", "ranked_tiles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +68,13 @@ def ranked_tiles(p: GpuParameters, op: Op) -> tuple[RankedTile, ...] | Infeasibl
     """
     from hwsim.kernels.gpu_gemm import BOUNDS, gemm_times  # noqa: PLC0415 - brings in numba
 
-    if op.kind != "gemm":
-        raise HwsimError.at(op.name, f"kind {op.kind}", "gemm: only products have a menu of tiles")
-    formats = formats_of(op)
-    if is_structured(formats.structure):
-        found_form = f"structure {formats.structure}, which is several products"
-        raise HwsimError.at(op.name, found_form, "one product: dense, 2:4 or block")
+    formats = _one_product(op)
     found = gemm_path(p, formats, ALONE)
     if isinstance(found, Infeasible):
         return found
     path, constants = found
-    m, n, k, batch = (np.array([float(op.dims[name])]) for name in ("m", "n", "k", "batch"))
-    walked = block_depth(p, formats, m, n, k) if formats.structure.startswith("block:") else k
+    m, n, batch = (np.array([float(op.dims[name])]) for name in ("m", "n", "batch"))
+    walked = _walked(p, op, formats)
     ranked: list[RankedTile] = []
     tiles = tiles_of(p, formats)
     for row in range(tiles.shape[0]):
@@ -88,6 +83,43 @@ def ranked_tiles(p: GpuParameters, op: Op) -> tuple[RankedTile, ...] | Infeasibl
         ranked.append(_tile(p, op, tiles[row], int(choices[0, 1]), float(times[0]), limit, path.planes))
     ranked.sort(key=lambda each: (each.time_s, each.ctas, each.tm, each.tn))
     return tuple(_with_reason(each, ranked[0]) for each in ranked)
+
+
+def choices_tried(p: GpuParameters, op: Op) -> tuple[int, int] | Infeasible:
+    """Pairs of tile and split: all of the menu, and those that the ranking compares for a product.
+
+    The others are not offered: too many thread blocks, or too few steps along k for each.
+
+    Raises:
+        HwsimError: the op is no product.
+    """
+    from hwsim.kernels.gpu_gemm import SPLITS, pairs_tried  # noqa: PLC0415 - brings in numba
+
+    formats = _one_product(op)
+    found = gemm_path(p, formats, ALONE)
+    if isinstance(found, Infeasible):
+        return found
+    tiles, d = tiles_of(p, formats), op.dims
+    rows, depth = float(d["m"] * found[0].planes), float(_walked(p, op, formats)[0])
+    tried = pairs_tried(rows, float(d["n"]), depth, float(d["batch"]), tiles, p.chip.sms.value)
+    return tiles.shape[0] * len(SPLITS), int(tried)
+
+
+def _one_product(op: Op) -> GemmFormats:
+    """The formats of an op that is one product."""
+    if op.kind != "gemm":
+        raise HwsimError.at(op.name, f"kind {op.kind}", "gemm: only products have a menu of tiles")
+    formats = formats_of(op)
+    if is_structured(formats.structure):
+        found_form = f"structure {formats.structure}, which is several products"
+        raise HwsimError.at(op.name, found_form, "one product: dense, 2:4 or block")
+    return formats
+
+
+def _walked(p: GpuParameters, op: Op, formats: GemmFormats) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """How far a thread block walks along k: past the blocks that are left out."""
+    m, n, k = (np.array([float(op.dims[name])]) for name in ("m", "n", "k"))
+    return block_depth(p, formats, m, n, k) if formats.structure.startswith("block:") else k
 
 
 def _tile(

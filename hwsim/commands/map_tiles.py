@@ -1,0 +1,82 @@
+"""`hwsim map` on a GPU: the tile that a library would choose, from its whole menu, and why."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from hwsim.commands.console import Console
+from hwsim.errors import HwsimError, Infeasible
+
+if TYPE_CHECKING:
+    from hwsim.devices.gpu import GpuDevice
+
+__all__ = ["refuse_search_options", "tiles_form"]
+
+_NEST_OPTIONS: Final = {"space": "--space", "mode": "--mode", "budget_s": "--budget-s"}
+
+
+def refuse_search_options(arguments: Namespace) -> None:
+    """A menu is exhausted in time: there is no space, mode or budget, and nothing but latency to choose by.
+
+    Raises:
+        HwsimError: an option of the nests' search is given, or a mapping file is asked for.
+    """
+    for name, option in _NEST_OPTIONS.items():
+        if getattr(arguments, name) is not None:
+            raise HwsimError.at(option, str(getattr(arguments, name)), "no such option: a GPU's whole menu is tried")
+    if arguments.objective not in (None, "latency"):
+        raise HwsimError.at("--objective", arguments.objective, "latency: libraries choose tiles by time alone")
+    if arguments.out is not None and arguments.out.suffix in (".yaml", ".yml"):
+        raise HwsimError.at("--out", str(arguments.out), "a .json file: a GPU's tiles are no loop nests")
+
+
+def tiles_form(device: GpuDevice, kind: str, pairs: Mapping[str, str], console: Console) -> dict[str, Any] | Infeasible:
+    """The fields of `map` for one product: the kernel's costs, the chosen tile, and the ranked menu.
+
+    Raises:
+        HwsimError: another kind than gemm, or arguments that are wrong.
+    """
+    from hwsim.devices.gpu.ranking import choices_tried, ranked_tiles  # noqa: PLC0415 - brings in NumPy
+    from hwsim.pipeline import configured, kernel  # noqa: PLC0415
+    from hwsim.report.tiles import tile_text  # noqa: PLC0415
+    from hwsim.workload.kernel import build_kernel  # noqa: PLC0415
+
+    if kind != "gemm":
+        raise HwsimError.at("hwsim map", kind, "gemm: on a GPU only one product has a menu of tiles")
+    op = build_kernel(kind, pairs, "hwsim map")
+    console.announce_compilation()
+    parameters = cast("GpuDevice", configured(op, device)).parameters
+    if isinstance(ranked := ranked_tiles(parameters, op), Infeasible):
+        return ranked
+    if isinstance(tried := choices_tried(parameters, op), Infeasible):
+        return tried
+    if isinstance(answer := kernel(op, device), Infeasible):
+        return answer
+    represented, evaluated = tried
+    return {
+        "kind": kind,
+        "arguments": dict(pairs),
+        "device": device.name,
+        "objective": "latency",
+        "energy_j": answer.energy_j,
+        "cycles": answer.cycles,
+        "time_s": answer.time_s,
+        "edp": answer.energy_j * answer.time_s,
+        "mapping": tile_text(ranked[0]),
+        "optimal": True,
+        "lower_bound": answer.cycles,
+        "gap": 0.0,
+        "space": "menu",
+        "nests": {
+            "represented": represented,
+            "evaluated": evaluated,
+            "pruned": {"not offered": represented - evaluated},
+        },
+        "bytes_by_level": dict(answer.bytes),
+        "bound": answer.bound,
+        "stack": parameters.stack,
+        "covers": "this op alone, the tiles and splits of the stack's menu",
+        "menu": [each.to_dict() for each in ranked],
+    }

@@ -1,0 +1,65 @@
+"""The ranked menu of tiles of a product on a GPU, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from hwsim.report.table import Block, Column, Heading, Paragraph, Table, per_cent
+from hwsim.units import format_count, format_seconds, format_si
+
+if TYPE_CHECKING:
+    from hwsim.devices.gpu.ranking import RankedTile
+
+__all__ = ["tile_blocks", "tile_text"]
+
+_SHOWN: Final = 8
+"""Tiles of the menu in the table; the JSON has all."""
+
+
+def tile_text(tile: RankedTile) -> str:
+    """A tile in one line: ``128x256x64, split 2, 264 thread blocks``."""
+    return f"{tile.tm}x{tile.tn}x{tile.tk}, split {tile.split}, {tile.ctas} thread blocks"
+
+
+def tile_blocks(form: Mapping[str, Any]) -> list[Block]:
+    """The chosen tile with its costs and reason, and the head of the menu."""
+    menu, nests = form["menu"], form["nests"]
+    costs = (
+        ("tile", form["mapping"]),
+        ("time", format_seconds(form["time_s"])),
+        ("cycles", format_count(form["cycles"])),
+        ("energy", format_si(form["energy_j"], "J")),
+        ("limit", form["bound"]),
+        ("certificate", f"the whole menu of {form['stack']} was tried"),
+        ("tiles and splits represented", format_count(nests["represented"])),
+        ("tiles and splits evaluated", format_count(nests["evaluated"])),
+    )
+    rows = tuple(
+        (
+            f"{each['tm']}x{each['tn']}x{each['tk']}",
+            str(each["split"]),
+            format_seconds(each["time_s"]),
+            each["bound"],
+            format_count(each["ctas"]),
+            format_count(each["waves"]),
+            per_cent(each["last_wave"]),
+            per_cent(each["padding"]),
+        )
+        for each in menu[:_SHOWN]
+    )
+    columns = (
+        Column("tile"), Column("split", "right"), Column("time", "right"), Column("limit"),
+        Column("thread blocks", "right"), Column("waves", "right"), Column("last wave", "right"),
+        Column("padding", "right"),
+    )  # fmt: skip
+    left = len(menu) - len(rows)
+    return [
+        Heading(f"{form['kind']} on {form['device']}"),
+        Paragraph(" ".join(f"{name}={value}" for name, value in form["arguments"].items())),
+        Table((Column("what"), Column("how much", "right")), costs),
+        Paragraph(f"Why: {menu[0]['reason']}."),
+        Heading("The menu, best first"),
+        Table(columns, rows),
+        *([Paragraph(f"{left} more tiles, all slower or equal.")] if left else []),
+    ]

@@ -78,6 +78,7 @@ def _kind_and_pairs(words: list[str]) -> tuple[str, dict[str, str]]:
 def _run_one(console: Console, kind: str, pairs: dict[str, str], device: Device) -> int:
     """Time one kernel and print it."""
     from hwsim.pipeline import kernel  # noqa: PLC0415
+    from hwsim.pipeline.leaning import with_leaning  # noqa: PLC0415
     from hwsim.report.kernel import kernel_blocks  # noqa: PLC0415
     from hwsim.workload.kernel import build_kernel  # noqa: PLC0415
 
@@ -91,6 +92,7 @@ def _run_one(console: Console, kind: str, pairs: dict[str, str], device: Device)
         console.answer(form, infeasible_blocks(kind, device.name, answer))
         return EXIT_INFEASIBLE
     words = " ".join(f"{name}={value}" for name, value in pairs.items())
+    answer = with_leaning(answer, op, device)
     console.answer({**answer.to_dict(), "arguments": pairs}, kernel_blocks(answer, words))
     return 0
 

@@ -15,7 +15,9 @@ EXIT_OUTSIDE = 3
 
 def add_arguments(parser: Parser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("names", nargs="*", metavar="NAME", help="papers (hwsim list papers); all when none is named")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="papers (hwsim list papers); one table of all when none is named"
+    )
     out = "write the papers' figures into this folder (specmamba: tree-size.svg, convsharevit: speedup.svg)"
     parser.add_argument("--out", type=path("--out"), metavar="DIR", help=out)
     parser.add_json()
@@ -23,7 +25,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Run the rows; 3 when a row marked `reproduced` is outside its tolerance."""
-    from hwsim.published.blocks import paper_result_blocks  # noqa: PLC0415
+    from hwsim.published.blocks import paper_result_blocks, summary_blocks  # noqa: PLC0415
     from hwsim.published.model import find_paper, paper_names  # noqa: PLC0415
     from hwsim.published.runner import holds, predictors, run_paper  # noqa: PLC0415
 
@@ -33,8 +35,11 @@ def run(arguments: Namespace) -> int:
     table = predictors()
     with console.progress("running the papers' rows", len(papers)) as step:
         results = [(paper, run_paper(paper, table)) for paper in step(papers)]
-    for paper, rows in results:
-        console.show(paper_result_blocks(paper, rows))
+    if arguments.names:
+        for paper, rows in results:
+            console.show(paper_result_blocks(paper, rows))
+    else:
+        console.show(summary_blocks([rows for _, rows in results]))
     console.write_json({"results": [row.to_dict() for _, rows in results for row in rows]})
     if arguments.out is not None:
         _write_figures(console, arguments.out, [paper.paper for paper, _ in results])

@@ -7,7 +7,7 @@ cycles and bytes of an op are sums over its stages, so a cost is never stated tw
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -34,6 +34,7 @@ __all__ = [
     "KernelRows",
     "Lowered",
     "PassWork",
+    "ReadsInPart",
     "Resource",
     "Roofs",
     "StatePlan",
@@ -293,6 +294,14 @@ def verifies(device: Device, tree: TokenTree) -> bool:
     """Whether a machine can verify the nodes of a tree in one pass; a chain is a tree without branches."""
     is_chain = tree.depth == tree.drafted
     return device.verifies_trees or (is_chain and isinstance(device, VerifiesChains) and device.verifies_chains)
+
+
+@runtime_checkable
+class ReadsInPart(Protocol):
+    """A machine with constants for each kind of kernel, of which a workload without that kind reads none."""
+
+    def unread(self, kinds: Collection[str]) -> tuple[str, ...]:
+        """Prefixes of the constants' dotted paths that kernels of these kinds do not read."""
 
 
 @runtime_checkable

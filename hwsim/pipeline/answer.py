@@ -34,7 +34,8 @@ def answer_of(found: Simulated) -> Result:
     energy_j_by = {**scale_counts(energy, PICO), _STATIC: device.static_power_w() * time_s}
     energy_j = sum(energy_j_by.values())
     macs = _over_all(found, lambda run: {"macs": sum(op.macs for op in run.outcome.ops)}).get("macs", 0.0)
-    fitted, assumed, set_by_user = constants_of(device, _as_run(found))
+    kinds = {op.kind for run in (*found.prompt, *found.passes) for op in run.outcome.ops}
+    fitted, assumed, set_by_user = constants_of(device, _as_run(found), kinds)
     utilization = _utilization(found)
     return Result(
         workload=workload.name,

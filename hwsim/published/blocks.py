@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from hwsim.published.model import Paper
 from hwsim.published.runner import PaperResult
-from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table, number
+from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table, folded, number
 
-__all__ = ["paper_result_blocks"]
+__all__ = ["paper_result_blocks", "summary_blocks"]
 
 _EXACT: Final = 1e-6
+_COLUMNS: Final = (
+    Column("row"),
+    Column("claim"),
+    Column("published", "right"),
+    Column("predicted", "right"),
+    Column("error", "right"),
+    Column("verdict"),
+)
 
 
 def paper_result_blocks(paper: Paper, results: tuple[PaperResult, ...]) -> list[Block]:
@@ -18,20 +28,12 @@ def paper_result_blocks(paper: Paper, results: tuple[PaperResult, ...]) -> list[
 
     A published figure that we derived from others is marked so, and a verdict that a fit made sure of.
     """
-    columns = (
-        Column("row"),
-        Column("claim"),
-        Column("published", "right"),
-        Column("predicted", "right"),
-        Column("error", "right"),
-        Column("verdict"),
-    )
     blocks: list[Block] = [Heading(f"{paper.paper}: {paper.title}"), Paragraph(paper.reference)]
     if paper.note:
         blocks.append(Paragraph(paper.note))
-    blocks.append(Table(columns, tuple(_row(each) for each in results)))
+    blocks.append(Table(_COLUMNS, tuple(_row(each) for each in results)))
     blocks += [Heading("Why"), Bullets(tuple(_why(each) for each in results))]
-    leaning = tuple(text for each in results if (text := _leaning(each)))
+    leaning = _leaning(results)
     return blocks + ([Heading("Constants that the rows lean on"), Bullets(leaning)] if leaning else [])
 
 
@@ -72,13 +74,38 @@ def _tolerance_words(tolerance: float) -> str:
     return "exact" if tolerance < _EXACT else f"tolerance {100 * tolerance:g} %"
 
 
-def _leaning(each: PaperResult) -> str:
-    """The row with its fitted and assumed constants that enter times; those of energies where energy is claimed."""
+def _leaning(results: Sequence[PaperResult]) -> tuple[str, ...]:
+    """The fitted and assumed constants that enter rows, those rows together which lean on the same."""
+    rows: dict[str, list[str]] = {}
+    for each in results:
+        if text := _constants(each):
+            rows.setdefault(text, []).append(each.row.id)
+    return tuple(f"{', '.join(names)}: {text}" for text, names in rows.items())
+
+
+def _constants(each: PaperResult) -> str:
+    """A row's fitted and assumed constants that enter times; those of energies where energy is claimed."""
     energy = each.row.unit.endswith("/J") or "energy" in each.row.claim.lower()
     enters = ("time", "energy") if energy else ("time",)
     kinds = {
         kind: [c.path for c in each.prediction.constants if c.kind == kind and c.enters in enters]
         for kind in ("fitted", "assumed")
     }
-    parts = [f"{kind} {', '.join(paths)}" for kind, paths in kinds.items() if paths]
-    return f"{each.row.id}: {'; '.join(parts)}" if parts else ""
+    return "; ".join(f"{kind} {folded(paths)}" for kind, paths in kinds.items() if paths)
+
+
+def summary_blocks(papers: Sequence[Sequence[PaperResult]]) -> list[Block]:
+    """All rows of all papers in one table, and how many of each verdict there are."""
+    rows, results = [], [each for paper in papers for each in paper]
+    for paper in papers:
+        for i, each in enumerate(paper):
+            name, _, *figures = _row(each)
+            rows.append(("" if i else each.paper, name, *figures))
+    counts = Counter(_verdict_words(each) for each in results)
+    words = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
+    return [
+        Heading("Published figures beside what the simulator gives"),
+        Table((Column("paper"), *(each for each in _COLUMNS if each.head != "claim")), tuple(rows)),
+        Paragraph(f"{len(results)} rows: {words}."),
+        Paragraph("hwsim paper NAME says what a row claims, why its verdict, and which constants are behind it."),
+    ]

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from hwsim.devices.catalog import find_device
 from hwsim.devices.gpu import GpuDevice
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline import Question, kernel, simulate
-from hwsim.pipeline.single import configured
-from hwsim.published.leaning import leaning_constants
+from hwsim.pipeline.leaning import leaning_constants
 from hwsim.published.runner import Prediction
 from hwsim.workload import find_workload
 from hwsim.workload.kernel import build_kernel
-from hwsim.workload.named import Named
 from hwsim.workload.summary import summary
 
 if TYPE_CHECKING:
@@ -70,9 +67,7 @@ def _run(name: str, words: str) -> tuple[float, dict[str, Constant]]:
         if isinstance(answer, Infeasible):
             raise HwsimError.at("predict.arguments", answer.reason, f"a kernel that {device.name} runs")
         total += count * answer.time_s
-        applied = cast(GpuDevice, configured(op, device))
-        kept = {name: value for name, value in op.attributes.items() if name not in ("launch", "stack")}
-        constants |= {c.path: c for c in leaning_constants(applied, replace(op, attributes=Named(kept)))}
+        constants |= {c.path: c for c in leaning_constants(device, op) if c.enters == "time"}
     return total, constants
 
 

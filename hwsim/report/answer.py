@@ -364,7 +364,7 @@ def constant_blocks(result: Result, device: str) -> list[Block]:
     blocks: list[Block] = []
     for title, constants in groups:
         if constants:
-            blocks += [Heading(title), Table(columns, tuple(_constant_row(each) for each in constants))]
+            blocks += [Heading(title), Table(columns, _constant_rows(constants))]
     folded = len(unsure) - len(_weighty(unsure))
     return [*blocks, *_folded_blocks(folded, device)]
 
@@ -388,8 +388,13 @@ def _place(constant: Constant) -> int:
     return _ORDER.index(constant.enters)
 
 
-def _constant_row(each: Constant) -> tuple[str, ...]:
-    return (each.path, amount(each.value, each.unit), each.enters, _short(each.source))
+def _constant_rows(constants: Sequence[Constant]) -> tuple[tuple[str, ...], ...]:
+    """A row for each; a reason that is the one above it is not said again."""
+    sources = [_short(each.source) for each in constants]
+    said = ["as above" if i and sources[i] == sources[i - 1] else sources[i] for i in range(len(sources))]
+    return tuple(
+        (each.path, amount(each.value, each.unit), each.enters, why) for each, why in zip(constants, said, strict=True)
+    )
 
 
 def _note_blocks(result: Result) -> list[Block]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table, per_cent
+from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table, folded, per_cent
 from hwsim.units import format_bytes, format_count, format_seconds, format_si
 
 if TYPE_CHECKING:
@@ -33,8 +33,14 @@ def kernel_blocks(answer: KernelResult, words: str) -> list[Block]:
     blocks.append(Table((Column("what"), Column("how much", "right")), tuple(rows)))
     if answer.notes:
         blocks.append(Bullets(answer.notes))
-    leaning = [(c.path, c.kind) for c in (*answer.fitted, *answer.assumed) if c.enters == "time"]
-    if leaning:
-        names = ", ".join(path for path, _ in leaning)
-        blocks.append(Paragraph(f"Leans on constants that no datasheet vouches for: {names}."))
-    return blocks
+    return [*blocks, *_leaning_blocks(answer)]
+
+
+def _leaning_blocks(answer: KernelResult) -> list[Block]:
+    """The constants that no datasheet vouches for, by kind and by what they enter."""
+    items = []
+    for kind, constants in (("fitted", answer.fitted), ("assumed", answer.assumed)):
+        for enters in ("time", "energy"):
+            if paths := [each.path for each in constants if each.enters == enters]:
+                items.append(f"{enters}, {kind}: {folded(paths)}")
+    return [Heading("Constants without a datasheet that it leans on"), Bullets(tuple(items))] if items else []

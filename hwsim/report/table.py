@@ -6,6 +6,7 @@ the same blocks in colour on a terminal.
 
 from __future__ import annotations
 
+import itertools
 import math
 import textwrap
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ __all__ = [
     "Paragraph",
     "Table",
     "amount",
+    "folded",
     "number",
     "per_cent",
     "plain",
@@ -36,7 +38,7 @@ WIDTH: Final = 100
 _GAP: Final = "  "
 _PREFIXED: Final = {"bytes/s": "B/s", "bytes": "B", "Hz": "Hz"}
 """Units that are shown with a prefix, and how."""
-_LONGEST_WORD: Final = 44
+_LONGEST_WORD: Final = 48
 """A longer word is broken where the table is too wide."""
 
 
@@ -114,6 +116,16 @@ def amount(value: float, unit: str) -> str:
     if unit in _PREFIXED and abs(value) >= 1e3:
         return format_si(value, _PREFIXED[unit])
     return f"{number(value, 6)} {unit}"
+
+
+def folded(paths: Sequence[str]) -> str:
+    """Dotted paths in short, neighbours under one parent in braces: ``a.b, c.{d, e}``."""
+    groups = [
+        (parent, [path.rpartition(".")[2] for path in group])
+        for parent, group in itertools.groupby(paths, key=lambda path: path.rpartition(".")[0])
+    ]
+    words = [f"{{{', '.join(names)}}}" if len(names) > 1 else names[0] for _, names in groups]
+    return ", ".join(f"{parent}.{text}" if parent else text for (parent, _), text in zip(groups, words, strict=True))
 
 
 def per_cent(share: float) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 import hwsim
 from hwsim.devices.catalog import find_device
-from hwsim.published.leaning import scaled
+from hwsim.pipeline.leaning import scaled
 from hwsim.spec import quantities
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,8 +7,8 @@ import pytest
 from hwsim.devices.catalog import find_device
 from hwsim.errors import HwsimError
 from hwsim.pipeline import kernel
+from hwsim.pipeline.leaning import leaning_constants
 from hwsim.published.gpu import cache_gb, gemm_rate, kernel_ratio, kernel_time, optimizer_gib, step_ratio, step_time
-from hwsim.published.leaning import leaning_constants
 from hwsim.published.model import find_paper
 from hwsim.published.runner import holds, predictors, run_paper
 from hwsim.workload.kernel import build_kernel

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hwsim.errors import HwsimError
-from hwsim.published.blocks import paper_result_blocks
+from hwsim.published.blocks import paper_result_blocks, summary_blocks
 from hwsim.published.model import Argument, Paper, find_paper
 from hwsim.published.runner import PaperResult, Prediction, holds, run_paper, run_row
 from hwsim.report.show import paper_blocks
@@ -182,3 +182,17 @@ def test_a_derived_figure_is_marked(paper: Paper) -> None:
     assert "10 tokens/s (derived)" in text
     assert "Derived by us: table 1." in text
     assert "(derived)" not in plain(paper_result_blocks(paper, (_first(paper),))).split("Why")[0]
+
+
+def test_rows_that_lean_on_the_same_stand_together(paper: Paper) -> None:
+    """Constants are listed once for the rows that share them, neighbours under one parent in braces."""
+    said = Prediction(10.0, "tokens/s", "", (BANDWIDTH, replace(BANDWIDTH, path="device.memory.latency")))
+    rows = tuple(run_row("example", replace(paper.rows[0], id=name), {"rate": lambda _: said}) for name in "ab")
+    assert "- a, b: fitted device.memory.{bandwidth, latency}" in plain(paper_result_blocks(paper, rows))
+
+
+def test_summary_counts_verdicts(paper: Paper) -> None:
+    """One table of all papers, each named once, and how many rows have which verdict."""
+    text = plain(summary_blocks([run_paper(paper, TABLE)]))
+    assert text.count("example") == 1
+    assert "2 rows: 1 reproduced, 1 inputs not published." in text

@@ -13,6 +13,7 @@ from hwsim.report.table import (
     Paragraph,
     Table,
     amount,
+    folded,
     number,
     per_cent,
     plain,
@@ -99,3 +100,9 @@ def test_per_cent_and_ratio() -> None:
         "0.0 %", "<0.1 %", "0.1 %", "97.1 %", "100.0 %",
     ]  # fmt: skip
     assert [ratio(value) for value in (1.0, 2.8456, 1234.5)] == ["1x", "2.85x", "1,234x"]
+
+
+def test_paths_under_one_parent_are_folded() -> None:
+    """Neighbours under one parent share it; the order stays, and a path without a parent is left alone."""
+    assert folded(["a.b.c", "a.b.d", "a.e", "f"]) == "a.b.{c, d}, a.e, f"
+    assert folded([]) == ""

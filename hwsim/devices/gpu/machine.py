@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
@@ -35,6 +35,11 @@ _KINDS: Final = frozenset(
     {"gemm", "attention", "conv1d", "scan", "norm", "softmax", "elementwise", "conv2d", "embedding", "collective"}
 )
 _JOINED: Final = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+_READ_BY: Final = {
+    "attention.": frozenset({"attention"}),
+    "scan.": frozenset({"scan", "conv1d"}),
+}
+"""Sections of a stack's constants that only some kinds of kernel read. Those of products and rows serve several."""
 _ENERGY_ONLY: Final = ("power.alu", "power.dram", "power.l2")
 
 
@@ -311,6 +316,14 @@ class GpuDevice:
         if path.startswith(_ENERGY_ONLY):
             return "energy"
         return "capacity" if path == "memory.capacity" else "time"
+
+    def unread(self, kinds: Collection[str]) -> tuple[str, ...]:
+        """Sections of kernel kinds that do not run, of the host where none is asked, of links where there are none."""
+        own = f"stacks.{self.parameters.stack}."
+        absent = [own + section for section, readers in _READ_BY.items() if readers.isdisjoint(kinds)]
+        launches = {"none": ("launches.",), "graph": ("launches.eager", "launches.call"), "eager": ("launches.graph",)}
+        links = () if self.cards > 1 else ("link.",)
+        return (*absent, *launches[self.parameters.launch], *links)
 
     def static_power_w(self) -> float:
         """Power of the idle boards."""

@@ -51,6 +51,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "paper": ("hold the simulator against published figures", "paper lightmamba"),
     "list": ("name the workloads, devices, papers and kernels that exist", "list devices"),
     "show": ("print a device with its sources, a workload, or a paper", "show device vck190"),
+    "import": ("a workload file from a model's config.json", "import config.json --out my-model.yaml"),
     "check": ("check workload, device and mapping files, every fault at once", "check my-machine.yaml"),
     "diff": ("tell what changed between two results", "diff before.json after.json"),
     "measure": ("time this machine's own kernels, into a folder", "measure gpu --out my-gpu"),
@@ -58,6 +59,9 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "rtl": ("Verilog, resources and cycles of a hardware unit; in a checkout", "rtl cycles vck190.scan"),
 }
 """Command name to its meaning in one line and an example (without the leading `hwsim`)."""
+
+_MODULES: Final = {"import": "import_model"}
+"""Commands whose name no module can have."""
 
 _HEAD: Final = """\
 usage: hwsim COMMAND ...
@@ -135,7 +139,7 @@ def _run_command(name: str, words: list[str]) -> int:
 
     from hwsim.commands.arguments import Parser  # noqa: PLC0415
 
-    module = import_module(f"hwsim.commands.{name}")
+    module = import_module(f"hwsim.commands.{_MODULES.get(name, name)}")
     meaning, example = COMMANDS[name]
     parser = Parser(name, meaning, example)
     module.add_arguments(parser)

@@ -24,7 +24,7 @@ PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROO
 WITH_FIGURES = ["README.md", "docs/tutorial.md", "docs/machines.md", "docs/workloads.md"]
 FACTS = {"docs/machines.md": {"288"}}
 """Figures that no command prints, by page: bits of a block memory, from a data sheet named beside them."""
-LANGUAGES = {"console", "yaml", "calc", "text", ""}
+LANGUAGES = {"console", "yaml", "json", "calc", "text", ""}
 FUTURE_COMMANDS = {"rtl"}
 """Named by the design and the layout page for a later release."""
 MAKE_VARIABLES = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "WORKLOAD", "DEVICE", "ARGS", "VENV", "PYTHON"}
@@ -129,7 +129,7 @@ def test_commands_print_what_is_shown(
     monkeypatch.chdir(tmp_path)
     text, update = read(page), bool(request.config.getoption("--update-golden"))
     for block in blocks(text):
-        if block.language == "yaml" and block.title:
+        if block.language in ("yaml", "json") and block.title:
             Path(block.title).write_text("\n".join(block.lines) + "\n", encoding="utf-8")
     reader = Reader(capsys)
     renewed_text, wrong = run_page(text, reader, update)

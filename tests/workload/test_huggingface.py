@@ -1,0 +1,167 @@
+"""Configurations of Hugging Face as workloads: published totals of parameters, and what is refused."""
+
+import json
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwsim.errors import HwsimError
+from hwsim.spec import dump_yaml, load, parse
+from hwsim.workload.catalog import find_workload
+from hwsim.workload.huggingface import MODEL_TYPES, document_of_config
+from hwsim.workload.model import Workload
+from hwsim.workload.summary import summary
+
+LLAMA = {
+    "model_type": "llama",
+    "hidden_size": 4096,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "intermediate_size": 14336,
+    "vocab_size": 128256,
+    "hidden_act": "silu",
+    "torch_dtype": "bfloat16",
+}
+
+
+def shapes(width, layers, heads, kv_heads, inner, vocab, **more):
+    """The usual keys of a decoder."""
+    keys = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
+    keys = (*keys, "intermediate_size", "vocab_size")
+    return dict(zip(keys, (width, layers, heads, kv_heads, inner, vocab), strict=True)) | more
+
+
+def read(config, name="mine"):
+    """The workload of a configuration, through its YAML text."""
+    document = document_of_config(json.dumps(config).encode(), "config.json", name)
+    return load(parse(dump_yaml(document).encode(), "mine.yaml"), Workload)
+
+
+@pytest.mark.parametrize(
+    ("total", "config"),
+    [
+        (8_030_261_248, LLAMA),
+        (7_241_732_096, {"model_type": "mistral"} | shapes(4096, 32, 32, 8, 14336, 32000, sliding_window=4096)),
+        (7_615_616_512, {"model_type": "qwen2"} | shapes(3584, 28, 28, 4, 18944, 152064, sliding_window=131072)),
+        (8_190_735_360, {"model_type": "qwen3"} | shapes(4096, 36, 32, 8, 12288, 151936, head_dim=128)),
+        (3_821_079_552, {"model_type": "phi3"} | shapes(3072, 32, 32, 32, 8192, 32064)),
+        (2_506_172_416, {"model_type": "gemma", "hidden_act": "gelu"}
+         | shapes(2048, 18, 8, 1, 16384, 256000, head_dim=256)),
+        (46_702_792_704, {"model_type": "mixtral", "num_local_experts": 8, "num_experts_per_tok": 2}
+         | shapes(4096, 32, 32, 8, 14336, 32000)),
+        (30_532_122_624, {"model_type": "qwen3_moe", "num_experts": 128, "num_experts_per_tok": 8, "head_dim": 128}
+         | shapes(2048, 48, 32, 4, 6144, 151936, moe_intermediate_size=768)),
+        (1_414_647_808, {"model_type": "gpt_neox", "hidden_act": "gelu"} | shapes(2048, 24, 16, 16, 8192, 50304)),
+        (3_030_371_328, {"model_type": "starcoder2", "hidden_act": "gelu_pytorch_tanh", "use_bias": True}
+         | shapes(3072, 30, 24, 2, 12288, 49152)),
+        (124_439_808, {"model_type": "gpt2", "n_embd": 768, "n_layer": 12, "n_head": 12, "vocab_size": 50257,
+                       "n_positions": 1024, "activation_function": "gelu_new"}),
+        (2_768_345_600, {"model_type": "mamba", "hidden_size": 2560, "num_hidden_layers": 64, "vocab_size": 50280}),
+        (2_702_599_680, {"d_model": 2560, "n_layer": 64, "vocab_size": 50277, "ssm_cfg": {"layer": "Mamba2"},
+                         "pad_vocab_size_multiple": 16}),
+        (51_570_323_328, {"model_type": "jamba", "attn_layer_period": 8, "attn_layer_offset": 4,
+                          "expert_layer_period": 2, "expert_layer_offset": 1, "num_experts": 16,
+                          "num_experts_per_tok": 2, "mamba_dt_rank": 256} | shapes(4096, 32, 32, 8, 14336, 65536)),
+        (86_567_656, {"model_type": "vit"}),
+    ],
+)  # fmt: skip
+def test_parameters_equal_the_published_total(total, config):
+    """To the unit, for one checkpoint of each kind."""
+    assert summary(read(config)).parameters == total
+
+
+def test_same_model_as_the_shipped_file():
+    """Llama-3-8B from its configuration is the workload that ships."""
+    assert read(LLAMA).model == find_workload("llama-3-8b").model
+
+
+def test_bamba_places_attention_where_the_file_says():
+    """Layers of attention stand at their indices, Mamba-2 elsewhere."""
+    config = {"model_type": "bamba", "attn_layer_indices": [2]} | shapes(512, 4, 8, 2, 1024, 1000)
+    assert read(config).model.pattern == ("mamba2", "mamba2", "attention", "mamba2")
+
+
+@pytest.mark.parametrize(
+    ("changes", "formats"),
+    [
+        ({}, ("bf16", 0)),
+        ({"torch_dtype": "float16"}, ("fp16", 0)),
+        ({"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 128}}, ("int4", 128)),
+        ({"quantization_config": {"quant_method": "gptq", "bits": 8, "group_size": -1}}, ("int8", 0)),
+        ({"quantization_config": {"quant_method": "fp8"}}, ("fp8_e4m3", 0)),
+    ],
+)
+def test_formats_are_those_of_the_checkpoint(changes, formats):
+    """Type of the weights, and group of a quantised checkpoint."""
+    found = read(LLAMA | changes).formats
+    assert (found.weights, found.weight_group) == formats
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_type": "lama"}, "config.json:1: unknown model_type 'lama'.*did you mean 'llama'"),
+        ({"model_type": "deepseek_v3"}, "latent attention and shared experts are in no family"),
+        ({"model_type": None}, "config.json: no model_type; expected one of bamba"),
+        ({"vocab_size": None}, "config.json: no vocab_size"),
+        ({"hidden_size": "wide"}, 'hidden_size: "wide"; expected a whole number from 1'),
+        ({"hidden_size": True}, "hidden_size: true; expected a whole number"),
+        ({"num_key_value_heads": 5}, "kv_heads does not fit; expected a divisor of heads = 32"),
+        ({"hidden_act": "relu2"}, 'hidden_act: "relu2"; expected silu, gelu or relu'),
+        ({"tie_word_embeddings": "yes"}, "expected true or false"),
+        ({"torch_dtype": "float64"}, "torch_dtype.*expected one of bfloat16"),
+        ({"quantization_config": {"quant_method": "bitsandbytes"}}, "quantization_config.*expected quant_method gptq"),
+        ({"layer_types": ["full_attention", "sliding_attention"]}, "layers of one kind"),
+        ({"layer_types": "full"}, "a list of words"),
+        ({"kv_lora_rank": 512}, "latent attention is in no family"),
+        ({"decoder_sparse_step": 2}, "experts in some layers only"),
+        ({"model_type": "mamba", "intermediate_size": 5000}, "a multiple of hidden_size = 4096"),
+        ({"model_type": "mamba", "use_bias": True, "intermediate_size": 8192}, "projections of Mamba have no biases"),
+        ({"model_type": "mamba2", "num_heads": 3}, "expected expand . hidden_size / head_dim = 128"),
+        ({"model_type": "bamba", "attn_layer_indices": [99]}, "a list of layers below 32"),
+    ],
+)
+def test_what_is_refused(changes, message):
+    """Each with its key, and with what is missing."""
+    with pytest.raises(HwsimError, match=message):
+        read({key: value for key, value in (LLAMA | changes).items() if value is not None})
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b'{"model_type": "llama",\n oops}', r"config.json:2:2: no JSON"),
+        (b"[1]", "a list; expected an object"),
+        (b"\xff\xfe", "no text in UTF-8"),
+        (b"", "no JSON"),
+        (b"[" * 100_000, "no JSON|nested too deep"),
+    ],
+)
+def test_no_configuration(data, message):
+    """Bytes that are no JSON object are refused at their place."""
+    with pytest.raises(HwsimError, match=message):
+        document_of_config(data, "config.json", "mine")
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*LLAMA, "head_dim", "sliding_window", "ssm_cfg", "quantization_config", "attn_layer_indices"]),
+        st.one_of(
+            st.none(),
+            st.booleans(),
+            st.integers(-5, 10**12),
+            st.floats(),
+            st.text(max_size=5),
+            st.just([]),
+            st.just({}),
+        ),
+    ),
+    st.sampled_from(sorted(MODEL_TYPES)),
+)
+def test_hostile_values_are_refused_or_read(changes, kind):
+    """Whatever stands under the keys: a workload that loads, or a fault; never another error."""
+    with suppress(HwsimError):
+        assert summary(read(LLAMA | {"model_type": kind} | changes)).parameters > 0

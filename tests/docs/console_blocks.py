@@ -1,8 +1,8 @@
 """Pages as programs: what a page shows as typed is run, and what it shows as printed is compared with what came out.
 
 A page holds fenced blocks. ``console`` blocks hold commands after ``$`` and what they print; a line ``...`` stands for
-any lines left out. ``yaml NAME`` and ``json NAME`` blocks are files that the reader saves under NAME. ``calc`` blocks hold arithmetic,
-``expression = result``, a line each. All of a page's commands run in one folder, in order.
+any lines left out. ``yaml NAME`` and ``json NAME`` blocks are files that the reader saves under NAME. ``calc`` blocks
+hold arithmetic, ``expression = result``, a line each. All of a page's commands run in one folder, in order.
 """
 
 from __future__ import annotations

@@ -310,7 +310,7 @@ def _loads_of_op(p: FpgaParameters, op: Op, work: PassWork) -> tuple[Load, ...]:
     products = op.dims["batch"] if op.kind == "gemm" else 1
     if products == 1:
         return loads_of(p, _rows_of(op, work))
-    one = PassWork("decode", tokens=1, batch=op.dims["m"])
+    one = PassWork("decode", tokens=op.dims["m"])
     return tuple(replace(load, repeats=load.repeats * products) for load in loads_of(p, one))
 
 

@@ -58,11 +58,12 @@ class OpRow:
         busy_s: how long it holds ``resource``, hidden behind other work or not.
         held_s: the longest time for which it holds any one resource; no machine runs it faster than that alone.
         resource: the resource that holds it up; when all is hidden, the one that it needs longest.
-        bytes: bytes it moves in a step, all memory levels together.
+        bytes: bytes it moves in a step through the slowest memory level, main memory on most machines.
         macs: multiply-accumulates in a step, as if nothing were sparse.
-        bound: ``memory``, ``compute``, or ``hidden`` when none of it is on the critical path.
+        bound: ``memory`` (main memory, or a core's path to it), ``compute`` (all else that can hold it up, ports of
+            on-chip memories and links included), or ``hidden`` when none of it is on the critical path.
         share: ``time_s`` over the step's time.
-        bytes_by: the same bytes by memory level.
+        bytes_by: memory level -> bytes it moves in a step; a byte that passes two levels counts in both.
         energy_j_by: component -> joules that it spends in a step, without static power.
         stored_macs: those of ``macs`` whose weight is stored; fewer than ``macs`` where weights are sparse.
 
@@ -160,7 +161,9 @@ class Result:
         utilization: resource -> share of a step for which it is busy.
         bytes: memory level -> bytes moved in all the work asked.
         macs: multiply-accumulates in all the work asked.
-        memory_bytes: bytes held off chip, by what they are.
+        memory_bytes: bytes held off chip, by what they are: ``weights``; ``state`` (caches, recurrent states, conv
+            windows, and what a verification keeps of them); ``activations`` (of the widest operator; 0 where they
+            stay on chip). Of a machine with several memories: of the one that holds most.
         speculative: tree, tokens per step and policies; None where tokens come one at a time.
         formats: number formats by role, as asked and as used.
         ops: operators of a step.

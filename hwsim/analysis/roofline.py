@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
+from hwsim.cost import add_counts
 from hwsim.errors import HwsimError
 from hwsim.result import OpRow, Result
 
@@ -195,12 +196,12 @@ def roofline(result: Result, level: str | None = None, counting: Counting = "per
     Raises:
         HwsimError: the machine has no such memory level.
         ArithmeticError: a point lies above a roof of any level, so that time, bytes or roofs are wrong: our own bug.
+            (`Roofs.least_s` is the bound.)
     """
     rates = result.roofs.bytes_per_s
     if level is not None and level not in rates:
         raise HwsimError.unknown_name("--level", "memory level", level, rates)
-    for each in rates:
-        _check(_drawn(result, each, "performed"))
+    _check(result)
     slowest = min(rates, key=lambda name: (rates[name], name))
     return _drawn(result, level or slowest, counting)
 
@@ -239,19 +240,24 @@ def _point(row: OpRow, level: str, counting: Counting) -> Point:
     return Point(row.name, OPS_PER_MAC * macs, moved, row.held_s, row.share, row.stored_macs / row.macs)
 
 
-def _all_units(drawn: Roofline) -> float:
-    """The roof of a step, in which units of different formats may work side by side."""
-    peak = sum(drawn.flat_ops_per_s.values())
-    intensity = drawn.step.ops_per_byte
-    return peak if intensity is None else min(peak, intensity * drawn.level_bytes_per_s)
+def _check(result: Result) -> None:
+    """Refuse an operator, or a step, that takes less than a roof allows.
+
+    In a step units of different formats may work side by side: its arithmetic has the sum of all peaks.
+    """
+    rows, roofs = result.ops, result.roofs
+    for row in rows:
+        if row.held_s:
+            _refuse(row.name, result.device, row.held_s, roofs.least_s(row.stored_macs, row.bytes_by))
+    together = replace(roofs, macs_per_s={"all": sum(roofs.macs_per_s.values())})
+    moved = add_counts(*(row.bytes_by for row in rows))
+    _refuse("step", result.device, result.step_s, together.least_s(sum(row.stored_macs for row in rows), moved))
 
 
-def _check(drawn: Roofline) -> None:
-    """Refuse a point above its roof."""
-    for point in (*drawn.points, drawn.step):
-        roof = drawn.attainable_ops_per_s(point) if point is not drawn.step else _all_units(drawn)
-        if point.ops_per_s > roof * (1 + _TOLERANCE):
+def _refuse(name: str, device: str, time_s: float, least_s: Mapping[str, float]) -> None:
+    """Raise where a time is below a bound."""
+    for roof, least in least_s.items():
+        if time_s * (1 + _TOLERANCE) < least:
             raise ArithmeticError(
-                f"{point.name} on {drawn.device} runs at {point.ops_per_s:.6g} operations/s, "
-                f"above its {drawn.level} roof of {roof:.6g}"
+                f"{name} on {device} takes {time_s:.6g} s, above its {roof} roof, which allows {least:.6g} s or more"
             )

@@ -7,6 +7,7 @@ cycles and bytes of an op are sums over its stages, so a cost is never stated tw
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
@@ -167,6 +168,20 @@ class Roofs:
         """Ridge point: peak arithmetic over bandwidth, in MACs per byte."""
         return self.macs_per_s[format_name] / self.bytes_per_s[level]
 
+    def least_s(
+        self, macs: float, moved_bytes: Mapping[str, float], format_name: str | None = None
+    ) -> dict[str, float]:
+        """Seconds below which no schedule can go, by roof: what charts draw, and what tests hold every answer to.
+
+        Args:
+            macs: multiply-accumulates that are performed.
+            moved_bytes: memory level -> bytes. Levels without a roof bound nothing.
+            format_name: number format of the multiplications; None, or a format without a roof, for the fastest.
+        """
+        peak = self.macs_per_s.get(format_name or "", max(self.macs_per_s.values(), default=math.inf))
+        levels = {level: moved_bytes.get(level, 0.0) / rate for level, rate in self.bytes_per_s.items()}
+        return {"arithmetic": macs / peak, **levels}
+
 
 @runtime_checkable
 class Device(Protocol):
@@ -225,7 +240,7 @@ class Device(Protocol):
         """None when fabric and memories hold all that these passes need together, else what does not fit."""
 
     def footprint(self, passes: tuple[tuple[Graph, PassWork], ...]) -> Mapping[str, float]:
-        """Bytes that must be held off chip: ``weights``, ``state``, ``activations``."""
+        """Bytes that must be held off chip: ``weights``, ``state``, ``activations`` (see `Result.memory_bytes`)."""
 
     def lower(self, graph: Graph, work: PassWork) -> tuple[Lowered, ...]:
         """The pass as programs that run one after the other (a repeated layer body, then the head)."""

@@ -133,9 +133,11 @@ def configured(op: Op, device: Device) -> Device:
 
 
 def _kernel_work(op: Op) -> PassWork:
-    """Rows of a kernel as tokens and sequences."""
+    """Rows of a kernel as tokens and sequences; a product's rows share its weights, as tokens of one sequence do."""
     if op.kind in ("scan", "conv1d"):
         role = "prefill" if op.attributes.get("phase") == "prefill" else "decode"
         return PassWork(role, tokens=op.dims["seq_len"], batch=op.dims["batch"])  # type: ignore[arg-type]
-    rows = op.dims["batch"] * op.dims["m"] if op.kind == "gemm" else op.dims.get("tokens", op.dims.get("batch", 1))
+    if op.kind == "gemm":
+        return PassWork("decode", tokens=op.dims["m"], batch=op.dims["batch"])
+    rows = op.dims.get("tokens", op.dims.get("batch", 1))
     return PassWork("decode", tokens=1, batch=rows)

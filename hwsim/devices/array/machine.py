@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 from hwsim.devices.array.host import HostWork, host_work, no_host, softmax_between
 from hwsim.devices.array.parameters import ArrayParameters, hierarchy_of
 from hwsim.devices.base import Enters, FormatChoice, Lowered, PassWork, Resource, Roofs
+from hwsim.devices.held import memory_terms
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.formats import FORMATS
 from hwsim.mapping.files import Shape, shape_of
@@ -158,7 +159,7 @@ class ArrayDevice:
     def formats(self, asked: Formats) -> tuple[Formats, FormatChoice]:
         """Weights and activations in the format of the multipliers; the rest as asked."""
         built = cast("FormatName", self.parameters.format)
-        used = {"weights": built, "activations": built}
+        used = {"weights": built, "activations": built, "state": asked.state}
         wanted = {role: getattr(asked, role) for role in used}
         adapted = replace(asked, weights=built, activations=built, kv=built, embedding=built, head=built)
         return adapted, FormatChoice(wanted, used)
@@ -239,11 +240,11 @@ class ArrayDevice:
     def plan_state(
         self, graph: Graph, works: tuple[PassWork, ...], policy: Policy, accepted_tokens: int
     ) -> tuple[PassWork, ...]:
-        """The passes as they are: an array keeps no recurrent state."""
+        """The passes as they are: tokens come one at a time, so that no state is ever taken back."""
         return works
 
     def fits(self, passes: tuple[tuple[Graph, PassWork], ...]) -> Infeasible | None:
-        """None when main memory holds the weights and the largest op's inputs and outputs."""
+        """None when main memory holds all that `footprint` counts."""
         level = self.hierarchy.levels[0]
         terms = self.footprint(passes)
         if sum(terms.values()) <= level.capacity_bytes:
@@ -254,16 +255,8 @@ class ArrayDevice:
         )  # fmt: skip
 
     def footprint(self, passes: tuple[tuple[Graph, PassWork], ...]) -> dict[str, float]:
-        """Bytes of the weights of each model once, and of the inputs and outputs of the op with most of them."""
-        weights: dict[str, float] = {}
-        activations = 0.0
-        for graph, work in passes:
-            model = "draft" if work.role == "draft" else "target"
-            weights.setdefault(model, float(sum(op.weight_bytes * count for op, count in graph.distinct())))
-            moved = (op.bytes_by_role for op, _ in graph.distinct())
-            most = max((float(row["activation"] + row["output"]) for row in moved), default=0.0)
-            activations = max(activations, most)
-        return {"weights": sum(weights.values()), "state": 0.0, "activations": activations}
+        """Bytes of weights, of caches and states, and of the inputs and outputs of the op with most of them."""
+        return memory_terms(passes)
 
     def lower(self, graph: Graph, work: PassWork) -> tuple[Lowered, ...]:
         """Programs one after the other, one for each part of an op; within one, compute and every port overlap."""

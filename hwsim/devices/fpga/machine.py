@@ -196,10 +196,13 @@ class FpgaDevice:
         return next((bad for bad in found if bad), None)
 
     def footprint(self, passes: tuple[tuple[Graph, PassWork], ...]) -> dict[str, float]:
-        """Off-chip bytes: weights of each model once, states and saved inputs of a whole step."""
+        """Off-chip bytes: weights of each model once; states, conv windows and saved inputs of a whole step.
+
+        Activations stay on chip.
+        """
         p = self.parameters
         weights: dict[str, float] = {}
-        state = inputs = 0.0
+        state = 0.0
         for graph, work in passes:
             model = "draft" if work.role == "draft" else "target"
             if model not in weights:
@@ -209,9 +212,9 @@ class FpgaDevice:
                 layer = layer_of(ops)
                 state += repeats * work.batch * copies * input_bits(p, layer.state_elements) / 8
                 conv = layer.conv_channels * layer.d_conv
-                inputs += repeats * work.batch * input_bits(p, conv) / 8
-                inputs += repeats * work.batch * work.state.saved_inputs * input_bits(p, layer.scan_inputs) / 8
-        return {"weights": sum(weights.values()), "state": state, "activations": inputs}
+                state += repeats * work.batch * input_bits(p, conv) / 8
+                state += repeats * work.batch * work.state.saved_inputs * input_bits(p, layer.scan_inputs) / 8
+        return {"weights": sum(weights.values()), "state": state, "activations": 0.0}
 
     def _weight_bytes(self, op: Op) -> float:
         """Weights that one op streams; a head has its own, in the core's format, even where its table is tied."""
@@ -307,7 +310,7 @@ def _loads_of_op(p: FpgaParameters, op: Op, work: PassWork) -> tuple[Load, ...]:
     products = op.dims["batch"] if op.kind == "gemm" else 1
     if products == 1:
         return loads_of(p, _rows_of(op, work))
-    one = PassWork("decode", tokens=1, batch=op.dims["m"])
+    one = PassWork("decode", tokens=op.dims["m"])
     return tuple(replace(load, repeats=load.repeats * products) for load in loads_of(p, one))
 
 

@@ -22,7 +22,7 @@ def linear_hierarchy(p: FpgaParameters) -> Hierarchy:
     """The core and its memories: off-chip, the activations' on-chip buffers, the block of weights, the multipliers.
 
     On-chip memories have the width that the core needs and the room that the design was checked for, so that only main
-    memory's port and the multipliers take time.
+    memory's port and the multipliers take time. The port runs ahead by a block, as the FIFO of weights lets it.
     """
     port = nominal_bytes_per_s(p) / p.clock.value
     dram, near = p.energy.dram.value, p.energy.on_chip.value
@@ -37,8 +37,10 @@ def linear_hierarchy(p: FpgaParameters) -> Hierarchy:
         p.clock.value,
         (
             Level("dram", inf, port, port, dram, dram, frozenset({"input", "weight", "output"}), shared_port=True),
-            Level("buffers", inf, inf, inf, near, near, kept, kept),
-            Level("weights", inf, inf, inf, near, near, frozenset({"weight"}), frozenset({"weight"})),
+            Level("buffers", inf, inf, inf, near, near, kept, kept, double_buffered=True),
+            Level(
+                "weights", inf, inf, inf, near, near, frozenset({"weight"}), frozenset({"weight"}), double_buffered=True
+            ),
             Fanout(axes),
         ),
         p.energy.mac.value,

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from hwsim.devices.base import Enters, FormatChoice, Lowered, PassWork, Resource, Roofs
+from hwsim.devices.held import memory_terms
 from hwsim.devices.optical.parameters import OpticalParameters
 from hwsim.devices.optical.precision import pitch_warning, snr_of
 from hwsim.devices.optical.work import Placed, host_work, link_bytes, optical_energy_pj, part_seconds, placed
@@ -124,19 +125,8 @@ class OpticalDevice:
         return Infeasible("host memory", demand, capacity, "bytes", reason, terms, levers)
 
     def footprint(self, passes: tuple[tuple[Graph, PassWork], ...]) -> Mapping[str, float]:
-        """Weights once, states and caches, and the widest op's activations."""
-        weights = max((float(sum(op.weight_bytes for op in graph.ops)) for graph, _ in passes), default=0.0)
-        state = activations = 0.0
-        for graph, _ in passes:
-            held = {role: 0.0 for role in ("state", "cache")}
-            for op in graph.ops:
-                for each in op.operands:
-                    if each.role in held:
-                        held[each.role] += each.bytes(op.dims)
-                flowing = sum(each.bytes(op.dims) for each in op.operands if each.role in ("activation", "output"))
-                activations = max(activations, float(flowing))
-            state = max(state, sum(held.values()))
-        return {"weights": weights, "state": state, "activations": activations}
+        """Weights once, states and caches, and the widest op's activations, in the host's memory."""
+        return memory_terms(passes)
 
     def lower(self, graph: Graph, work: PassWork) -> tuple[Lowered, ...]:
         """One program per stretch of equal layers: jobs in light with their transfers, host kernels between them.

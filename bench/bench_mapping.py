@@ -33,7 +33,7 @@ from mapping_figure import Growth, Run, draw
 from hwsim.devices.array import ArrayDevice
 from hwsim.devices.catalog import find_device
 from hwsim.errors import Infeasible
-from hwsim.kernels.loopnest import cost_many
+from hwsim.kernels.loopnest_cost import cost_many
 from hwsim.mapping.family import build_family, lane_choices
 from hwsim.mapping.problem import Problem, gemm
 from hwsim.mapping.search import Mapped, Space, find_best

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwsim.kernels.loopnest import Array, Family, cost_many
+from hwsim.kernels.loopnest import Array, Family
+from hwsim.kernels.loopnest_cost import cost_many
 from hwsim.mapping.family import build_family, chains, lane_choices
 from hwsim.mapping.hierarchy import Hierarchy
 from hwsim.mapping.problem import Problem

@@ -3,7 +3,9 @@
 A *family* is a choice of what each level holds and of the dimensions on the lanes; its *nodes* are its (operand, level)
 pairs. A nest of a family says in which order its nodes come and, per node, the extents of the tile that it holds. Its
 cost is linear in the words ``V`` that pass each node, counted once for lanes that share them (`hwsim.mapping.family`
-derives the coefficients): ``energy = e[-1] + e @ V`` and ``bytes of port p = b[-1, p] + V @ b[:, p]``.
+derives the coefficients): ``energy = e[-1] + e @ V`` and ``bytes of port p = b[-1, p] + V @ b[:, p]``. Where lanes may
+overlap in a sliding window, the level above reads fewer words than pass: those reads are counted apart, as *shares*
+(`hwsim.kernels.loopnest_windows`).
 """
 
 from __future__ import annotations
@@ -13,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hwsim.kernels.jit import jit, jit_part
+from hwsim.kernels.jit import jit_part
 
-__all__ = ["Array", "Family", "cost_many", "passed_words", "tile_words", "worst_port"]
+__all__ = ["Array", "Family", "passed_words", "tile_words", "worst_port"]
 
 Array = npt.NDArray[Any]
 NONE, PLAIN, WINDOW = 0, 1, 2
@@ -35,10 +37,16 @@ class Family(NamedTuple):
         lanes_outside: (nodes, dims) lanes that a dimension has outside the node.
         lanes_inside: (nodes, dims) lanes that it has inside.
         capacity: (levels,) bytes.
-        energy_of: (nodes + 1,) picojoules per word that passes, last the constant.
-        bytes_of: (nodes + 1, ports) bytes through the busiest instance per word that passes, last the constant.
+        energy_of: (nodes + 1 + shares,) picojoules per word that passes, then the constant, then per word of a share.
+        bytes_of: (nodes + 1 + shares, ports) bytes through the busiest instance, likewise.
         bandwidth: (ports,) bytes per cycle.
         compute: (1,) compute steps.
+        node_above: (nodes,) fan-outs above the node's level.
+        fan_lanes: (fan-outs, dims) lanes.
+        share: (shares, 4) operand, node (-1: the multipliers), and the fan-outs between, from and up to.
+        share_apart: (shares,) words that the multipliers would read with windows apart; unused for nodes.
+        steered: (fan-outs, dims) whether it matters to a share how far apart the lanes lie.
+        scratch: (3, room) to count windows in.
 
     """
 
@@ -55,6 +63,12 @@ class Family(NamedTuple):
     bytes_of: Array
     bandwidth: Array
     compute: Array
+    node_above: Array
+    fan_lanes: Array
+    share: Array
+    share_apart: Array
+    steered: Array
+    scratch: Array
 
 
 @jit_part
@@ -120,69 +134,3 @@ def worst_port(family: Family, ports: Array) -> float:
         if ports[port] > cycles * family.bandwidth[port]:
             cycles = ports[port] / family.bandwidth[port]
     return np.ceil(cycles)  # type: ignore[no-any-return]
-
-
-@jit
-def cost_many(family: Family, tiles: Array) -> tuple[Array, Array, Array, Array]:
-    """Cost many nests of one family, perfect factors.
-
-    Args:
-        family: the tables.
-        tiles: (nests, nodes, dims) extents of the tile that each node holds.
-
-    Returns:
-        words (nests, nodes) that pass each node; energy_pj, cycles and fits (every tile has room), each (nests,).
-
-    """
-    nests, nodes, dims = tiles.shape
-    words = np.empty((nests, nodes))
-    energy_pj, cycles, fits = np.empty(nests), np.empty(nests), np.empty(nests, np.bool_)
-    ports, used = np.empty(family.bandwidth.shape[0]), np.empty(family.capacity.shape[0])
-    visits, once, plain = np.empty(dims), np.empty(nodes), np.empty((nodes, dims), np.bool_)
-    sliding = np.empty(nodes, np.bool_)
-    for node in range(nodes):
-        sliding[node], once[node] = _words_if_never_cut(family, node, plain)
-    for nest in range(nests):
-        used[:] = 0.0
-        ports[:] = family.bytes_of[nodes]
-        total = family.energy_of[nodes]
-        for node in range(nodes):
-            if sliding[node]:
-                for dim in range(dims):
-                    visits[dim] = family.extents[dim] / (tiles[nest, node, dim] * family.lanes_outside[node, dim])
-                held = tile_words(family, family.node_operand[node], tiles[nest, node])
-                passed = passed_words(family, node, visits, False)
-            else:
-                held, cuts = 1.0, 1.0
-                for dim in range(dims):
-                    if plain[node, dim]:
-                        held *= tiles[nest, node, dim]
-                    else:
-                        cuts *= tiles[nest, node, dim]
-                passed = once[node] / cuts
-            used[family.node_level[node]] += family.room[node] * held
-            words[nest, node] = passed
-            total += family.energy_of[node] * passed
-            for port in range(ports.shape[0]):
-                ports[port] += family.bytes_of[node, port] * passed
-        energy_pj[nest] = total
-        cycles[nest] = worst_port(family, ports)
-        fits[nest] = np.all(used <= family.capacity)
-    return words, energy_pj, cycles, fits
-
-
-@jit_part
-def _words_if_never_cut(family: Family, node: int, plain: Array) -> tuple[bool, float]:
-    """Whether a node's operand slides, and, if not, the words that pass it with tiles of one along all other dims.
-
-    Marks in ``plain`` the dims that move its tile. The words of any tile are these over the tile's extents along the
-    others, an exact quotient: both are whole and below 2^53.
-    """
-    operand, words = family.node_operand[node], 1.0
-    sliding = False
-    for axis in range(family.windows.shape[1]):
-        sliding = sliding or family.windows[operand, axis, 0] >= 0
-    for dim in range(family.extents.shape[0]):
-        plain[node, dim] = family.relation[operand, dim] == PLAIN
-        words *= family.extents[dim] if plain[node, dim] else family.extents[dim] / family.lanes_outside[node, dim]
-    return sliding, words

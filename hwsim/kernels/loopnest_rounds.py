@@ -33,6 +33,7 @@ class Rounds(NamedTuple):
         cut: number of steps outside the innermost hold.
         moves: (transfers, 5) operand, upper level, lower level, step at which the tile is held, first step below the
             upper level's fan-outs; the last rows are the multipliers' reads, with lower level -1.
+        shared: (transfers, 2) words that the lanes of a transfer need together, and apart.
         operand_axes: (operands, axes, terms, 2) dimension (or -1) and stride.
         own: (operands, dims) whether the dimension moves the operand.
         output: index of the output.
@@ -57,6 +58,7 @@ class Rounds(NamedTuple):
     pieces: Array
     cut: int
     moves: Array
+    shared: Array
     operand_axes: Array
     own: Array
     output: int
@@ -164,7 +166,7 @@ def _one_round(t: Rounds, index: Array, changed: int, leaving: int, held: Array,
             continue
         loops = t.outside[step]
         below = _words(t, operand, held, step, step, scratch[0], scratch[1])
-        above = _words(t, operand, held, step, first, scratch[0], scratch[1])
+        above = _words(t, operand, held, step, first, scratch[0], scratch[1]) / t.shared[move, 1] * t.shared[move, 0]
         if changed < loops and (operand != t.output or not _fresh(t, index, loops)):
             _charge(t, row, IN, upper, above, 0.0, width)
             _charge(t, row, IN, lower, 0.0, below, width)
@@ -243,7 +245,7 @@ def _stream(t: Rounds, index: Array, held: Array, row: Array, move: int, steps: 
         words *= reached
     width = t.bytes_per_word[operand]
     if operand != t.output:
-        _charge(t, row, STREAM, level, words, 0.0, width)
+        _charge(t, row, STREAM, level, words / t.shared[move, 1] * t.shared[move, 0], 0.0, width)
         return
     fresh = distinct if _fresh(t, index, t.trips.shape[0]) else 0.0
     _charge(t, row, STREAM, level, words - fresh, words, width)

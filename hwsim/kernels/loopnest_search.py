@@ -6,7 +6,8 @@ when nothing further in can better what is known (``bound``: every node to come 
 
 Loops that cannot help are never tried (``dominated``). A loop just outside a node that does not move its tile is better
 just inside it: fewer words pass, the tile is the same. A loop just inside a node that moves its tile in disjoint steps
-is better just outside it: the same words pass, the tile is smaller. Neither touches any other node.
+is better just outside it: the same words pass, the tile is smaller. Neither touches any other node, with one exception:
+the first node inside a fan-out says how far apart its lanes lie. Where windows of lanes overlap, both loops are tried.
 """
 
 from __future__ import annotations
@@ -15,9 +16,20 @@ import numpy as np
 
 from hwsim.kernels.jit import jit, jit_part
 from hwsim.kernels.loopnest import NONE, PLAIN, Array, Family, passed_words, tile_words, worst_port
+from hwsim.kernels.loopnest_windows import least_shared_words, shared_words
 from hwsim.kernels.loopnest_store import BOUND, CAPACITY, DOMINATED, EVALUATED, Found, State, beaten, keep, score
 
 __all__ = ["least_of_order", "search"]
+
+
+@jit_part
+def _steers(family: Family, order: Array, position: int, dim: int) -> bool:
+    """Whether a node is the first inside a fan-out where it matters how far apart the lanes of ``dim`` lie."""
+    first = 0 if position == 0 else family.node_above[order[position - 1]]
+    for fanout in range(first, family.node_above[order[position]]):
+        if family.steered[fanout, dim]:
+            return True
+    return False
 
 
 @jit_part
@@ -28,12 +40,15 @@ def _lay_slots(family: Family, order: Array, tile_count: Array, state: State) ->
         inside = family.node_operand[order[gap]]
         for dim in range(tile_count.shape[0]):
             outside = NONE if gap == 0 else family.relation[family.node_operand[order[gap - 1]], dim]
-            if tile_count[dim] > 1 and outside != PLAIN and family.relation[inside, dim] != NONE:
+            outside_helps = outside != PLAIN or _steers(family, order, gap - 1, dim)
+            inside_helps = family.relation[inside, dim] != NONE or _steers(family, order, gap, dim)
+            if tile_count[dim] > 1 and outside_helps and inside_helps:
                 state.slot_gap[count], state.slot_dim[count] = gap, dim
                 count += 1
     last = family.node_operand[order[order.shape[0] - 1]] if order.shape[0] else -1
     for dim in range(tile_count.shape[0]):
         state.inner[dim] = last < 0 or family.relation[last, dim] != PLAIN
+        state.inner[dim] = state.inner[dim] or _steers(family, order, order.shape[0] - 1, dim)
         open_later, seen = state.inner[dim], False
         for slot in range(count - 1, -1, -1):
             if state.slot_dim[slot] == dim:
@@ -44,7 +59,7 @@ def _lay_slots(family: Family, order: Array, tile_count: Array, state: State) ->
 
 
 @jit_part
-def _count_ways(count: int, tiles: Array, tile_count: Array, perfect: bool, state: State) -> None:
+def _count_ways(count: int, tiles: Array, tile_count: Array, perfect: Array, state: State) -> None:
     """``ways[slot, dim, i]``: ways in which the slots from ``slot`` on can cut the i-th tile of a dimension."""
     for dim in range(tile_count.shape[0]):
         for i in range(tile_count[dim]):
@@ -53,7 +68,7 @@ def _count_ways(count: int, tiles: Array, tile_count: Array, perfect: bool, stat
         for dim in range(tile_count.shape[0]):
             for i in range(tile_count[dim]):
                 total = state.ways[slot + 1, dim, i]
-                if state.slot_dim[slot] == dim and not perfect:
+                if state.slot_dim[slot] == dim and not perfect[dim]:
                     total += state.ways[slot, dim, i - 1] if i else 0.0
                 elif state.slot_dim[slot] == dim:
                     total = 0.0
@@ -89,6 +104,13 @@ def _hold(family: Family, order: Array, start: int, stop: int, depth: int, tiles
         state.energy[depth] += family.energy_of[node] * passed
         for port in range(family.bandwidth.shape[0]):
             state.ports[depth, port] += family.bytes_of[node, port] * passed
+        for row in range(family.share.shape[0]):
+            if family.share[row, 1] == node:
+                shared = shared_words(family, row, passed, state.held, order, position + 1, position)
+                at = order.shape[0] + 1 + row
+                state.energy[depth] += family.energy_of[at] * shared
+                for port in range(family.bandwidth.shape[0]):
+                    state.ports[depth, port] += family.bytes_of[at, port] * shared
     return True
 
 
@@ -104,7 +126,28 @@ def _least(family: Family, order: Array, start: int, depth: int, state: State) -
         energy += family.energy_of[node] * passed
         for port in range(family.bandwidth.shape[0]):
             state.lower[port] += family.bytes_of[node, port] * passed
-    return energy, worst_port(family, state.lower)
+    return energy + _least_of_shares(family, order, start, state), worst_port(family, state.lower)
+
+
+@jit_part
+def _least_of_shares(family: Family, order: Array, start: int, state: State) -> float:
+    """Least energy of the shares that are not settled yet; adds their bytes to ``lower``. Exact once all nodes are."""
+    energy = 0.0
+    for row in range(family.share.shape[0]):
+        node, settled = family.share[row, 1], False
+        for position in range(start):
+            settled = settled or order[position] == node
+        if settled:
+            continue
+        if node < 0 and start == order.shape[0]:
+            shared = shared_words(family, row, 0.0, state.held, order, start, -1)
+        else:
+            shared = least_shared_words(family, row, state.visits)
+        at = order.shape[0] + 1 + row
+        energy += family.energy_of[at] * shared
+        for port in range(family.bandwidth.shape[0]):
+            state.lower[port] += family.bytes_of[at, port] * shared
+    return energy
 
 
 @jit_part
@@ -212,7 +255,7 @@ def _descend(
     slot: int,
     count: int,
     tiles: Array,
-    perfect: bool,
+    perfect: Array,
     state: State,
     found: Found,
     name: Array,
@@ -227,12 +270,12 @@ def _descend(
             slot -= 1
             continue
         state.choice[slot] = -1 if state.forced[slot] else choice - 1
-        if perfect and tiles[dim, before] % tiles[dim, choice] != 0:
+        if perfect[dim] and tiles[dim, before] % tiles[dim, choice] != 0:
             continue
         state.now[dim] = choice
         state.visits[dim] = _visits(slot, tiles[dim, choice], state)
         below = _below(slot + 1, state)
-        if not perfect and _wasteful(slot, tiles[dim, choice], state.visits[dim], state):
+        if not perfect[dim] and _wasteful(slot, tiles[dim, choice], state.visits[dim], state):
             found.tally[DOMINATED] += below
             found.budget[0] -= 1
             continue
@@ -248,7 +291,7 @@ def search(
     orders: Array,
     tiles: Array,
     tile_count: Array,
-    perfect: bool,
+    perfect: Array,
     represented: float,
     name: int,
     objective: int,
@@ -263,7 +306,7 @@ def search(
         orders: (orders, nodes) interleavings of its nodes, outermost first.
         tiles: (dims, room) tiles to choose from per dimension, lanes divided out, ascending; the whole again last.
         tile_count: (dims,) how many.
-        perfect: a loop's tile divides the one outside it.
+        perfect: (dims,) whether a loop's tile divides the one outside it.
         represented: nests of one order, useless loops included.
         name: number of the family, for the record.
         objective: LATENCY, ENERGY, EDP or PARETO.
@@ -297,7 +340,7 @@ def _begin(
     order: Array,
     tiles: Array,
     tile_count: Array,
-    perfect: bool,
+    perfect: Array,
     represented: float,
     state: State,
     found: Found,

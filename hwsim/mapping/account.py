@@ -6,8 +6,8 @@ Conventions (they fix the published golden points, see docs/mapping.md):
   a loop, hold it outside that loop (AccelForge's rule; docs/mapping.md). A tile of a sliding window is filled whole.
 * Output: an accumulation is a write, plus a read unless it is the word's first; a tile that leaves is read (drained)
   and accumulated into the level above; a tile that comes back is read above and filled, a fresh one is not.
-* Multicast: lanes that need the same word in the same cycle cost the level above one read (windows that overlap in part
-  are read apart). Spatial reduction: lanes that add into the same word cost the level above one accumulation; one of
+* Multicast: lanes that need the same word in the same cycle cost the level above one read, windows that overlap in part
+  included (`hwsim.mapping.windows`). Spatial reduction: lanes that add into the same word cost the level above one accumulation; one of
   the lanes is seeded when the tile comes back, the others start afresh.
 * The multipliers read each operand from its innermost level, one word per multiply-accumulate.
 * Cycles (``ideal``): the largest of the compute steps and, per level, the words of its busiest instance over the port.
@@ -23,6 +23,7 @@ from math import ceil, prod
 from hwsim.mapping.hierarchy import Hierarchy, Level
 from hwsim.mapping.nest import For, Nest, Spread
 from hwsim.mapping.problem import Operand, Problem, tile_elements
+from hwsim.mapping.windows import shared_windows
 
 __all__ = ["Account", "Traffic", "account"]
 
@@ -190,7 +191,7 @@ def _operand_traffic(ledger: _Ledger, nest: Nest, operand: Operand) -> Iterable[
     chain = nest.holds(ledger.problem, hierarchy)[operand.name]
     fresh = tile_elements(operand, ledger.problem.extents)
     for (upper, _), (lower, position) in pairwise(chain):
-        pair = _transfer(ledger, operand, upper, lower, position, fresh)
+        pair = _transfer(ledger, nest, operand, (upper, lower, position), fresh)
         yield upper, pair[0]
         yield lower, pair[1]
         fresh = pair[1].reads - pair[1].writes
@@ -200,7 +201,8 @@ def _operand_traffic(ledger: _Ledger, nest: Nest, operand: Operand) -> Iterable[
     reads = _iterations(ledger, operand, lanes=between, own=frozenset())
     peak = _iterations(ledger, operand, lanes=_above(inside), own=_above(outside))
     if operand.role != "output":
-        yield level, Traffic(reads=reads, peak_reads=peak)
+        together, apart = shared_windows(ledger.problem, hierarchy, nest, operand, None, range(outside, inside))
+        yield level, Traffic(reads=reads // apart * together, peak_reads=peak // apart * together)
         return
     yield level, Traffic(reads - fresh, reads, peak - _share(ledger, operand, outside), peak)
 
@@ -220,9 +222,18 @@ def _share(ledger: _Ledger, operand: Operand, outside: int) -> int:
 
 
 def _transfer(
-    ledger: _Ledger, operand: Operand, upper: int, lower: int, position: int, fresh: int
+    ledger: _Ledger, nest: Nest, operand: Operand, link: tuple[int, int, int], fresh: int
 ) -> tuple[Traffic, Traffic]:
-    """Traffic at two neighbouring levels of an operand; ``fresh`` output words start without a seed above."""
+    """Traffic at two neighbouring levels of an operand; ``fresh`` output words start without a seed above.
+
+    Args:
+        ledger: the nest's.
+        nest: the nest.
+        operand: whose words.
+        link: the level above, the one below, and the step at which it holds its tile.
+        fresh: output words that start without a seed.
+    """
+    upper, lower, position = link
     outside, inside = ledger.hierarchy.fanouts_above(upper), ledger.hierarchy.fanouts_above(lower)
     between = _above(inside) - _above(outside)
     below = ledger.words(operand, position, lanes=frozenset(), own=frozenset())
@@ -230,6 +241,9 @@ def _transfer(
     above = ledger.words(operand, position, lanes=between, own=frozenset())
     above_peak = ledger.words(operand, position, lanes=_above(inside), own=_above(outside))
     if operand.role != "output":
+        fanouts = range(outside, inside)
+        together, apart = shared_windows(ledger.problem, ledger.hierarchy, nest, operand, position, fanouts)
+        above, above_peak = above // apart * together, above_peak // apart * together
         return Traffic(reads=above, peak_reads=above_peak), Traffic(writes=below, peak_writes=below_peak)
     return (
         Traffic(above - fresh, above, above_peak - _share(ledger, operand, outside), above_peak),

@@ -19,7 +19,7 @@ from hwsim.mapping.hierarchy import Fanout, Hierarchy, Level, SpatialAxis
 from hwsim.mapping.nest import For, Hold, Nest, Spread, Step
 from hwsim.mapping.problem import Operand, Problem
 
-__all__ = ["Chains", "Lanes", "build_family", "chains", "divisors", "interleavings", "lane_choices", "represented"]
+__all__ = ["Chains", "Lanes", "build_family", "chains", "divided", "divisors", "interleavings", "lane_choices", "represented"]
 
 Lanes = tuple[tuple[str, str, int], ...]
 """What lies on the axes: (axis, dimension, lanes)."""
@@ -99,17 +99,25 @@ def _laid(axis: SpatialAxis, problem: Problem, left: dict[str, int]) -> list[Lan
     return found
 
 
-def represented(problem: Problem, lanes: Lanes, nodes: int, *, perfect: bool) -> int:
+def divided(problem: Problem, lanes: Lanes) -> frozenset[str]:
+    """Dimensions of sliding windows that lie on lanes: their tiles divide in every space."""
+    laid = {dim for _, dim, _ in lanes}
+    axes = (axis for operand in problem.operands for axis in problem.live_axes(operand) if len(axis) > 1)
+    return frozenset(dim for axis in axes if laid & {name for name, _ in axis} for dim, _ in axis)
+
+
+def represented(problem: Problem, lanes: Lanes, nodes: int, perfect: Sequence[bool]) -> int:
     """Nests of one order: ways to deal each dimension's prime factors to the ``nodes + 1`` places for loops.
 
-    With imperfect factors: falling sequences of ``nodes`` tiles.
+    Of a dimension that is not ``perfect``: falling sequences of ``nodes`` tiles.
     """
-    if not perfect:
-        left = (extent // _lanes_of(lanes, dim) for dim, extent in problem.dims)
-        return prod(comb(extent + nodes - 1, nodes) for extent in left)
     total = 1
-    for dim, extent in problem.dims:
-        for exponent in _exponents(extent // _lanes_of(lanes, dim)):
+    for (dim, extent), evenly in zip(problem.dims, perfect, strict=True):
+        left = extent // _lanes_of(lanes, dim)
+        if not evenly:
+            total *= comb(left + nodes - 1, nodes)
+            continue
+        for exponent in _exponents(left):
             total *= comb(exponent + nodes, nodes)
     return total
 
@@ -148,6 +156,11 @@ class Lattice:
         rows = self.lanes[first:last]
         return prod(n for row in rows for dim, n in row.items() if (dim in operand.dims) == own)
 
+    def terms_laid(self, operand: Operand, first: int, last: int) -> int:
+        """Of the operand's sliding axes the most terms that lie on lanes of the fan-outs from ``first`` to ``last``."""
+        axes = [axis for axis in self.problem.live_axes(operand) if len(axis) > 1]
+        return max((sum(self.of_dim(dim, first, last) > 1 for dim, _ in axis) for axis in axes), default=0)
+
     def of_dim(self, dim: str, first: int, last: int) -> int:
         """Lanes of one dimension."""
         return prod(row.get(dim, 1) for row in self.lanes[first:last])
@@ -163,7 +176,8 @@ def build_family(problem: Problem, hierarchy: Hierarchy, lanes: Lanes, held: Cha
     lattice = Lattice.of(problem, hierarchy, lanes)
     nodes = [(o, level) for o, chain in enumerate(held) for level in chain]
     above = [hierarchy.fanouts_above(level) for _, level in nodes]
-    energy, reads, writes = _tables(problem, hierarchy, lattice, held, len(nodes))
+    shares = _shares(hierarchy, lattice, held)
+    energy, reads, writes = _tables(problem, hierarchy, lattice, held, shares)
     ports, bandwidth = _ports(hierarchy.levels, reads, writes)
     dims = [dim for dim, _ in problem.dims]
     depth = len(hierarchy.fanouts)
@@ -181,8 +195,51 @@ def build_family(problem: Problem, hierarchy: Hierarchy, lanes: Lanes, held: Cha
         bytes_of=np.ascontiguousarray(ports.T),
         bandwidth=bandwidth,
         compute=np.array([-(-problem.macs // lattice.all // hierarchy.macs_per_cycle)], np.float64),
+        node_above=np.array(above, np.int64),
+        fan_lanes=np.array([[row.get(d, 1) for d in dims] for row in lattice.lanes], np.float64).reshape(-1, len(dims)),
+        share=np.array(shares, np.int64).reshape(-1, 4),
+        share_apart=np.array([_read_by_multipliers(lattice, *share) for share in shares], np.float64),
+        steered=_steered(lattice, shares),
+        scratch=np.zeros((3, max(2 * depth, lattice.all) if shares else 0)),
     )
     return family, interleavings(tuple((o, f) for (o, _), f in zip(nodes, above, strict=True)))
+
+
+Share = tuple[int, int, int, int]
+"""Reads that lanes with overlapping windows share: operand, node (-1: the multipliers), fan-outs from and up to."""
+
+
+def _shares(hierarchy: Hierarchy, lattice: Lattice, held: Chains) -> list[Share]:
+    """Where windows of lanes may overlap: a lane on a term of an axis, or, a word each, lanes on both."""
+    found: list[Share] = []
+    node, depth = 0, len(hierarchy.fanouts)
+    for index, (operand, chain) in enumerate(zip(lattice.problem.operands, held, strict=True)):
+        above = [hierarchy.fanouts_above(level) for level in (0, *chain)]
+        for first, last in pairwise(above):
+            if operand.role != "output" and lattice.terms_laid(operand, first, last) > 0:
+                found.append((index, node, first, last))
+            node += 1
+        if operand.role != "output" and lattice.terms_laid(operand, above[-1], depth) > 1:
+            found.append((index, -1, above[-1], depth))
+    return found
+
+
+def _steered(lattice: Lattice, shares: Sequence[Share]) -> Array:
+    dims = [dim for dim, _ in lattice.problem.dims]
+    table = np.zeros((len(lattice.lanes), len(dims)), np.bool_)
+    for index, _, first, last in shares:
+        for axis in lattice.problem.live_axes(lattice.problem.operands[index]):
+            for fanout in range(first, last) if len(axis) > 1 else ():
+                for dim, _ in axis:
+                    table[fanout, dims.index(dim)] |= dim in lattice.lanes[fanout]
+    return table
+
+
+def _read_by_multipliers(lattice: Lattice, operand: int, node: int, first: int, last: int) -> float:
+    """Words that the multipliers read at an operand's innermost level, windows apart; 0 for other shares."""
+    if node >= 0:
+        return 0.0
+    return lattice.problem.macs / lattice.count(lattice.problem.operands[operand], first, last, own=False)
 
 
 def _room(operand: Operand, level: Level) -> float:
@@ -210,15 +267,18 @@ def _windows(problem: Problem) -> Array:
 
 
 def _tables(
-    problem: Problem, hierarchy: Hierarchy, lattice: Lattice, held: Chains, nodes: int
+    problem: Problem, hierarchy: Hierarchy, lattice: Lattice, held: Chains, shares: Sequence[Share]
 ) -> tuple[Array, Array, Array]:
-    """Energy (nodes + 1,), and bytes read and written at the busiest instance (levels, nodes + 1), per passing word."""
-    energy = np.zeros(nodes + 1)
-    energy[nodes] = problem.macs * hierarchy.mac_pj
-    peaks = np.zeros((2, len(hierarchy.levels), nodes + 1))
+    """Energy (columns,), and bytes read and written at the busiest instance (levels, columns), per passing word.
+
+    Columns: the nodes, the constant, the shares.
+    """
+    columns = _Columns(sum(len(chain) for chain in held), shares)
+    energy = columns.constant * (problem.macs * hierarchy.mac_pj)
+    peaks = np.zeros((2, len(hierarchy.levels), len(energy)))
     node = 0
     for operand, chain in zip(problem.operands, held, strict=True):
-        for level, reads, writes, peak_reads, peak_writes in _moves(hierarchy, lattice, operand, chain, node, nodes):
+        for level, reads, writes, peak_reads, peak_writes in _moves(hierarchy, lattice, operand, chain, node, columns):
             width, part = operand.bits / 8, hierarchy.levels[level]
             energy += width * (reads * part.read_pj_per_byte + writes * part.write_pj_per_byte)
             peaks[0, level] += width * peak_reads
@@ -227,26 +287,58 @@ def _tables(
     return energy, peaks[0], peaks[1]
 
 
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The unknowns that a cost is linear in: words that pass each node, 1, words of each share."""
+
+    nodes: int
+    shares: Sequence[Share]
+
+    def _unit(self, at: int) -> Array:
+        row = np.zeros(self.nodes + 1 + len(self.shares))
+        row[at] = 1.0
+        return row
+
+    @property
+    def constant(self) -> Array:
+        """The constant."""
+        return self._unit(self.nodes)
+
+    def passing(self, node: int) -> Array:
+        """Words that pass a node."""
+        return self._unit(node)
+
+    def read_above(self, node: int) -> Array:
+        """Words that the level above reads for a node, as if no lanes shared them but those of a share."""
+        at = [i for i, share in enumerate(self.shares) if share[1] == node]
+        return self._unit(self.nodes + 1 + at[0]) if at else self._unit(node)
+
+    def read_by_multipliers(self, operand: int) -> Array | None:
+        """Words of a share of the multipliers, where there is one."""
+        at = [i for i, share in enumerate(self.shares) if share[:2] == (operand, -1)]
+        return self._unit(self.nodes + 1 + at[0]) if at else None
+
+
 Moves = tuple[int, Array, Array, Array, Array]
 
 
 def _moves(
-    hierarchy: Hierarchy, lattice: Lattice, operand: Operand, chain: Sequence[int], first: int, nodes: int
+    hierarchy: Hierarchy, lattice: Lattice, operand: Operand, chain: Sequence[int], first: int, columns: _Columns
 ) -> Iterator[Moves]:
     """(level, reads, writes, reads and writes at the busiest instance) of each transfer, per passing word.
 
     The same account as `hwsim.mapping.account`, with words that pass a node as the unknowns.
     """
-    output, depth = operand.role == "output", len(hierarchy.fanouts)
-    nothing = np.zeros(nodes + 1)
-    whole = _unit(nodes, nodes) * lattice.problem.elements(operand)
+    output = operand.role == "output"
+    nothing = columns.constant * 0.0
+    whole = columns.constant * lattice.problem.elements(operand)
     fresh, places = whole, (0, *chain)
     for node, (upper, lower) in enumerate(pairwise(places), first):
         outside, inside = hierarchy.fanouts_above(upper), hierarchy.fanouts_above(lower)
-        passed = _unit(node, nodes)
-        above = passed * lattice.count(operand, 0, outside, own=False)
+        passed, read = columns.passing(node), columns.read_above(node)
+        above = read * lattice.count(operand, 0, outside, own=False)
         below = passed * lattice.count(operand, 0, inside, own=False)
-        peak_above = passed / lattice.count(operand, 0, outside, own=True)
+        peak_above = read / lattice.count(operand, 0, outside, own=True)
         peak_below = passed / lattice.count(operand, 0, inside, own=True)
         if not output:
             yield upper, above, nothing, peak_above, nothing
@@ -257,22 +349,27 @@ def _moves(
         yield upper, above - fresh, above, peak_above - share_above, peak_above
         yield lower, below, above - fresh, peak_below, peak_below - share_below
         fresh = below - above + fresh
-    level = places[-1]
-    outside = hierarchy.fanouts_above(level)
-    macs = _unit(nodes, nodes) * lattice.problem.macs
+    yield from _multiplying(hierarchy, lattice, operand, places[-1], columns, fresh)
+
+
+def _multiplying(
+    hierarchy: Hierarchy, lattice: Lattice, operand: Operand, level: int, columns: _Columns, fresh: Array
+) -> Iterator[Moves]:
+    """What the multipliers read, or add into, at an operand's innermost level."""
+    outside, depth, nothing = hierarchy.fanouts_above(level), len(hierarchy.fanouts), columns.constant * 0.0
+    outer = lattice.count(operand, 0, outside, own=True)
+    shared = columns.read_by_multipliers(lattice.problem.operands.index(operand))
+    if shared is not None:
+        yield level, shared, nothing, shared / (lattice.count(operand, 0, outside, own=False) * outer), nothing
+        return
+    macs = columns.constant * lattice.problem.macs
     reads = macs / lattice.count(operand, outside, depth, own=False)
-    peak = macs / (lattice.count(operand, 0, depth, own=False) * lattice.count(operand, 0, outside, own=True))
-    if output:
-        share = whole / lattice.count(operand, 0, outside, own=True)
+    peak = macs / (lattice.count(operand, 0, depth, own=False) * outer)
+    if operand.role == "output":
+        share = columns.constant * lattice.problem.elements(operand) / outer
         yield level, reads - fresh, reads, peak - share, peak
     else:
         yield level, reads, nothing, peak, nothing
-
-
-def _unit(at: int, nodes: int) -> Array:
-    row = np.zeros(nodes + 1)
-    row[at] = 1.0
-    return row
 
 
 def _ports(levels: Sequence[Level], reads: Array, writes: Array) -> tuple[Array, Array]:
@@ -306,6 +403,11 @@ def nest_of(
             steps += _spreads(hierarchy.fanouts[reached], lanes, now, lattice, reached)
             reached += 1
         steps.append(Hold(hierarchy.levels[level].name, problem.operands[operand].name))
+    if reached < len(hierarchy.fanouts):  # lanes of a window take neighbouring words
+        for dim in (dim for dim in dims if dim in divided(problem, lanes)):
+            inside = lattice.of_dim(dim, reached, len(hierarchy.fanouts))
+            steps += [For(dim, inside)] if now[dim] > 1 else []
+            now[dim] = 1
     while reached < len(hierarchy.fanouts):
         steps += _spreads(hierarchy.fanouts[reached], lanes, now, lattice, reached)
         reached += 1

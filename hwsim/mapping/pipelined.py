@@ -28,6 +28,7 @@ from hwsim.kernels.loopnest_rounds import pipelined_cycles as cycles_of_rounds
 from hwsim.mapping.hierarchy import Hierarchy
 from hwsim.mapping.nest import Hold, Nest, Spread
 from hwsim.mapping.problem import Problem
+from hwsim.mapping.windows import shared_windows
 from hwsim.timing.linear import systolic_wave_cycles
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def rounds_of(problem: Problem, hierarchy: Hierarchy, nest: Nest) -> Rounds:
         pieces=np.zeros((2, 2 * 2 ** sum(count > 0 for count in lanes) * (len(rows) + 2))),
         cut=cut,
         moves=_moves(problem, hierarchy, nest, place, len(rows)),
+        shared=_shared(problem, hierarchy, nest),
         operand_axes=_axes(problem, dims),
         own=np.array([[dim in operand.dims for dim in dims] for operand in problem.operands]),
         output=names.index(problem.output.name),
@@ -110,6 +112,20 @@ def _moves(problem: Problem, hierarchy: Hierarchy, nest: Nest, place: dict[int, 
         rows += [(index, upper, lower, place[at], first[upper]) for (upper, _), (lower, at) in pairwise(chain)]
         rows.append((index, chain[-1][0], -1, steps, first[chain[-1][0]]))
     return np.array(rows, np.int64)
+
+
+def _shared(problem: Problem, hierarchy: Hierarchy, nest: Nest) -> Array:
+    """Words that lanes with overlapping windows need together, and apart, for each row of the transfers."""
+    chains, depth = nest.holds(problem, hierarchy), len(hierarchy.fanouts)
+    rows = []
+    for operand in problem.operands:
+        chain = chains[operand.name]
+        above = [hierarchy.fanouts_above(level) for level, _ in chain]
+        for index in range(1, len(chain)):
+            between = range(above[index - 1], above[index])
+            rows.append(shared_windows(problem, hierarchy, nest, operand, chain[index][1], between))
+        rows.append(shared_windows(problem, hierarchy, nest, operand, None, range(above[-1], depth)))
+    return np.array(rows, np.float64)
 
 
 def _first_below(hierarchy: Hierarchy, nest: Nest, place: dict[int, int], level: int, steps: int) -> int:

@@ -16,7 +16,7 @@ from hwsim.kernels import loopnest_store as store
 from hwsim.kernels.loopnest import Array, Family
 from hwsim.mapping.account import Account, account
 from hwsim.mapping.check import held_bytes
-from hwsim.mapping.family import Chains, Lanes, build_family, chains, divisors, lane_choices, nest_of, represented
+from hwsim.mapping.family import Chains, Lanes, build_family, chains, divided, divisors, lane_choices, nest_of, represented
 from hwsim.mapping.hierarchy import Hierarchy
 from hwsim.mapping.nest import Nest
 from hwsim.mapping.problem import Problem, tile_elements
@@ -90,6 +90,7 @@ class _Candidate:
     orders: Array
     tiles: Array
     tile_count: Array
+    perfect: Array
     represented: int
 
 
@@ -107,7 +108,8 @@ def find_best(
     Args:
         problem: the op.
         hierarchy: the machine.
-        space: ``perfect``, tiles divide; ``imperfect``, any tile (lanes still divide).
+        space: ``perfect``, tiles divide; ``imperfect``, any tile (lanes still divide, and so do the tiles of a sliding
+            window that lies on lanes).
         objective: what to minimise; ties go to lower energy, then lower cycles.
         budget_s: seconds after which the best so far is returned with its gap.
         progress: called with the share of the families done, from time to time.
@@ -117,7 +119,7 @@ def find_best(
     if not candidates:
         return _nowhere(problem, hierarchy)
     found = _nothing_found(objective, candidates)
-    lowest = _run(candidates, objective, space, found, budget_s, progress)
+    lowest = _run(candidates, objective, found, budget_s, progress)
     if found.rows[0] == 0:
         return _nowhere(problem, hierarchy) if lowest == inf else _too_soon(budget_s)
     rows = range(int(found.rows[0]))
@@ -133,7 +135,7 @@ def best_of_each_family(problem: Problem, hierarchy: Hierarchy, objective: Objec
     answers = []
     for candidate in _candidates(problem, hierarchy, "perfect"):
         found = _nothing_found(objective, [candidate])
-        _run([candidate], objective, "perfect", found, inf, None)
+        _run([candidate], objective, found, inf, None)
         rows = range(int(found.rows[0]))
         answers += [_decode(problem, hierarchy, [candidate], found.nests[row]) for row in rows]
     return answers
@@ -149,18 +151,15 @@ def _candidates(problem: Problem, hierarchy: Hierarchy, space: Space) -> list[_C
 
 def _candidate(problem: Problem, hierarchy: Hierarchy, lanes: Lanes, held: Chains, space: Space) -> _Candidate:
     family, orders = build_family(problem, hierarchy, lanes, held)
-    rows = [_tiles(extent // prod(n for _, name, n in lanes if name == dim), space) for dim, extent in problem.dims]
+    even = [space == "perfect" or dim in divided(problem, lanes) for dim, _ in problem.dims]
+    left = [extent // prod(n for _, name, n in lanes if name == dim) for dim, extent in problem.dims]
+    rows = [divisors(extent) if evenly else tuple(range(1, extent + 1)) for extent, evenly in zip(left, even, strict=True)]
     room = max(len(row) for row in rows) + 1
     table = np.array([[*row, *[row[-1]] * (room - len(row))] for row in rows], np.int64)
     nodes = tuple((o, level) for o, chain in enumerate(held) for level in chain)
     count = np.array([len(row) for row in rows], np.int64)
-    return _Candidate(
-        family, lanes, nodes, orders, table, count, represented(problem, lanes, len(nodes), perfect=space == "perfect")
-    )
-
-
-def _tiles(extent: int, space: Space) -> tuple[int, ...]:
-    return divisors(extent) if space == "perfect" else tuple(range(1, extent + 1))
+    total = represented(problem, lanes, len(nodes), even)
+    return _Candidate(family, lanes, nodes, orders, table, count, np.array(even), total)
 
 
 def _nothing_found(objective: Objective, candidates: list[_Candidate]) -> store.Found:
@@ -175,7 +174,6 @@ def _nothing_found(objective: Objective, candidates: list[_Candidate]) -> store.
 def _run(
     candidates: list[_Candidate],
     objective: Objective,
-    space: Space,
     found: store.Found,
     budget_s: float,
     progress: Callable[[float], None] | None,
@@ -190,7 +188,7 @@ def _run(
             while not done and time.monotonic() - start < budget_s:
                 found.budget[0] = _PAUSE
                 done = kernel.search(
-                    candidate.family, candidate.orders, candidate.tiles, candidate.tile_count, space == "perfect",
+                    candidate.family, candidate.orders, candidate.tiles, candidate.tile_count, candidate.perfect,
                     float(candidate.represented), name, code, state, cursor, found,
                 )  # fmt: skip
                 if progress:

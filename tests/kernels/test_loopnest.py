@@ -6,7 +6,7 @@ from array_machines import ALL
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwsim.kernels.loopnest import cost_many
+from hwsim.kernels.loopnest_cost import cost_many
 from hwsim.mapping.account import account
 from hwsim.mapping.check import nest_faults
 from hwsim.mapping.family import build_family, chains, divisors, lane_choices, nest_of
@@ -22,9 +22,9 @@ def machine(shared):
         (
             Level("top", float("inf"), 3, 4, 8, 16, ALL, shared_port=shared),
             Level("big", 40, 2, 3, 2, 4, ALL, double_buffered=shared),
-            Fanout((SpatialAxis("cols", 3, ("n", "oc", "k"), ALL),)),
+            Fanout((SpatialAxis("cols", 4, ("n", "oc", "k", "y", "x"), ALL),)),
             Level("mid", 12, 2, 1, 1, 2, ALL),
-            Fanout((SpatialAxis("rows", 2, ("k", "ic", "m"), ALL),)),
+            Fanout((SpatialAxis("rows", 6, ("k", "ic", "m", "y", "r", "s"), ALL),)),
             Level("reg", 4, 0.5, 1, 0.5, 0.25, frozenset({"weight", "output"})),
         ),
         0.25,

@@ -10,8 +10,8 @@ ALL = frozenset({"input", "weight", "output"})
 
 def machine(top_shared=False, doubled=(False, False, False), systolic=""):
     """A small machine with a fan-out between two buffers and another above the registers."""
-    axis = SpatialAxis("cols", 4, ("n", "oc", "k"), ALL)
-    rows = SpatialAxis("rows", 4, ("k", "ic", "m"), ALL)
+    axis = SpatialAxis("cols", 4, ("n", "oc", "k", "y", "x"), ALL)
+    rows = SpatialAxis("rows", 4, ("k", "ic", "m", "y", "r", "s"), ALL)
     return Hierarchy(
         "small",
         1e9,
@@ -54,9 +54,9 @@ def nests(draw, problem, *, perfect):
 
     for level in ("big", "mid", "reg"):
         if level == "mid":
-            lanes("cols", ["n", "oc", "k"])
+            lanes("cols", ["n", "oc", "k", "y", "x"])
         if level == "reg":
-            lanes("rows", ["k", "ic", "m"])
+            lanes("rows", ["k", "ic", "m", "y", "r", "s"])
         names = [o.name for o in problem.operands]
         for name in draw(st.lists(st.sampled_from(names), unique=True, max_size=3)):
             loops()

@@ -103,17 +103,25 @@ class Walk:
         return found
 
     def fill(self, operand, level, upper, tiles):
+        if operand.role != "output":
+            self.multicast(operand, level, upper, tiles)
+            return
         for (instance, _), group in self.groups(upper, tiles).items():
-            members, words = group, volume(operand, group[0][1])
-            if operand.role == "output":
-                points = elements(operand, group[0][1])
-                if (upper, instance, points[0]) not in self.valid:
-                    continue
-                members = group[:1]
-                self.valid |= {(level, group[0][0][: self.lanes_above[level]], point) for point in points}
+            points, lane, words = elements(operand, group[0][1]), group[0][0], volume(operand, group[0][1])
+            if (upper, instance, points[0]) not in self.valid:
+                continue
+            self.valid |= {(level, lane[: self.lanes_above[level]], point) for point in points}
             self.words[upper, operand.name, "r", instance] += words
-            for lane, _ in members:
-                self.words[level, operand.name, "w", lane[: self.lanes_above[level]]] += words
+            self.words[level, operand.name, "w", lane[: self.lanes_above[level]]] += words
+
+    def multicast(self, operand, level, upper, tiles):
+        """Tiles that arrive together: every word of theirs is read once per instance above, and fills each lane."""
+        read = {}
+        for lane, (_, box) in tiles.items():
+            read.setdefault(lane[: self.lanes_above[upper]], set()).update(window(operand, box))
+            self.words[level, operand.name, "w", lane[: self.lanes_above[level]]] += volume(operand, box)
+        for instance, points in read.items():
+            self.words[upper, operand.name, "r", instance] += len(points)
 
     def drain(self, operand, level, upper, tiles):
         for (instance, _), members in self.groups(upper, tiles).items():
@@ -149,10 +157,11 @@ class Walk:
         level = self.chain[operand.name][-1]
         above = self.lanes_above[level]
         seen = {(lane[:above], tuple((d, p[d]) for d in p if d in operand.dims)) for lane, p in points.items()}
-        for instance, point in seen:
-            if operand.role != "output":
+        if operand.role != "output":
+            for instance, _ in {(instance, datum(operand, dict(point))) for instance, point in seen}:
                 self.words[level, operand.name, "r", instance] += 1
-                continue
+            return
+        for instance, point in seen:
             element = (level, instance, tuple(dict(point)[axis[0][0]] for axis in operand.axes))
             self.words[level, operand.name, "w", instance] += 1
             self.words[level, operand.name, "r", instance] += element in self.valid
@@ -175,3 +184,14 @@ def volume(operand, box):
 
 def elements(operand, box):
     return list(product(*(range(*box[axis[0][0]]) for axis in operand.axes)))
+
+
+def datum(operand, point):
+    """The word that an iteration uses."""
+    return tuple(sum(stride * point[dim] for dim, stride in axis) for axis in operand.axes)
+
+
+def window(operand, box):
+    """Every word of a tile: the bounding box of each axis."""
+    ends = [[(stride * box[dim][0], stride * (box[dim][1] - 1)) for dim, stride in axis] for axis in operand.axes]
+    return product(*(range(sum(a for a, _ in axis), sum(b for _, b in axis) + 1) for axis in ends))

@@ -99,7 +99,7 @@ class Roofline:
         step: the whole step.
         without_ops: operators that do no arithmetic that is counted; they have no place under a roof.
         counting: how sparse work is counted.
-        used_format: the fastest of the formats that the step runs in, where the machine has a roof for one.
+        used_format: the format in which products run, where the machine has a roof for it.
     """
 
     workload: str
@@ -149,18 +149,18 @@ class Roofline:
         )
 
     def attainable_ops_per_s(self, point: Point) -> float:
-        """The roof above ``point``: the highest flat roof, or the slope of the memory level at its intensity."""
-        peak = max(self.flat_ops_per_s.values())
+        """The roof above ``point``: that of the formats in use, or the slope of the memory level at its intensity."""
+        _, peak = self.used_roof
         intensity = point.ops_per_byte
         return peak if intensity is None else min(peak, intensity * self.level_bytes_per_s)
 
     @property
     def step_roof(self) -> str:
-        """The name of the roof above the step: the memory level, or the fastest format."""
+        """The name of the roof above the step: the memory level, or the format in use."""
         intensity = self.step.ops_per_byte
-        fastest = max(self.flat_ops_per_s, key=lambda name: (self.flat_ops_per_s[name], name))
-        if intensity is None or intensity * self.level_bytes_per_s >= self.flat_ops_per_s[fastest]:
-            return fastest
+        name, peak = self.used_roof
+        if intensity is None or intensity * self.level_bytes_per_s >= peak:
+            return name
         return self.level
 
     def to_dict(self) -> dict[str, Any]:
@@ -227,10 +227,10 @@ def _drawn(result: Result, level: str, counting: Counting) -> Roofline:
 
 
 def _used_format(result: Result) -> str | None:
-    """The fastest format among those of weights and activations."""
+    """The slower of the formats of weights and activations: a narrow weight is widened to meet its activation."""
     rates, used = result.roofs.macs_per_s, result.formats.get("used", {})
     names = [used[role] for role in ("weights", "activations") if used.get(role) in rates]
-    return max(names, key=lambda name: (rates[name], name), default=None)
+    return min(names, key=lambda name: (rates[name], name), default=None)
 
 
 def _point(row: OpRow, level: str, counting: Counting) -> Point:

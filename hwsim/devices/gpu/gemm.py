@@ -227,16 +227,17 @@ def formats_of(op: Op) -> GemmFormats:
 
 
 def gemm_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infeasible:
-    """Time of a gemm op."""
+    """Time of a gemm op. Experts are products side by side (a grouped GEMM), each with its share of the rows."""
     from hwsim.kernels.gpu_gemm import BOUNDS  # noqa: PLC0415 - brings in numba
 
-    d = op.dims
-    answer = gemm_rows(p, d["m"], d["n"], d["k"], formats_of(op), d["batch"], setting)
+    d, experts = op.dims, op.dims.get("expert", 1)
+    rows, count = -(-d["m"] // experts), d["batch"] * experts
+    answer = gemm_rows(p, rows, d["n"], d["k"], formats_of(op), count, setting)
     if isinstance(answer, Infeasible):
         return answer
     tile = tiles_of(p, formats_of(op))[int(answer.choices[0, 0])]
     split = int(answer.choices[0, 1])
-    ctas = d["batch"] * math.ceil(d["m"] * answer.path.planes / tile[0]) * math.ceil(d["n"] / tile[1]) * split
+    ctas = count * math.ceil(rows * answer.path.planes / tile[0]) * math.ceil(d["n"] / tile[1]) * split
     mapping: dict[str, float | str] = {"tm": tile[0], "tn": tile[1], "tk": tile[2], "split": split, "ctas": ctas}
     mapping["waves"] = ctas / (p.chip.sms.value * tile[3])
     return Estimate(

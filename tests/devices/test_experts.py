@@ -1,0 +1,29 @@
+"""Mixtures of experts: every family reads the weights of all experts that are visited, and no more."""
+
+import pytest
+
+from hwsim.devices.catalog import find_device
+from hwsim.pipeline import Question, simulate
+from hwsim.workload import find_workload
+
+SMALL = (
+    "model.layers=2",
+    "model.d_model=1024",
+    "model.d_ff=2048",
+    "model.heads=8",
+    "model.kv_heads=2",
+    "model.vocab=1024",
+)
+
+
+@pytest.mark.parametrize("device", ["h200-sxm", "4x-l4", "xeon-8475b", "eyeriss"])
+@pytest.mark.parametrize(("batch", "touched"), [(1, 2), (64, 8)])
+def test_weights_of_the_experts_visited_are_read(device, batch, touched):
+    """One token visits two of eight experts, 64 tokens all of them: so many matrices of 16 bits pass the memory."""
+    result = simulate(find_workload("mixtral-8x7b", SMALL), find_device(device), Question("decode", batch, 128))
+    row = next(op for op in result.ops if op.name == "gate_proj")
+    weights = 2 * touched * 1024 * 2048 * 2
+    streams = 2 * batch * 2 * (1024 + 2048) * 2
+    (moved,) = (count for level, count in row.bytes_by.items() if level.lower() == "dram")
+    assert weights <= moved < weights * (touched + 1) / touched + streams
+    assert row.held_s * max(result.roofs.bytes_per_s.values()) >= 0.999 * weights

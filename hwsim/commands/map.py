@@ -1,6 +1,7 @@
 """`hwsim map`: the best nest of one operation, or of each operation of a model, and the certificate that it is.
 
-Of a GPU, whose libraries choose from a menu, it is the tile of a product (`hwsim.commands.map_tiles`).
+Of a GPU and a CPU, whose software chooses from a menu, it is the tile or blocking of a product
+(`hwsim.commands.map_tiles`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from hwsim.commands.inputs import device_of, question_of, split_overrides, workl
 from hwsim.errors import HwsimError, Infeasible
 
 if TYPE_CHECKING:
+    from hwsim.devices.cpu import CpuDevice
     from hwsim.devices.gpu import GpuDevice
     from hwsim.devices.mapped import MapperView
     from hwsim.mapping.mapper import Search
@@ -34,12 +36,12 @@ _MODES: Final = ("ideal", "pipelined")
 
 def add_arguments(parser: Parser) -> None:
     """Declare the command's arguments."""
-    what = "gemm, conv2d or attention with its arguments, or a workload; on a GPU gemm alone"
+    what = "gemm, conv2d or attention with its arguments, or a workload; on a GPU gemm alone, on a CPU gemm and conv2d"
     parser.add_argument("words", nargs="*", metavar="KIND name=value | WORKLOAD", help=what)
     parser.add_device()
     parser.add_set()
     parser.add_question()
-    objective = "what to minimise (edp; on a GPU latency, by which libraries choose)"
+    objective = "what to minimise (edp; on a GPU or CPU latency, by which libraries choose)"
     parser.add_argument("--objective", type=choice("--objective", "objective", _OBJECTIVES), help=objective)
     space = "perfect: factors divide; imperfect: any tile (perfect)"
     parser.add_argument("--space", type=choice("--space", "space", _SPACES), help=space)
@@ -65,6 +67,7 @@ def _seconds(word: str) -> float:
 
 def run(arguments: Namespace) -> int:
     """Search, and print the mapping with what it costs."""
+    from hwsim.devices.cpu import CpuDevice  # noqa: PLC0415
     from hwsim.devices.gpu import GpuDevice  # noqa: PLC0415
     from hwsim.devices.mapped import mapper_view  # noqa: PLC0415
 
@@ -72,7 +75,7 @@ def run(arguments: Namespace) -> int:
     overrides = split_overrides(arguments.overrides)
     device = device_of(one_device(arguments.device, "map"), overrides)
     word, pairs = _word_and_pairs(arguments.words)
-    if isinstance(device.value, GpuDevice):
+    if isinstance(device.value, (GpuDevice, CpuDevice)):
         _refuse_question(arguments, overrides.workload)
         return _tiles(arguments, console, device.value, word, pairs)
     view = mapper_view(device.value)
@@ -112,16 +115,23 @@ def _refuse_question(arguments: Namespace, overrides: Sequence[str]) -> None:
             raise HwsimError.at(name, "a question of a workload", "arguments as name=value: an op has no workload")
 
 
-def _tiles(arguments: Namespace, console: Console, device: GpuDevice, kind: str, pairs: dict[str, str]) -> int:
-    """The tile that a library would choose for one product on a GPU."""
-    from hwsim.commands.map_tiles import refuse_search_options, tiles_form  # noqa: PLC0415
+def _tiles(
+    arguments: Namespace, console: Console, device: GpuDevice | CpuDevice, kind: str, pairs: dict[str, str]
+) -> int:
+    """The tile or blocking that software would choose for one product on a GPU or CPU."""
+    from hwsim.commands.map_tiles import blockings_form, refuse_search_options, tiles_form  # noqa: PLC0415
+    from hwsim.devices.cpu import CpuDevice  # noqa: PLC0415
+    from hwsim.report.blockings import blocking_blocks  # noqa: PLC0415
     from hwsim.report.tiles import tile_blocks  # noqa: PLC0415
 
     refuse_search_options(arguments)
-    form = tiles_form(device, kind, pairs, console)
+    if isinstance(device, CpuDevice):
+        form, blocks = blockings_form(device, kind, pairs, console), blocking_blocks
+    else:
+        form, blocks = tiles_form(device, kind, pairs, console), tile_blocks
     if isinstance(form, Infeasible):
         return _cannot(console, {"kind": kind, "arguments": pairs, "device": device.name}, form)
-    console.answer(form, tile_blocks(form))
+    console.answer(form, blocks(form))
     if arguments.out is not None:
         _write_json(arguments.out, form)
     return 0

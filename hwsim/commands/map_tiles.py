@@ -1,4 +1,4 @@
-"""`hwsim map` on a GPU: the tile that a library would choose, from its whole menu, and why."""
+"""`hwsim map` on a GPU and a CPU: the tile or blocking that software would choose, from its whole menu, and why."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from hwsim.commands.console import Console
 from hwsim.errors import HwsimError, Infeasible
 
 if TYPE_CHECKING:
+    from hwsim.devices.cpu import CpuDevice
     from hwsim.devices.gpu import GpuDevice
 
-__all__ = ["refuse_search_options", "tiles_form"]
+__all__ = ["blockings_form", "refuse_search_options", "tiles_form"]
 
 _NEST_OPTIONS: Final = {"space": "--space", "mode": "--mode", "budget_s": "--budget-s"}
 
@@ -25,11 +26,11 @@ def refuse_search_options(arguments: Namespace) -> None:
     """
     for name, option in _NEST_OPTIONS.items():
         if getattr(arguments, name) is not None:
-            raise HwsimError.at(option, str(getattr(arguments, name)), "no such option: a GPU's whole menu is tried")
+            raise HwsimError.at(option, str(getattr(arguments, name)), "no such option: the whole menu is tried")
     if arguments.objective not in (None, "latency"):
-        raise HwsimError.at("--objective", arguments.objective, "latency: libraries choose tiles by time alone")
+        raise HwsimError.at("--objective", arguments.objective, "latency: a library chooses by time alone")
     if arguments.out is not None and arguments.out.suffix in (".yaml", ".yml"):
-        raise HwsimError.at("--out", str(arguments.out), "a .json file: a GPU's tiles are no loop nests")
+        raise HwsimError.at("--out", str(arguments.out), "a .json file: a menu's tiles are no loop nests")
 
 
 def tiles_form(device: GpuDevice, kind: str, pairs: Mapping[str, str], console: Console) -> dict[str, Any] | Infeasible:
@@ -78,5 +79,51 @@ def tiles_form(device: GpuDevice, kind: str, pairs: Mapping[str, str], console: 
         "bound": answer.bound,
         "stack": parameters.stack,
         "covers": "this op alone, the tiles and splits of the stack's menu",
+        "menu": [each.to_dict() for each in ranked],
+    }
+
+
+def blockings_form(
+    device: CpuDevice, kind: str, pairs: Mapping[str, str], console: Console
+) -> dict[str, Any] | Infeasible:
+    """The fields of `map` for one product on a CPU: its costs, the chosen blocking, and all others ranked.
+
+    Raises:
+        HwsimError: a kind that is no product, or arguments that are wrong.
+    """
+    from hwsim.devices.cpu.ranking import ranked_blockings  # noqa: PLC0415
+    from hwsim.pipeline import configured, kernel  # noqa: PLC0415
+    from hwsim.report.blockings import blocking_text  # noqa: PLC0415
+    from hwsim.workload.kernel import build_kernel  # noqa: PLC0415
+
+    if kind not in ("gemm", "conv2d"):
+        raise HwsimError.at("hwsim map", kind, "gemm or conv2d: on a CPU only products have blockings")
+    op = build_kernel(kind, pairs, "hwsim map")
+    console.announce_compilation()
+    parameters = cast("CpuDevice", configured(op, device)).parameters
+    if isinstance(ranked := ranked_blockings(parameters, op), Infeasible):
+        return ranked
+    if isinstance(answer := kernel(op, device), Infeasible):
+        return answer
+    return {
+        "kind": kind,
+        "arguments": dict(pairs),
+        "device": device.name,
+        "objective": "latency",
+        "energy_j": answer.energy_j,
+        "cycles": answer.cycles,
+        "time_s": answer.time_s,
+        "edp": answer.energy_j * answer.time_s,
+        "mapping": blocking_text(ranked[0]),
+        "optimal": True,
+        "lower_bound": answer.cycles,
+        "gap": 0.0,
+        "space": "blockings",
+        "nests": {"represented": len(ranked), "evaluated": len(ranked), "pruned": {}},
+        "bytes_by_level": dict(answer.bytes),
+        "bound": answer.bound,
+        "stack": parameters.stack,
+        "notes": list(answer.notes),
+        "covers": "this op alone, the stack's kernels and the splits of its threads, by the pipeline's closed form",
         "menu": [each.to_dict() for each in ranked],
     }

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hwsim.commands.arguments import Parser, path
 from hwsim.commands.console import Console
+from hwsim.errors import HwsimError
+
+if TYPE_CHECKING:
+    from hwsim.published.model import Paper
+    from hwsim.published.runner import PaperResult
 
 __all__ = ["add_arguments", "run"]
 
@@ -20,6 +26,8 @@ def add_arguments(parser: Parser) -> None:
     )
     out = "write the papers' figures into this folder (specmamba: tree-size.svg, convsharevit: speedup.svg)"
     parser.add_argument("--out", type=path("--out"), metavar="DIR", help=out)
+    measured = "a folder that hwsim measure cpu wrote: its rows too, against a machine calibrated on it"
+    parser.add_argument("--measured", type=path("--measured"), metavar="DIR", help=measured)
     parser.add_json()
 
 
@@ -35,6 +43,8 @@ def run(arguments: Namespace) -> int:
     table = predictors()
     with console.progress("running the papers' rows", len(papers)) as step:
         results = [(paper, run_paper(paper, table)) for paper in step(papers)]
+    if arguments.measured is not None:
+        results.append(_measured(arguments.measured, [paper.paper for paper in papers]))
     if arguments.names:
         for paper, rows in results:
             console.show(paper_result_blocks(paper, rows))
@@ -47,6 +57,19 @@ def run(arguments: Namespace) -> int:
     for row in failed:
         console.note(f"{row.paper}: {row.row.id} is marked reproduced and is outside its tolerance")
     return EXIT_OUTSIDE if failed else 0
+
+
+def _measured(folder: Path, names: list[str]) -> tuple[Paper, tuple[PaperResult, ...]]:
+    """This machine's rows beside the shipped ones.
+
+    Raises:
+        HwsimError: the paper of the same rows is not asked for, or the folder is none of ``hwsim measure cpu``.
+    """
+    from hwsim.measure.cpu_paper import NAME, local_results  # noqa: PLC0415
+
+    if NAME not in names:
+        raise HwsimError.at("--measured", ", ".join(names), f"hwsim paper {NAME}, which has rows of the same loops")
+    return local_results(folder)
 
 
 def _write_figures(console: Console, folder: Path, names: list[str]) -> None:

@@ -33,8 +33,6 @@ def cost_many(family: Family, tiles: Array) -> tuple[Array, Array, Array, Array]
         sliding[node], once[node] = _words_if_never_cut(family, node, plain)
     for nest in range(nests):
         used[:] = 0.0
-        if family.share.shape[0]:
-            residual[:] = tiles[nest] / family.lanes_inside
         ports[:] = family.bytes_of[nodes]
         total = family.energy_of[nodes]
         for node in range(nodes):
@@ -56,16 +54,26 @@ def cost_many(family: Family, tiles: Array) -> tuple[Array, Array, Array, Array]
             total += family.energy_of[node] * passed
             for port in range(ports.shape[0]):
                 ports[port] += family.bytes_of[node, port] * passed
-        for row in range(family.share.shape[0]):
-            at = family.share[row, 1]
-            shared = shared_words(family, row, words[nest, at], residual, every, nodes, at)
-            total += family.energy_of[nodes + 1 + row] * shared
-            for port in range(ports.shape[0]):
-                ports[port] += family.bytes_of[nodes + 1 + row, port] * shared
+        if family.share.shape[0]:
+            residual[:] = tiles[nest] / family.lanes_inside
+            total += _add_shares(family, words[nest], residual, every, ports)
         energy_pj[nest] = total
         cycles[nest] = worst_port(family, ports)
         fits[nest] = np.all(used <= family.capacity)
     return words, energy_pj, cycles, fits
+
+
+@jit_part
+def _add_shares(family: Family, words: Array, residual: Array, nodes: Array, ports: Array) -> float:
+    """Add the shares' bytes to the ports; returns their energy."""
+    energy, count = 0.0, nodes.shape[0]
+    for row in range(family.share.shape[0]):
+        at = family.share[row, 1]
+        shared = shared_words(family, row, words[at], residual, nodes, count, at)
+        energy += family.energy_of[count + 1 + row] * shared
+        for port in range(ports.shape[0]):
+            ports[port] += family.bytes_of[count + 1 + row, port] * shared
+    return energy
 
 
 @jit_part

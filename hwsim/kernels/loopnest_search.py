@@ -16,8 +16,8 @@ import numpy as np
 
 from hwsim.kernels.jit import jit, jit_part
 from hwsim.kernels.loopnest import NONE, PLAIN, Array, Family, passed_words, tile_words, worst_port
-from hwsim.kernels.loopnest_windows import least_shared_words, shared_words
 from hwsim.kernels.loopnest_store import BOUND, CAPACITY, DOMINATED, EVALUATED, Found, State, beaten, keep, score
+from hwsim.kernels.loopnest_windows import least_shared_words, shared_words
 
 __all__ = ["least_of_order", "search"]
 
@@ -26,10 +26,10 @@ __all__ = ["least_of_order", "search"]
 def _steers(family: Family, order: Array, position: int, dim: int) -> bool:
     """Whether a node is the first inside a fan-out where it matters how far apart the lanes of ``dim`` lie."""
     first = 0 if position == 0 else family.node_above[order[position - 1]]
+    matters = False
     for fanout in range(first, family.node_above[order[position]]):
-        if family.steered[fanout, dim]:
-            return True
-    return False
+        matters = matters or family.steered[fanout, dim]
+    return bool(matters)
 
 
 @jit_part

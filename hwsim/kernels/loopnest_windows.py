@@ -39,7 +39,7 @@ def _covered(width: float, places: int, scratch: Array) -> float:
         width += (lanes[near] - 1) * steps[near]
         near += 1
     if places - near < 2:
-        return width * lanes[near] if near < places else width  # type: ignore[no-any-return]
+        return width * lanes[near] if near < places else width
     count = 1
     starts[0] = 0.0
     for place in range(near, places):
@@ -55,7 +55,7 @@ def _covered(width: float, places: int, scratch: Array) -> float:
 
 @jit_part
 def _lane_step(family: Family, tiles: Array, nodes: Array, stop: int, fanout: int, dim: int) -> float:
-    """How far apart the lanes of a fan-out lie along a dimension: the tile of the first node inside, deeper lanes too."""
+    """How far apart the lanes of a fan-out lie along a dimension: first tile inside, times deeper lanes."""
     step = 1.0
     for position in range(stop):
         node = nodes[position]
@@ -110,7 +110,7 @@ def least_shared_words(family: Family, row: int, visits: Array) -> float:
     What loops and lanes further in reach of ``y`` and ``r`` are the sums of two sets of numbers, at least as many as
     both have together, less one.
     """
-    operand, node, first, last = family.share[row]
+    operand, node, first = family.share[row, 0], family.share[row, 1], family.share[row, 2]
     if node < 0:
         return _least_of_multipliers(family, row)
     words = 1.0
@@ -152,4 +152,4 @@ def _least_of_multipliers(family: Family, row: int) -> float:
                     apart *= family.fan_lanes[fanout, dim]
                     met += family.fan_lanes[fanout, dim] - 1
         words = words / apart * met
-    return words
+    return words  # type: ignore[no-any-return]

@@ -7,8 +7,8 @@ Conventions (they fix the published golden points, see docs/mapping.md):
 * Output: an accumulation is a write, plus a read unless it is the word's first; a tile that leaves is read (drained)
   and accumulated into the level above; a tile that comes back is read above and filled, a fresh one is not.
 * Multicast: lanes that need the same word in the same cycle cost the level above one read, windows that overlap in part
-  included (`hwsim.mapping.windows`). Spatial reduction: lanes that add into the same word cost the level above one accumulation; one of
-  the lanes is seeded when the tile comes back, the others start afresh.
+  included (`hwsim.mapping.windows`). Spatial reduction: lanes that add into the same word cost the level above one
+  accumulation; one of the lanes is seeded when the tile comes back, the others start afresh.
 * The multipliers read each operand from its innermost level, one word per multiply-accumulate.
 * Cycles (``ideal``): the largest of the compute steps and, per level, the words of its busiest instance over the port.
 """

@@ -19,7 +19,17 @@ from hwsim.mapping.hierarchy import Fanout, Hierarchy, Level, SpatialAxis
 from hwsim.mapping.nest import For, Hold, Nest, Spread, Step
 from hwsim.mapping.problem import Operand, Problem
 
-__all__ = ["Chains", "Lanes", "build_family", "chains", "divided", "divisors", "interleavings", "lane_choices", "represented"]
+__all__ = [
+    "Chains",
+    "Lanes",
+    "build_family",
+    "chains",
+    "divided",
+    "divisors",
+    "interleavings",
+    "lane_choices",
+    "represented",
+]
 
 Lanes = tuple[tuple[str, str, int], ...]
 """What lies on the axes: (axis, dimension, lanes)."""

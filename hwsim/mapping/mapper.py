@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf
+from typing import Any
 
 from hwsim.errors import Infeasible
 from hwsim.mapping import cache
@@ -105,10 +106,21 @@ def _pipelined(problem: Problem, hierarchy: Hierarchy, asked: Search, ideal: Map
     rows = [(nest, cost_of(problem, hierarchy, nest, "pipelined")) for nest in nests]
     best = min(rows, key=lambda row: (score(asked.objective, row[1]), row[1].energy_pj, row[1].cycles))
     value, lower = score(asked.objective, best[1]), ideal.certificate.lower_bound
+    gap = value / lower - 1 if lower else inf
     certificate = replace(
-        ideal.certificate, mode="pipelined", optimal=value == lower, gap=value / lower - 1 if lower else inf
+        ideal.certificate, mode="pipelined", optimal=value == lower, gap=gap, **_tried(ideal.certificate, len(nests))
     )
     return Mapped(*best, certificate, _front(rows) if asked.objective == "pareto" else ())
+
+
+def _tried(ideal: Certificate, evaluated: int) -> dict[str, Any]:
+    """What became of the space's nests in ``pipelined`` mode.
+
+    Some are costed, some have no room; the others the ideal search set aside, and the gap is what that leaves open.
+    """
+    kept = {name: count for name, count in ideal.pruned.items() if name in ("capacity", "unsearched")}
+    rest = max(0, ideal.represented - evaluated - sum(kept.values()))
+    return {"evaluated": min(evaluated, ideal.represented), "pruned": {"ideal": rest, **kept}}
 
 
 def _front(rows: Sequence[tuple[Nest, Account]]) -> tuple[tuple[Nest, Account], ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
 from hwsim.mapping.hierarchy import Hierarchy
-from hwsim.mapping.problem import Operand, Problem, Role, attention_gemms
+from hwsim.mapping.problem import Axis, Operand, Problem, Role, attention_gemms
 from hwsim.workload.op import Op
 
 __all__ = ["MAPPED", "padded_to_lanes", "problems_of"]
@@ -47,9 +48,19 @@ def problems_of(op: Op, word_bits: int, sum_bits: int) -> tuple[Problem, ...]:
     for operand in op.operands:
         if operand.role in _ROLES and operand.name != "bias":
             name, role = _ROLES[operand.role]
-            operands.append(Operand(name, role, operand.axes, sum_bits if role == "output" else word_bits))
+            axes = tuple(part for axis in operand.axes for part in _apart(axis, op.dims))
+            operands.append(Operand(name, role, axes, sum_bits if role == "output" else word_bits))
     dims = tuple((str(dim), int(extent)) for dim, extent in op.dims.items())
     return (Problem(op.kind, dims, tuple(operands)),)
+
+
+def _apart(axis: Axis, dims: Mapping[str, int]) -> tuple[Axis, ...]:
+    """An axis of groups that lie end to end (``groups`` by ``ic``) as one of groups and one within a group."""
+    if len(axis) == 2:
+        (outer, stride), (inner, one) = axis
+        if outer == "groups" and one == 1 and stride == dims[inner]:
+            return ((outer, 1),), ((inner, 1),)
+    return (axis,)
 
 
 def padded_to_lanes(problem: Problem, hierarchy: Hierarchy) -> Problem:

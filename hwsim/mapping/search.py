@@ -16,7 +16,17 @@ from hwsim.kernels import loopnest_store as store
 from hwsim.kernels.loopnest import Array, Family
 from hwsim.mapping.account import Account, account
 from hwsim.mapping.check import held_bytes
-from hwsim.mapping.family import Chains, Lanes, build_family, chains, divided, divisors, lane_choices, nest_of, represented
+from hwsim.mapping.family import (
+    Chains,
+    Lanes,
+    build_family,
+    chains,
+    divided,
+    divisors,
+    lane_choices,
+    nest_of,
+    represented,
+)
 from hwsim.mapping.hierarchy import Hierarchy
 from hwsim.mapping.nest import Nest
 from hwsim.mapping.problem import Problem, tile_elements
@@ -54,8 +64,9 @@ class Certificate:
         lower_bound: no nest of the space has a smaller objective (cycles, pJ, or pJ x cycles).
         gap: how far the answer may be above the best, as a share of the lower bound; 0 when optimal.
         represented: nests of the space (orders of loops between two tiles count once: they cost the same).
-        evaluated: nests costed one by one.
+        evaluated: nests costed one by one, in the mode.
         pruned: rule -> nests that it spared: ``dominated``, ``capacity``, ``bound``; ``unsearched`` when out of budget.
+            In ``pipelined`` mode ``ideal``: set aside by the search of ``ideal`` mode.
         mode: cycles counted: ``ideal`` or ``pipelined``.
     """
 
@@ -153,7 +164,9 @@ def _candidate(problem: Problem, hierarchy: Hierarchy, lanes: Lanes, held: Chain
     family, orders = build_family(problem, hierarchy, lanes, held)
     even = [space == "perfect" or dim in divided(problem, lanes) for dim, _ in problem.dims]
     left = [extent // prod(n for _, name, n in lanes if name == dim) for dim, extent in problem.dims]
-    rows = [divisors(extent) if evenly else tuple(range(1, extent + 1)) for extent, evenly in zip(left, even, strict=True)]
+    rows = [
+        divisors(extent) if evenly else tuple(range(1, extent + 1)) for extent, evenly in zip(left, even, strict=True)
+    ]
     room = max(len(row) for row in rows) + 1
     table = np.array([[*row, *[row[-1]] * (room - len(row))] for row in rows], np.int64)
     nodes = tuple((o, level) for o, chain in enumerate(held) for level in chain)

@@ -1,8 +1,8 @@
 """Lanes whose sliding windows overlap: how many words they need together.
 
 ``L`` lanes on an axis of a window of ``w`` words, each ``d`` words from its neighbour, read ``L w`` words apart and
-``min(L w, (L - 1) d + w)`` together. Lanes on both terms of an axis (output rows and filter rows, as in a row-stationary
-array) may meet on a diagonal: the union is counted over all of their places.
+``min(L w, (L - 1) d + w)`` together. Lanes on both terms of an axis (output rows and filter rows, as in a
+row-stationary array) may meet on a diagonal: the union is counted over all of their places.
 """
 
 from __future__ import annotations

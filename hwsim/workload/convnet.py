@@ -39,6 +39,7 @@ class ConvLayer:
         channels: channels (features) of the result of conv and linear.
         kernel: rows and columns of a convolution's kernel.
         stride: step of a convolution.
+        dilation: distance of neighbouring taps of a convolution's kernel.
         padding: ``same`` (the result has ceil(rows / stride) rows) or ``valid`` (only where the kernel fits).
         groups: independent groups of channels of a convolution.
         to: rows and columns of the result of pool and upsample.
@@ -54,6 +55,7 @@ class ConvLayer:
     stride: Count = 1
     padding: Literal["same", "valid"] = "same"
     groups: Count = 1
+    dilation: Count = 1
     to: Whole = 0
     after: str = ""
     other: str = ""
@@ -156,7 +158,8 @@ def _convolved(layer: ConvLayer, given: Extent, at: str) -> Extent:
         )
     if layer.padding == "same":
         return Extent(layer.channels, -(-given.rows // layer.stride), -(-given.columns // layer.stride))
-    if layer.kernel > given.rows:
-        raise Refused(f"{layer.kernel} rows", f"at most the {given.rows} of the image", at=f"{at}.kernel")
-    rows = (given.rows - layer.kernel) // layer.stride + 1
-    return Extent(layer.channels, rows, (given.columns - layer.kernel) // layer.stride + 1)
+    reach = layer.dilation * (layer.kernel - 1) + 1
+    if reach > given.rows:
+        raise Refused(f"{reach} rows", f"at most the {given.rows} of the image", at=f"{at}.kernel")
+    rows = (given.rows - reach) // layer.stride + 1
+    return Extent(layer.channels, rows, (given.columns - reach) // layer.stride + 1)

@@ -227,6 +227,7 @@ _CONV2D: Final = KernelSpec(
         _whole("groups", 1, "independent groups of channels"),
         _whole("padding", 0, "zeros on each side"),
         _DTYPE,
+        _whole("dilation", 1, "distance of neighbouring taps of the kernel"),
     ),
     conv2d,
 )

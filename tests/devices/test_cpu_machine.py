@@ -83,6 +83,7 @@ KERNEL: Final = {0.0: ("amx", "amx-strided", "avx512"), 0.5: ("amx-sparse", "avx
 def test_more_is_never_slower(what: str, times: float, sparsity: float, pick: int, m: int, cores: int) -> None:
     """More memory bandwidth, core bandwidth, clock or cores, kernel held: not slower, but for cycles of a tile."""
     names = KERNEL[sparsity]
+    cores = 1 << cores.bit_length() if names[pick % len(names)] == "amx-strided" else cores
     shape = dict(m=m, n=2048, k=2048, sparsity=sparsity, kernel=names[pick % len(names)])
 
     def time_s(factor: float, threads: int) -> float:
@@ -93,6 +94,7 @@ def test_more_is_never_slower(what: str, times: float, sparsity: float, pick: in
         return run("gemm", "xeon-6430", tuple(overrides), cores=threads, **shape).time_s
 
     more = min(32, int(cores * times)) if what == "cores" else cores
+    more = 1 << more.bit_length() - 1 if names[pick % len(names)] == "amx-strided" else more
     tiles = 64 * 128
     rounding_s = tiles / 2.1e9 * 0.02 + 2e-7
     assert time_s(times, more) <= time_s(1.0, cores) * 1.002 + rounding_s
@@ -151,6 +153,81 @@ def test_cpu_without_amx_says_what_else() -> None:
     answer = kernel(op, find_device("epyc-zen4"))
     assert isinstance(answer, Infeasible)
     assert "avx-sparse" in answer.levers[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words", "lever"),
+    [
+        (dict(n=4100, kernel="amx-strided"), "no tails", "n=4112 k=4096"),
+        (dict(k=4090, kernel="amx-strided"), "no tails", "n=4096 k=4096"),
+        (dict(cores=30, kernel="amx-strided"), "evenly among its threads", "cores=16"),
+        (dict(cores=30, sparsity=0.5, kernel="amx-sparse", stack="release"), "evenly among its threads", "n=4320"),
+    ],
+)
+def test_the_release_s_kernels_take_no_tails(arguments: dict[str, object], words: str, lever: str) -> None:
+    """n and k in whole tiles, column tiles shared evenly: infeasible with the nearest that is legal; others pad."""
+    op = build_kernel("gemm", {**SHAPES["gemm"], **arguments})
+    answer = kernel(op, find_device("xeon-6430"))
+    assert isinstance(answer, Infeasible)
+    assert words in answer.reason
+    assert lever in answer.levers
+    assert answer.demand == sum(answer.terms.values()) > answer.bound
+    padded = build_kernel("gemm", {**SHAPES["gemm"], **arguments, "kernel": "auto", "stack": "onednn"})
+    assert not isinstance(kernel(padded, find_device("xeon-6430")), Infeasible)
+
+
+def test_a_layer_that_the_release_cannot_take_runs_in_the_stock_library() -> None:
+    """The head of Llama 3 has 8,016 column tiles, no multiple of 32 threads: oneDNN's tiles, not the release's."""
+    device = find_device("xeon-6430", ("stack=release",))
+    kernels = [device.map(build_kernel("gemm", {**SHAPES["gemm"], "n": n})).kernel for n in (4096, 128256)]
+    assert kernels == ["amx-strided", "amx"]
+
+
+MORE: Final = {
+    "scan": (dict(seq_len=1), dict(phase="prefill", seq_len=64)),
+    "attention": (dict(), dict(kernel="repeat_kv", sparsity=0.5)),
+}
+
+
+@pytest.mark.parametrize("kind", MORE)
+@settings(max_examples=15, deadline=None)
+@given(
+    st.sampled_from(["memories.ddr.bandwidth=563.2GB/s", "core_path.bandwidth=32GB/s", "caches.llc=240MB"]),
+    st.integers(1, 31),
+    st.integers(1, 31),
+    st.integers(0, 1),
+)
+def test_more_is_never_slower_for_attention_and_scans(kind: str, better: str, few: int, more: int, pick: int) -> None:
+    """More bandwidth, cache or cores of a socket: not slower, but for whole cycles of a tile."""
+    shape = MORE[kind][pick]
+    plain = run(kind, "xeon-6430", cores=few, **shape).time_s
+    assert run(kind, "xeon-6430", (better,), cores=few, **shape).time_s <= plain * 1.01 + 2e-7
+    assert run(kind, "xeon-6430", cores=few + more if few + more <= 32 else 32, **shape).time_s <= plain * 1.01 + 2e-7
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.floats(0.07, 0.95), st.floats(0.0, 0.95), st.sampled_from(["gemm", "attention"]), st.integers(1, 32))
+def test_more_zeros_are_never_slower_in_decode(first: float, second: float, kind: str, cores: int) -> None:
+    """One row of activations, or one query: a sparser bitmap is fewer bytes and no more work."""
+    low, high = sorted((first, max(second, 0.07)))
+    extra = {"kernel": "amx-sparse"} if kind == "gemm" else {"kernel": "repeat_kv"}
+    times = [run(kind, "xeon-6430", sparsity=s, cores=cores, **extra).time_s for s in (low, high)]
+    assert times[1] <= times[0] * 1.01 + 2e-7
+
+
+def test_a_sparser_model_decodes_no_slower() -> None:
+    """Tokens of Llama 3 8B at rising sparsity, and on rising numbers of cores."""
+
+    def step_s(sparsity: float, cores: int) -> float:
+        workload = find_workload("llama-3-8b", (f"formats.weight_sparsity={sparsity}",))
+        answer = simulate(workload, find_device("xeon-6430", (f"cores={cores}",)), Question(context=512, new_tokens=1))
+        assert not isinstance(answer, Infeasible)
+        return answer.step_s
+
+    by_sparsity = [step_s(s, 32) for s in (0.1, 0.3, 0.5, 0.7, 0.9)]
+    assert by_sparsity == sorted(by_sparsity, reverse=True)
+    by_cores = [step_s(0.5, cores) for cores in (4, 8, 16, 32)]
+    assert by_cores == sorted(by_cores, reverse=True)
 
 
 def test_fp32_tiles_do_not_exist() -> None:

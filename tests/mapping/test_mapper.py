@@ -94,6 +94,8 @@ def test_pipelined_answers_carry_a_true_bound(problem, name):
     assert proof.lower_bound == ideal.cost.edp <= found.cost.edp
     assert proof.gap == pytest.approx(found.cost.edp / proof.lower_bound - 1)
     assert proof.optimal == (proof.gap == 0)
+    assert 1 <= proof.evaluated <= ideal.certificate.evaluated + proof.pruned["ideal"]
+    assert proof.evaluated + sum(proof.pruned.values()) == proof.represented
     assert found.cost == cost_of(problem, hierarchy, found.nest, "pipelined")
     assert found.cost.edp <= cost_of(problem, hierarchy, ideal.nest, "pipelined").edp
 

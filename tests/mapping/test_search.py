@@ -119,15 +119,15 @@ def tiled(problem, order, levels, lanes, space):
         steps, now, spread = [], dict(problem.dims), False
         inside = {d: prod(n for _, name, n in lanes if name == d) for d in now}
         for i, (operand, level) in enumerate(order):
-            if levels.index(level) == 1 and not spread:
-                spread = True
-                steps += spreads(lanes, now)
-                inside = dict.fromkeys(now, 1)
             for (d, _), row in zip(problem.dims, rows, strict=True):
                 tile = row[i] * inside[d]
                 if tile < now[d]:
                     steps.append(For(d, tile))
                     now[d] = tile
+            if levels.index(level) == 1 and not spread:  # lanes lie inside the loops between two tiles
+                spread = True
+                steps += spreads(lanes, now)
+                inside = dict.fromkeys(now, 1)
             steps.append(Hold(level.name, operand.name))
         if not spread:
             for d, tile in inside.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -147,3 +148,17 @@ def test_measure_runs_on_this_machine(tmp_path: Path) -> None:
     assert {loop for loop, _, _ in rows} == {"expand", "expand_read", "sparse_gemv", "dense_gemv", "dense_read"}
     assert main(["calibrate", str(folder), "--out", str(out), "--extends", "epyc-zen4", "--quiet"]) == 0
     assert find_device(str(out)).clock_hz > 5e8
+
+
+def test_paper_compares_with_a_measured_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    """The shipped folder as if it were fresh: rows of both levels, held-out ones said, within a tenth but for a few."""
+    folder = str(ZEN4)
+    assert main(["paper", "zen4-decompress", "--measured", folder, "--json", "-"]) == 0
+    rows = json.loads(capsys.readouterr().out)["results"]
+    local = {row["id"]: row for row in rows if row["paper"] == "local-decompress"}
+    held = [row for name, row in local.items() if name.startswith("memory-") and "held out" in row["why"]]
+    assert len(held) > 10
+    assert sum(abs(row["error"]) <= 0.1 for row in held) >= len(held) - 2
+    assert all((row["verdict"] == "reproduced") == (abs(row["error"]) <= 0.1) for row in local.values())
+    assert main(["paper", "deca", "--measured", folder]) == 2
+    assert "zen4-decompress" in capsys.readouterr().err

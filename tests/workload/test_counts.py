@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from itertools import product
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -280,6 +281,30 @@ def test_conv2d(data):
         out.add((z, g * oc + o, v, u))
     op = conv2d(batch, oc * groups, ic * groups, y, x, r, s, stride, groups, padding, "int8")
     check(op, Counter(mac=macs), {"activation": {"i": image}, "weight": {"w": weights}, "output": {"o": out}})
+
+
+@FEW
+@given(st.data())
+def test_conv2d_computes_a_convolution(data):
+    """The op's own projections, walked, give NumPy's sum over windows with zeros between the taps."""
+    draw = data.draw
+    batch, oc, ic, groups, y, x = (draw(st.integers(1, 3)) for _ in range(6))
+    r, s, stride, dilation = (draw(st.integers(1, 3)) for _ in range(4))
+    op = conv2d(batch, oc * groups, ic * groups, y, x, r, s, stride, groups, dtype="int8", dilation=dilation)
+    image, weights = (
+        np.random.default_rng(len(axes.axes)).integers(-9, 9, axes.shape(op.dims)) for axes in op.operands[:2]
+    )
+    walked = np.zeros(op.output.shape(op.dims), np.int64)
+    for point in product(*map(range, op.dims.values())):
+        at = dict(zip(op.dims, point, strict=True))
+        place = [tuple(sum(at[name] * step for name, step in axis) for axis in o.axes) for o in op.operands]
+        walked[place[2]] += image[place[0]] * weights[place[1]]
+    spread = np.zeros((*weights.shape[:2], dilation * (r - 1) + 1, dilation * (s - 1) + 1), np.int64)
+    spread[:, :, ::dilation, ::dilation] = weights
+    windows = np.lib.stride_tricks.sliding_window_view(image, spread.shape[2:], axis=(2, 3))[:, :, ::stride, ::stride]
+    windows = windows.reshape(batch, groups, ic, y, x, *spread.shape[2:])
+    expected = np.einsum("bgiyxrs,goirs->bgoyx", windows, spread.reshape(groups, oc, *spread.shape[1:]))
+    assert (walked == expected.reshape(walked.shape)).all()
 
 
 @FEW

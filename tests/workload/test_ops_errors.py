@@ -39,6 +39,7 @@ CONV2D = {"batch": 1, "oc": 4, "ic": 4, "y": 8, "x": 8, "r": 3, "s": 3}
         (lambda: scan("mamba2", "decode", **SCAN, chunk=-1), "scan: chunk=-1; expected 0 (token by token) or more"),
         (lambda: scan("mamba1", "prefill", **SCAN, chunk=64), "chunk=64 with mixer=mamba1; expected 0"),
         (lambda: conv2d(**CONV2D, groups=3), "conv2d: groups=3; expected a divisor of oc=4 and of ic=4"),
+        (lambda: conv2d(**CONV2D, dilation=0), "conv2d: dilation=0; expected a whole number from 1"),
         (lambda: conv2d(**CONV2D, padding=5), "conv2d: padding=5; expected 0 or more, and input left between it"),
         (lambda: norm("rmsnrom", 1, 8), "did you mean 'rmsnorm'?"),
         (lambda: elementwise("ad", 1, 8), "did you mean 'add'?"),

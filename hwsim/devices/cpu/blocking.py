@@ -26,6 +26,9 @@ KERNELS: Final[dict[str, str]] = {
 }
 """Kernels of matrix products by name."""
 
+_RELEASE: Final = "release"
+"""The software stack whose kernels are the SparAMX release's own."""
+
 _COLUMNS: Final = 16
 _PAIR_ROWS: Final = 32
 
@@ -136,7 +139,7 @@ def product_of(op: Op) -> Product:
     return Product(rows, d["n"], d["k"], batch, stored, computed, weights.density, bitmap)
 
 
-def _allowed(p: CpuParameters, product: Product, asked: str) -> list[Kernel]:
+def _allowed(p: CpuParameters, product: Product, asked: str, cores: int) -> list[Kernel]:
     """Kernels that may run a product: the one asked for, or those among which the library chooses."""
     if asked != "auto":
         if asked not in KERNELS:
@@ -148,6 +151,8 @@ def _allowed(p: CpuParameters, product: Product, asked: str) -> list[Kernel]:
     wanted = p.software.dense
     if not tiles:
         return ["avx512"]
+    if wanted != "auto" and unfit_shape(p, product, wanted, cores):
+        return ["amx"]  # the release leaves such layers, as the head, to the stock library
     return ["amx", "avx512"] if wanted == "auto" else [wanted]
 
 
@@ -165,14 +170,37 @@ def missing_unit(p: CpuParameters, product: Product, kernel: str) -> Infeasible 
     return None
 
 
+def unfit_shape(p: CpuParameters, product: Product, kernel: str, cores: int) -> Infeasible | None:
+    """Why a kernel of the SparAMX release refuses a shape; None for every other kernel, which pads.
+
+    The release has no tails (n and k are whole tiles) and asserts that its threads share the column tiles evenly.
+    """
+    if kernel != "amx-strided" and not (kernel == "amx-sparse" and p.stack == _RELEASE):
+        return None
+    columns, depth = product.column_tiles * _COLUMNS, product.k_tiles * product.depth
+    even = max(c for c in range(1, cores + 1) if product.column_tiles % c == 0)
+    whole = -(-product.column_tiles // cores) * cores * _COLUMNS
+    other = "kernel=amx" if kernel == "amx-strided" else "stack=onednn"
+    levers = (f"{other}, which pads", f"cores={even}", f"n={whole}")
+    if columns != product.n or depth != product.k:
+        reason = f"{kernel} of the SparAMX release has no tails: n in steps of {_COLUMNS}, k of {product.depth}"
+        dim, demand, step = ("n", product.n, _COLUMNS) if columns != product.n else ("k", product.k, product.depth)
+        mend = (f"n={columns} k={depth}", levers[0])
+        return Infeasible("whole tiles", demand, demand // step * step, "elements", reason, {dim: demand}, mend)
+    if even != cores:
+        reason = f"{kernel} of the SparAMX release shares {product.column_tiles} column tiles evenly among its threads"
+        return Infeasible("even threads", cores, even, "cores", reason, {"threads": cores}, levers)
+    return None
+
+
 def blockings(p: CpuParameters, op: Op) -> tuple[Blocking, ...] | Infeasible:
     """Every blocking that is searched for an op: kernels that may run it, and splits of the threads over its rows."""
     product, cores = product_of(op), cores_of(p, op)
     if isinstance(cores, Infeasible):
         return cores
     found: list[Blocking] = []
-    for kernel in _allowed(p, product, str(op.attributes.get("kernel", "auto"))):
-        bad = missing_unit(p, product, kernel)
+    for kernel in _allowed(p, product, str(op.attributes.get("kernel", "auto")), cores):
+        bad = missing_unit(p, product, kernel) or unfit_shape(p, product, kernel, cores)
         if bad:
             return bad
         found += [_blocking(product, kernel, cores, groups) for groups in _row_groups(product, kernel, cores)]

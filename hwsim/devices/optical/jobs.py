@@ -73,14 +73,15 @@ def jobs_of(op: Op, largest: int | None = None) -> tuple[Job, ...]:
 
 
 def _conv2d(op: Op) -> Job:
-    dims, stride = op.dims, int(op.attributes["stride"])
+    dims, stride, dilation = op.dims, int(op.attributes["stride"]), int(op.attributes.get("dilation", 1))
+    kernel = (dilation * (dims["r"] - 1) + 1, dilation * (dims["s"] - 1) + 1)
     if "image_y" in op.attributes:
         image = (int(op.attributes["image_y"]), int(op.attributes["image_x"]))
     else:
         shape = op.operand("x").shape(dims)
         image = (shape[2], shape[3])
     out = (stride * (dims["y"] - 1) + 1, stride * (dims["x"] - 1) + 1)
-    zeros = max(out[0] + dims["r"] - 1 - image[0], out[1] + dims["s"] - 1 - image[1], 0)
+    zeros = max(out[0] + kernel[0] - 1 - image[0], out[1] + kernel[1] - 1 - image[1], 0)
     return Job(
         dims["batch"],
         dims["groups"],
@@ -88,8 +89,8 @@ def _conv2d(op: Op) -> Job:
         dims["oc"],
         image[0],
         image[1],
-        dims["r"],
-        dims["s"],
+        kernel[0],
+        kernel[1],
         -(-zeros // 2),
         out[0],
         out[1],

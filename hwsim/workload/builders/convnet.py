@@ -81,6 +81,7 @@ def _conv(layer: ConvLayer, given: Extent, result: Extent, formats: Formats, ima
         layer.stride,
         layer.groups,
         dtype=formats.activations,
+        dilation=layer.dilation,
     )
     x, weight, out = op.operands
     reached = x.shape(op.dims)

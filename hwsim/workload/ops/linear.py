@@ -118,6 +118,7 @@ def conv2d(
     groups: int = 1,
     padding: int = 0,
     dtype: str = "bf16",
+    dilation: int = 1,
 ) -> Op:
     """Two-dimensional convolution; the iteration dimensions ``oc`` and ``ic`` are per group.
 
@@ -133,22 +134,23 @@ def conv2d(
         groups: independent groups of channels; ``ic`` for a depthwise convolution.
         padding: zeros on each side. They are neither stored nor read, but their products are counted.
         dtype: format of images, weights and result.
+        dilation: distance of neighbouring taps of the kernel, the same along rows and columns.
 
     Raises:
         HwsimError: a dimension makes no sense, ``groups`` does not divide the channels, or padding swallows the input.
     """
     where = "conv2d"
-    dims_of(where, oc=oc, ic=ic, stride=stride, groups=groups)
+    dims_of(where, oc=oc, ic=ic, stride=stride, groups=groups, dilation=dilation)
     check(oc % groups == 0 and ic % groups == 0, where, f"groups={groups}", f"a divisor of oc={oc} and of ic={ic}")
     dims = dims_of(where, batch=batch, groups=groups, oc=oc // groups, ic=ic // groups, y=y, x=x, r=r, s=s)
     formats_known(where, dtype)
-    inner = min(stride * (y - 1) + r, stride * (x - 1) + s)
+    inner = min(stride * (y - 1) + dilation * (r - 1), stride * (x - 1) + dilation * (s - 1)) + 1
     check(padding >= 0 and 2 * padding < inner, where, f"padding={padding}", "0 or more, and input left between it")
     image_axes = (
         axis("batch"),
         axis(("groups", ic // groups), "ic"),
-        axis(("y", stride), "r"),
-        axis(("x", stride), "s"),
+        axis(("y", stride), ("r", dilation)),
+        axis(("x", stride), ("s", dilation)),
     )
     return Op(
         "conv2d",
@@ -159,7 +161,7 @@ def conv2d(
             tensor("w", "weight", dtype, axis(("groups", oc // groups), "oc"), "ic", "r", "s"),
             tensor("out", "output", dtype, "batch", axis(("groups", oc // groups), "oc"), "y", "x"),
         ),
-        attributes_of(stride=stride, padding=padding),
+        attributes_of(stride=stride, padding=padding, **({"dilation": dilation} if dilation > 1 else {})),
     )
 
 

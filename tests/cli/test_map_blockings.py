@@ -1,0 +1,73 @@
+"""`hwsim map` on a CPU: the blocking of a product, all blockings ranked, and what cannot be asked."""
+
+import json
+
+import pytest
+
+from hwsim.cli import main
+from hwsim.devices.catalog import find_device
+from hwsim.devices.cpu.gemm import choose
+from hwsim.devices.cpu.ranking import ranked_blockings
+from hwsim.pipeline import kernel
+from hwsim.workload.kernel import build_kernel
+
+SHAPES = [
+    dict(m=1, n=4096, k=4096),
+    dict(m=512, n=1000, k=4096),
+    dict(m=64, n=4096, k=4096, sparsity=0.5),
+    dict(m=1, n=4096, k=4096, kernel="amx-strided", cores=16),
+]
+
+
+@pytest.mark.parametrize("device", ["xeon-8475b", "epyc-zen4"])
+@pytest.mark.parametrize("shape", SHAPES[:3])
+def test_the_answer_is_the_kernels(capsys: pytest.CaptureFixture[str], device: str, shape: dict) -> None:
+    """Time, energy and blocking are those of `hwsim kernel`; every blocking was tried."""
+    words = [f"{name}={value}" for name, value in shape.items()]
+    assert main(["map", "gemm", *words, "--device", device, "--json", "-"]) == 0
+    form = json.loads(capsys.readouterr().out)
+    answer = kernel(build_kernel("gemm", shape), find_device(device))
+    assert (form["cycles"], form["energy_j"], form["time_s"]) == (answer.cycles, answer.energy_j, answer.time_s)
+    best = form["menu"][0]
+    assert (best["kernel"], best["row_groups"]) == (answer.mapping["kernel"], answer.mapping["row_groups"])
+    assert (form["optimal"], form["gap"], form["space"]) == (True, 0, "blockings")
+    assert form["nests"] == {"represented": len(form["menu"]), "evaluated": len(form["menu"]), "pruned": {}}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_first_is_the_one_that_runs(shape: dict) -> None:
+    """The ranked list begins with the choice of the machine, and nothing in it is faster."""
+    p, op = find_device("xeon-8475b").parameters, build_kernel("gemm", shape)
+    ranked = ranked_blockings(p, op)
+    assert ranked[0].blocking == choose(p, op).blocking
+    assert [row.cycles for row in ranked] == sorted(row.cycles for row in ranked)
+    assert all(row.cycles >= max(row.busy.values()) for row in ranked)
+
+
+def test_the_table_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    """The busiest stage, what the next one loses, and what is padded."""
+    assert main(["map", "gemm", "m=64", "n=4100", "k=4096", "--device", "xeon-8475b"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Why: its memory stage is busiest" in text
+    assert "optimal (all blockings of onednn were tried)" in text
+    assert "padded to whole tiles: 12 columns" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("attention phase=decode batch=1 heads=8 q_len=1 kv_len=64 head_dim=64", "only products have blockings"),
+        ("gemm m=8 n=8 k=8 --space perfect", "the whole menu is tried"),
+        ("gemm m=8 n=8 k=8 --objective edp", "a library chooses by time alone"),
+    ],
+)
+def test_what_cannot_be_asked(capsys: pytest.CaptureFixture[str], words: str, said: str) -> None:
+    """Other kinds and the options of the nests' search are refused."""
+    assert main(["map", *words.split(), "--device", "xeon-8475b"]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_no_tile_unit_is_infeasible(capsys: pytest.CaptureFixture[str]) -> None:
+    """A tile kernel on Zen 4: exit 3, with the levers."""
+    assert main(["map", "gemm", "m=1", "n=64", "k=64", "kernel=amx", "--device", "epyc-zen4"]) == 3
+    assert "kernel=avx512" in capsys.readouterr().out

@@ -9,10 +9,12 @@ module of the command that was asked for is imported, and it imports what it nee
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ EXIT_BUG: Final = 1
 EXIT_INPUT: Final = 2
 EXIT_INTERRUPTED: Final = 130
 EXIT_BROKEN_PIPE: Final = 141
+
+_NO_ROOM: Final = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)
+"""What a stream answers that takes no more: a full disk, a limit, a device that is gone. (Files say it as faults.)"""
 
 _GC_THRESHOLDS: Final = (100_000, 50, 50)
 """Importing numba and its kin makes objects that live as long as the process; looking for garbage among them every 700
@@ -90,16 +95,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _guarded(words: list[str]) -> int:
     """Run one command; whatever happens becomes a message and an exit code."""
-    _tolerate_odd_characters()
+    _ready_streams()
     try:
         code = _run(words)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        sys.stderr.write("hwsim: interrupted\n")
+        _say("hwsim: interrupted\n")
         code = EXIT_INTERRUPTED
     except BrokenPipeError:
         _silence_stdout()
         code = EXIT_BROKEN_PIPE
+    except OSError as error:
+        code = _report_output(error) if error.errno in _NO_ROOM and error.filename is None else _report(error)
     except Exception as error:
         code = _report(error)
     return code
@@ -167,7 +174,7 @@ def _report(error: Exception) -> int:
 def _report_faults(error: HwsimError) -> int:
     """Print every fault of the user's input, a line each."""
     for fault in error.faults:
-        sys.stderr.write(f"{fault}\n")
+        _say(f"{fault}\n")
     return EXIT_INPUT
 
 
@@ -178,11 +185,25 @@ def _report_bug(error: Exception) -> int:
 
         traceback.print_exception(error)
     text = " ".join(str(error).split())
-    sys.stderr.write(
+    _say(
         f"hwsim: internal error, a bug in hwsim: {type(error).__name__}: {text[:200]}\n"
         "Please report it with the command that you typed; HWSIM_DEBUG=1 shows where it happened.\n"
     )
     return EXIT_BUG
+
+
+def _report_output(error: OSError) -> int:
+    """Say that stdout takes no more; what it took is not the whole answer."""
+    _silence_stdout()
+    _say(f"hwsim: cannot write to stdout: {error.strerror or error}\n")
+    return EXIT_INPUT
+
+
+def _say(text: str) -> None:
+    """Write to stderr; where it takes nothing, the exit code alone speaks."""
+    with suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def _silence_stdout() -> None:
@@ -193,8 +214,11 @@ def _silence_stdout() -> None:
         os._exit(EXIT_BROKEN_PIPE)
 
 
-def _tolerate_odd_characters() -> None:
-    """Print a question mark for what the terminal's encoding lacks, instead of failing."""
+def _ready_streams() -> None:
+    """Open what the shell closed, and print a question mark for what the terminal's encoding lacks."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - lives as long as we
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")

@@ -6,7 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -88,8 +88,9 @@ class Console:
     def note(self, text: str) -> None:
         """Print a message to stderr, unless quiet."""
         if not self.quiet:
-            sys.stderr.write(f"hwsim: {printable(text)}\n")
-            sys.stderr.flush()
+            with suppress(OSError):  # a note that nobody can read stops no answer
+                sys.stderr.write(f"hwsim: {printable(text)}\n")
+                sys.stderr.flush()
 
     def announce_compilation(self) -> None:
         """Have a message printed just before kernels are compiled, which only a first run does."""

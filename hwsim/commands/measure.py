@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from hwsim.commands.arguments import Parser, path
 from hwsim.commands.console import Console
@@ -26,7 +29,8 @@ def run(arguments: Namespace) -> int:
 
     console = Console(arguments.json, arguments.quiet)
     module = measurer(arguments.measured)
-    measurement = module.measure(Request(arguments.date, arguments.quick, console.note))
+    with _folder(arguments.out):
+        measurement = module.measure(Request(arguments.date, arguments.quick, console.note))
     written = write_measurement(arguments.out, measurement)
     rows = {table.name: len(table.lines) for table in measurement.tables}
     for file in written:
@@ -38,3 +42,19 @@ def run(arguments: Namespace) -> int:
         console.show([Paragraph(f"{measurement.header.machine}: {sum(rows.values())} rows ({counts})")])
     console.write_json({"machine": measurement.header.machine, "rows": rows, "files": [str(file) for file in written]})
     return 0
+
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """The folder is made before what may take half an hour, and removed again where that fails."""
+    from hwsim.report.files import make_folder  # noqa: PLC0415
+
+    is_new = not folder.exists()
+    make_folder(folder)
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise

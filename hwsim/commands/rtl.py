@@ -56,11 +56,12 @@ def _described(unit: Parameters) -> dict[str, Any]:
 
 def _emit(console: Console, unit: Parameters, arguments: Namespace) -> None:
     """Write Verilog to a file or to stdout."""
+    from hwsim.report.files import write_text  # noqa: PLC0415
     from rtl.emit import to_verilog  # noqa: PLC0415
 
     text = to_verilog(unit, unit.unit)
     if arguments.out is not None:
-        arguments.out.write_text(text)
+        write_text(arguments.out, text)
         console.note(f"wrote {arguments.out}: {len(text.splitlines())} lines of Verilog, top module {unit.unit}")
     elif console.shows_text:
         print(text, end="")

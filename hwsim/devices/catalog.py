@@ -16,7 +16,7 @@ from hwsim.devices.optical import OpticalDevice, OpticalParameters
 from hwsim.errors import HwsimError
 from hwsim.spec import Document, load, override, plain, read
 
-__all__ = ["device_document", "device_names", "device_of_document", "find_device"]
+__all__ = ["Family", "device_document", "device_names", "device_of_document", "find_device", "register_family"]
 
 _CATALOG: Final = Path(__file__).resolve().parent / "catalog"
 
@@ -36,7 +36,38 @@ _FAMILIES: Final[dict[str, Family]] = {
     "cpu": Family(CpuParameters, cpu_device),
     "optical": Family(OpticalParameters, OpticalDevice),
 }
-"""Families by the name that a file gives as ``family``. A new family adds a line here."""
+"""Families by the name that a file gives as ``family``. A new family of this package adds a line here."""
+
+FAMILY_GROUP: Final = "hwsim.families"
+"""Entry-point group in which another package declares its families: a name and where its `Family` stands."""
+
+
+def register_family(name: str, family: Family) -> None:
+    """Add a family for the time that the program runs, as a notebook or a script does.
+
+    (An installed package declares an entry point of the group ``hwsim.families`` instead, which `hwsim` finds by name.)
+
+    Raises:
+        HwsimError: the name is taken by another family.
+    """
+    if _FAMILIES.get(name, family) != family:
+        raise HwsimError.at("register_family", f"family {name!r}, which exists", "a name of its own")
+    _FAMILIES[name] = family
+
+
+def _family_named(name: object) -> Family | None:
+    """The family of a name: this package's, a registered one, or one that an installed package declares."""
+    if not isinstance(name, str):
+        return None
+    if name not in _FAMILIES:
+        from importlib.metadata import entry_points  # noqa: PLC0415 - a family of ours needs none
+
+        for point in entry_points(group=FAMILY_GROUP, name=name):
+            found = point.load()
+            if not isinstance(found, Family):
+                raise HwsimError.at(f"family {name}", f"{point.value}, a {type(found).__name__}", "a Family")
+            register_family(name, found)
+    return _FAMILIES.get(name)
 
 
 def device_names() -> tuple[str, ...]:
@@ -78,8 +109,9 @@ def device_of_document(document: Document) -> Device:
 def _family_of(document: Document) -> Family:
     content = plain(document.root)
     name = content.get("family") if isinstance(content, dict) else None
-    if name in _FAMILIES:
-        return _FAMILIES[name]
+    family = _family_named(name)
+    if family is not None:
+        return family
     if isinstance(name, str):
         raise HwsimError.unknown_name(document.source, "family", name, _FAMILIES)
     raise HwsimError.at(document.source, "no family", "family: " + " or ".join(_FAMILIES))

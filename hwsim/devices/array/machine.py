@@ -146,14 +146,15 @@ class ArrayDevice:
         return hierarchy.pes * hierarchy.macs_per_cycle * self.clock_hz
 
     def _bytes_per_s(self, level: Level) -> float:
-        """Bytes per second through all ports of all instances."""
+        """Most bytes per second through all ports of all instances; a shared port has its faster rate at best."""
         hierarchy = self.hierarchy
         above = hierarchy.fanouts_above(hierarchy.level_index(level.name))
         instances = 1
         for fanout in hierarchy.fanouts[:above]:
             for axis in fanout.axes:
                 instances *= axis.extent
-        ports = level.read_bytes_per_cycle + (0.0 if level.shared_port else level.write_bytes_per_cycle)
+        rates = level.read_bytes_per_cycle, level.write_bytes_per_cycle
+        ports = max(rates) if level.shared_port else sum(rates)
         return instances * ports * self.clock_hz
 
     def formats(self, asked: Formats) -> tuple[Formats, FormatChoice]:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
+from hwsim.devices.ranges import CLOCK, COUNT, ENERGY, RATE, STOCK
 from hwsim.formats import FORMATS
 from hwsim.mapping.hierarchy import Fanout, Hierarchy, Level, SpatialAxis
-from hwsim.spec import NonNegative, OneOf, Positive, Quantity, Refused, Unit
+from hwsim.spec import OneOf, Quantity, Refused, Unit
 
 __all__ = ["ArrayParameters", "AxisParameters", "HostParameters", "LevelParameters", "hierarchy_of"]
 
-Count: TypeAlias = Annotated[Quantity, Unit("1"), Positive]
-Clock: TypeAlias = Annotated[Quantity, Unit("Hz"), Positive]
-Bandwidth: TypeAlias = Annotated[Quantity, Unit("bytes/s"), Positive]
-Bytes: TypeAlias = Annotated[Quantity, Unit("bytes"), Positive]
-ByteEnergy: TypeAlias = Annotated[Quantity, Unit("pJ/byte"), NonNegative]
-MacEnergy: TypeAlias = Annotated[Quantity, Unit("pJ/mac"), NonNegative]
-OpRate: TypeAlias = Annotated[Quantity, Unit("op/s"), Positive]
-OpEnergy: TypeAlias = Annotated[Quantity, Unit("pJ/op"), NonNegative]
+Count: TypeAlias = Annotated[Quantity, Unit("1"), COUNT]
+Clock: TypeAlias = Annotated[Quantity, Unit("Hz"), CLOCK]
+Bandwidth: TypeAlias = Annotated[Quantity, Unit("bytes/s"), RATE]
+Bytes: TypeAlias = Annotated[Quantity, Unit("bytes"), STOCK]
+ByteEnergy: TypeAlias = Annotated[Quantity, Unit("pJ/byte"), ENERGY]
+MacEnergy: TypeAlias = Annotated[Quantity, Unit("pJ/mac"), ENERGY]
+OpRate: TypeAlias = Annotated[Quantity, Unit("op/s"), RATE]
+OpEnergy: TypeAlias = Annotated[Quantity, Unit("pJ/op"), ENERGY]
 RoleName: TypeAlias = Annotated[str, OneOf(("input", "weight", "output"))]
 
 

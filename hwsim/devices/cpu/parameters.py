@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias
 
-from hwsim.spec import Fraction, NonNegative, Positive, Quantity, Refused, Unit
+from hwsim.devices.ranges import AMOUNT, CLOCK, COUNT, CYCLES, ENERGY, POWER, RATE, SECONDS, SHARE, STOCK
+from hwsim.spec import Quantity, Refused, Unit
 
 __all__ = [
     "INSTRUCTIONS",
@@ -26,16 +27,16 @@ __all__ = [
     "Vector",
 ]
 
-Count: TypeAlias = Annotated[Quantity, Unit("1"), Positive]
-Amount: TypeAlias = Annotated[Quantity, Unit("1"), NonNegative]
-Share: TypeAlias = Annotated[Quantity, Unit("1"), Fraction]
-Clock: TypeAlias = Annotated[Quantity, Unit("Hz"), Positive]
-Rate: TypeAlias = Annotated[Quantity, Unit("bytes/s"), Positive]
-Bytes: TypeAlias = Annotated[Quantity, Unit("bytes"), Positive]
-Seconds: TypeAlias = Annotated[Quantity, Unit("s"), NonNegative]
-Cycles: TypeAlias = Annotated[Quantity, Unit("cycles"), NonNegative]
-Picojoules: TypeAlias = Annotated[Quantity, Unit("pJ"), NonNegative]
-PerByte: TypeAlias = Annotated[Quantity, Unit("pJ/byte"), NonNegative]
+Count: TypeAlias = Annotated[Quantity, Unit("1"), COUNT]
+Amount: TypeAlias = Annotated[Quantity, Unit("1"), AMOUNT]
+Share: TypeAlias = Annotated[Quantity, Unit("1"), SHARE]
+Clock: TypeAlias = Annotated[Quantity, Unit("Hz"), CLOCK]
+Rate: TypeAlias = Annotated[Quantity, Unit("bytes/s"), RATE]
+Bytes: TypeAlias = Annotated[Quantity, Unit("bytes"), STOCK]
+Seconds: TypeAlias = Annotated[Quantity, Unit("s"), SECONDS]
+Cycles: TypeAlias = Annotated[Quantity, Unit("cycles"), CYCLES]
+Picojoules: TypeAlias = Annotated[Quantity, Unit("pJ"), ENERGY]
+PerByte: TypeAlias = Annotated[Quantity, Unit("pJ/byte"), ENERGY]
 
 INSTRUCTIONS: Final = (
     "expand", "mask", "load", "store", "scalar", "popcount", "align", "add", "convert", "dot", "fma"
@@ -91,7 +92,7 @@ class CorePath:
 
     bandwidth: Rate
     restart: Seconds
-    window: Bytes
+    window: Annotated[Quantity, Unit("bytes"), COUNT]
 
     def window_tiles(self, tile_bytes: float) -> int:
         """Tiles on the way, waiting or worked on at most: the one at work and those in the window; at least two."""
@@ -190,7 +191,7 @@ class Energy:
         dram: one byte to or from memory.
     """
 
-    static: Annotated[Quantity, Unit("W"), NonNegative]
+    static: Annotated[Quantity, Unit("W"), POWER]
     amx_mac: Picojoules
     vector_op: Picojoules
     cache: PerByte

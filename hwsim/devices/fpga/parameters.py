@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
+from hwsim.devices.ranges import AMOUNT, CLOCK, COUNT, ENERGY, POWER, RATE, SHARE, STOCK
 from hwsim.formats import FORMATS
-from hwsim.spec import Bound, OneOf, Positive, Quantity, Refused, Unit
+from hwsim.spec import OneOf, Quantity, Refused, Unit
 
 __all__ = [
     "Clock",
@@ -24,17 +25,16 @@ __all__ = [
     "whole",
 ]
 
-# What a machine offers may be `.inf` (an ideal part); what it is built of and what it costs is finite.
-Stock: TypeAlias = Annotated[Quantity, Unit("1"), Positive]
-Bandwidth: TypeAlias = Annotated[Quantity, Unit("bytes/s"), Bound(low=1)]
-Bytes: TypeAlias = Annotated[Quantity, Unit("bytes"), Positive]
-Count: TypeAlias = Annotated[Quantity, Unit("1"), Bound(low=1, high=1e9)]
-Amount: TypeAlias = Annotated[Quantity, Unit("1"), Bound(low=0, high=1e9)]
-Clock: TypeAlias = Annotated[Quantity, Unit("Hz"), Bound(low=1, high=1e12)]
-Share: TypeAlias = Annotated[Quantity, Unit("1"), Bound(low=1e-3, high=1)]
-Power: TypeAlias = Annotated[Quantity, Unit("W"), Bound(low=0, high=1e9)]
-OpEnergy: TypeAlias = Annotated[Quantity, Unit("pJ"), Bound(low=0, high=1e12)]
-ByteEnergy: TypeAlias = Annotated[Quantity, Unit("pJ/byte"), Bound(low=0, high=1e12)]
+Stock: TypeAlias = Annotated[Quantity, Unit("1"), STOCK]
+Bandwidth: TypeAlias = Annotated[Quantity, Unit("bytes/s"), RATE]
+Bytes: TypeAlias = Annotated[Quantity, Unit("bytes"), STOCK]
+Count: TypeAlias = Annotated[Quantity, Unit("1"), COUNT]
+Amount: TypeAlias = Annotated[Quantity, Unit("1"), AMOUNT]
+Clock: TypeAlias = Annotated[Quantity, Unit("Hz"), CLOCK]
+Share: TypeAlias = Annotated[Quantity, Unit("1"), SHARE]
+Power: TypeAlias = Annotated[Quantity, Unit("W"), POWER]
+OpEnergy: TypeAlias = Annotated[Quantity, Unit("pJ"), ENERGY]
+ByteEnergy: TypeAlias = Annotated[Quantity, Unit("pJ/byte"), ENERGY]
 Name: TypeAlias = Annotated[str, OneOf(tuple(FORMATS))]
 
 

@@ -86,8 +86,8 @@ class GemmAnswer:
 
 def _power_share(p: GpuParameters, flop_s: float, bits: int) -> float:
     """Tensor rate that the board's power limit allows over ``flop_s``, at most 1. Energy goes with the bits."""
-    allowed = (p.power.limit.value - p.power.idle.value) / (p.power.tensor.value * 1e-12 * bits / 16.0)
-    return min(1.0, allowed / flop_s)
+    needed_w = p.power.tensor.value * 1e-12 * bits / 16.0 * flop_s
+    return min(1.0, (p.power.limit.value - p.power.idle.value) / needed_w) if needed_w else 1.0
 
 
 def _weight_bytes(formats: GemmFormats) -> float:

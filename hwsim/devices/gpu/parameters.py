@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias
 
-from hwsim.spec import Bound, Fraction, NonNegative, Positive, Quantity, Refused, Unit
+from hwsim.devices.ranges import AMOUNT, CLOCK, COUNT, ENERGY, POWER, RATE, SECONDS, SHARE, STOCK
+from hwsim.spec import Bound, Positive, Quantity, Refused, Unit
 
 __all__ = [
     "L2",
@@ -27,15 +28,15 @@ __all__ = [
     "Vector",
 ]
 
-Count: TypeAlias = Annotated[Quantity, Unit("1"), Positive]
-Amount: TypeAlias = Annotated[Quantity, Unit("1"), NonNegative]
-Share: TypeAlias = Annotated[Quantity, Unit("1"), Fraction]
+Count: TypeAlias = Annotated[Quantity, Unit("1"), COUNT]
+Amount: TypeAlias = Annotated[Quantity, Unit("1"), AMOUNT]
+Share: TypeAlias = Annotated[Quantity, Unit("1"), SHARE]
 ShareFrom0: TypeAlias = Annotated[Quantity, Unit("1"), Bound(low=0, high=1)]
-Clock: TypeAlias = Annotated[Quantity, Unit("Hz"), Positive]
-Rate: TypeAlias = Annotated[Quantity, Unit("bytes/s"), Positive]
-Bytes: TypeAlias = Annotated[Quantity, Unit("bytes"), Positive]
-Seconds: TypeAlias = Annotated[Quantity, Unit("s"), NonNegative]
-Watts: TypeAlias = Annotated[Quantity, Unit("W"), NonNegative]
+Clock: TypeAlias = Annotated[Quantity, Unit("Hz"), CLOCK]
+Rate: TypeAlias = Annotated[Quantity, Unit("bytes/s"), RATE]
+Bytes: TypeAlias = Annotated[Quantity, Unit("bytes"), STOCK]
+Seconds: TypeAlias = Annotated[Quantity, Unit("s"), SECONDS]
+Watts: TypeAlias = Annotated[Quantity, Unit("W"), POWER]
 
 PATHS: Final = ("fp16", "fp16_acc16", "bf16", "tf32", "fp8", "fp8_acc16", "int8", "int4", "int1", "fp4")
 """Tensor-core paths that a card may declare; ``_acc16`` accumulates in fp16, the others in fp32 or int32."""
@@ -168,11 +169,15 @@ class Power:
 
     limit: Watts
     idle: Watts
-    tensor: Annotated[Quantity, Unit("pJ"), NonNegative]
-    alu: Annotated[Quantity, Unit("pJ"), NonNegative]
-    dram: Annotated[Quantity, Unit("pJ/byte"), NonNegative]
-    l2: Annotated[Quantity, Unit("pJ/byte"), NonNegative]
+    tensor: Annotated[Quantity, Unit("pJ"), ENERGY]
+    alu: Annotated[Quantity, Unit("pJ"), ENERGY]
+    dram: Annotated[Quantity, Unit("pJ/byte"), ENERGY]
+    l2: Annotated[Quantity, Unit("pJ/byte"), ENERGY]
     settle: Seconds
+
+    def __post_init__(self) -> None:
+        if self.limit.value <= self.idle.value:
+            raise Refused(f"a limit of {self.limit.value:g} W", f"more than the idle {self.idle.value:g} W", at="limit")
 
 
 @dataclass(frozen=True, slots=True)

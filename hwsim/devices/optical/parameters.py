@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
-from hwsim.spec import Bound, Fraction, NonNegative, Positive, Quantity, Refused, Unit
+from hwsim.devices.ranges import AMOUNT, CLOCK, ENERGY, LENGTH, POWER, RATE, SECONDS, SHARE, STOCK
+from hwsim.spec import Bound, Quantity, Refused, Unit
 from hwsim.workload.model import FormatName
 
 __all__ = [
@@ -23,13 +24,13 @@ __all__ = [
 
 Pixels: TypeAlias = Annotated[Quantity, Unit("1"), Bound(low=1, high=1_000_000)]
 Bits: TypeAlias = Annotated[Quantity, Unit("1"), Bound(low=1, high=16)]
-Seconds: TypeAlias = Annotated[Quantity, Unit("s"), NonNegative]
-Hertz: TypeAlias = Annotated[Quantity, Unit("Hz"), Positive]
-Metres: TypeAlias = Annotated[Quantity, Unit("m"), Positive]
-Rate: TypeAlias = Annotated[Quantity, Unit("bytes/s"), Positive]
-PicoJoules: TypeAlias = Annotated[Quantity, Unit("pJ"), NonNegative]
-Watts: TypeAlias = Annotated[Quantity, Unit("W"), NonNegative]
-Share: TypeAlias = Annotated[Quantity, Unit("1"), Fraction]
+Seconds: TypeAlias = Annotated[Quantity, Unit("s"), SECONDS]
+Hertz: TypeAlias = Annotated[Quantity, Unit("Hz"), CLOCK]
+Metres: TypeAlias = Annotated[Quantity, Unit("m"), LENGTH]
+Rate: TypeAlias = Annotated[Quantity, Unit("bytes/s"), RATE]
+PicoJoules: TypeAlias = Annotated[Quantity, Unit("pJ"), ENERGY]
+Watts: TypeAlias = Annotated[Quantity, Unit("W"), POWER]
+Share: TypeAlias = Annotated[Quantity, Unit("1"), SHARE]
 
 Detection: TypeAlias = Literal["field", "intensity", "sqrt", "pseudo_negative", "channel_tiled"]
 Offloaded: TypeAlias = Literal["conv2d", "gemm", "attention"]
@@ -102,9 +103,9 @@ class Camera:
 
     frame_rate: Hertz
     exposure: Seconds
-    readout: Annotated[Quantity, Unit("pixel/s"), Positive]
+    readout: Annotated[Quantity, Unit("pixel/s"), RATE]
     bits: Bits
-    read_noise: Annotated[Quantity, Unit("1"), NonNegative]
+    read_noise: Annotated[Quantity, Unit("1"), AMOUNT]
 
     @property
     def frame_s(self) -> float:
@@ -159,14 +160,14 @@ class Host:
         idle: power drawn whether or not work is done.
     """
 
-    macs: Annotated[Quantity, Unit("mac/s"), Positive]
-    ops: Annotated[Quantity, Unit("op/s"), Positive]
+    macs: Annotated[Quantity, Unit("mac/s"), RATE]
+    ops: Annotated[Quantity, Unit("op/s"), RATE]
     bandwidth: Rate
-    capacity: Annotated[Quantity, Unit("bytes"), Positive]
+    capacity: Annotated[Quantity, Unit("bytes"), STOCK]
     link: Rate
     mac: PicoJoules
     op: PicoJoules
-    dram: Annotated[Quantity, Unit("pJ/byte"), NonNegative]
+    dram: Annotated[Quantity, Unit("pJ/byte"), ENERGY]
     idle: Watts
 
 

@@ -1,0 +1,56 @@
+"""Constants at their extremes that once ended in an internal error, each now a fault or an answer."""
+
+from __future__ import annotations
+
+import pytest
+from hostile import Case, hold_civil
+
+GEMM = ("kernel", "gemm", "m=4", "n=64", "k=64", "dtype=int8", "--json", "-")
+MODEL = ("roofline", "mamba2-130m", "--json", "-")
+
+
+@pytest.mark.parametrize(
+    ("device", "setting", "expected"),
+    [
+        ("l4", "chip.sms=1e-300", "at least 1"),
+        ("l4", "chip.sms=.inf", "at most 1e+09"),
+        ("l4", "chip.boost_clock=1e-300", "at least 1"),
+        ("l4", "chip.boost_clock=1e308", "at most 1e+12"),
+        ("l4", "l2.partitions=.inf", "at most 1e+09"),
+        ("l4", "power.alu=.inf", "at most 1e+12"),
+        ("l4", "power.dram=.inf", "at most 1e+12"),
+        ("l4", "power.limit=1", "more than the idle"),
+        ("spr-56c", "cores=.inf", "at most 1e+09"),
+        ("spr-56c", "clock.turbo=1e308", "at most 1e+12"),
+        ("spr-56c", "core_path.restart=1e308", "at most 1e+06"),
+        ("spr-56c", "core_path.window=1e308", "at most 1e+09"),
+        ("spr-56c", "vector.instructions.load.cycles=.inf", "at most 1e+09"),
+        ("systolic-os-16", "sum_bits=.inf", "at most 1e+09"),
+        ("systolic-os-16", "axes[0].extent=.inf", "at most 1e+09"),
+        ("systolic-os-16", "clock=.inf", "at most 1e+12"),
+        ("systolic-os-16", "levels[0].read_bandwidth=1e-300", "at least 1"),
+        ("optical-4k-2mhz", "host.macs=1e-300", "at least 1"),
+    ],
+)
+@pytest.mark.parametrize("asked", [GEMM, MODEL], ids=["kernel", "roofline"])
+def test_a_constant_beyond_its_range_is_a_fault(tmp_path, asked, device: str, setting: str, expected: str) -> None:
+    """What a machine is built of, clocked by and costs is finite and within reason, in every family."""
+    found = hold_civil(Case((*asked, "--device", device, "--set", f"device.{setting}")), tmp_path)
+    assert found.code == 2
+    assert expected in found.err
+
+
+@pytest.mark.parametrize(
+    ("device", "setting"),
+    [
+        ("l4", "power.tensor=0"),
+        ("l4", "memory.bandwidth=.inf"),
+        ("systolic-os-16", "levels[0].write_bandwidth=.inf"),
+        ("systolic-os-16", "levels[0].write_bandwidth=1e308"),
+        ("spr-56c", "memories.ddr.bandwidth=.inf"),
+    ],
+)
+@pytest.mark.parametrize("asked", [GEMM, MODEL], ids=["kernel", "roofline"])
+def test_an_ideal_part_is_an_answer(tmp_path, asked, device: str, setting: str) -> None:
+    """Rates may be without end, energies nothing; a shared port's roof is its faster rate."""
+    assert hold_civil(Case((*asked, "--device", device, "--set", f"device.{setting}")), tmp_path).code == 0

@@ -1,4 +1,4 @@
-"""Seconds of each command as a user runs it: cold (no compiled kernels, no answers on disk) and warm (best of three)."""
+"""Seconds of each command as a user runs it: cold (no compiled kernels, no answers on disk), warm (best of three)."""
 
 from __future__ import annotations
 

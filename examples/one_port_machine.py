@@ -1,8 +1,8 @@
 """A machine family in one file: a single unit beside a single memory port, each op after the other.
 
 `hwsim.devices.base.Device` says what a family answers; this is the least that does. Registered as below, or by an
-entry point of a package (``[project.entry-points."hwsim.families"]``, ``one-port = "one_port_machine:FAMILY"``), its files
-run in every command: `hwsim simulate mamba2-130m --device my.yaml`.
+entry point of a package (``[project.entry-points."hwsim.families"]``, ``one-port = "one_port_machine:FAMILY"``), its
+files run in every command: `hwsim simulate mamba2-130m --device my.yaml`.
 """
 
 from __future__ import annotations

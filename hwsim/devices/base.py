@@ -33,6 +33,7 @@ __all__ = [
     "FormatChoice",
     "HoldsInMemory",
     "KernelRows",
+    "LimitsPower",
     "Lowered",
     "PassWork",
     "ReadsInPart",
@@ -317,6 +318,14 @@ class ReadsInPart(Protocol):
 
     def unread(self, kinds: Collection[str]) -> tuple[str, ...]:
         """Prefixes of the constants' dotted paths that kernels of these kinds do not read."""
+
+
+@runtime_checkable
+class LimitsPower(Protocol):
+    """A machine whose power is held to a limit, so that no work spends more than the limit over its time."""
+
+    def dynamic_limit_w(self) -> float:
+        """Watts that it may draw beyond what it draws idle."""
 
 
 @runtime_checkable

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from hwsim.cost import add_counts, scale_counts
+from hwsim.devices.base import LimitsPower
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.schedule import Deadlock, critical_cycles, run
+from hwsim.units import PICO
 
 if TYPE_CHECKING:
     from hwsim.devices.base import Device, Lowered, PassWork
@@ -109,7 +111,16 @@ def run_pass(device: Device, graph: Graph, work: PassWork) -> PassOutcome | Infe
             _add(busy.setdefault(stage.op, {}), {stage.resource: float(stage.cycles_per_rep * times)})
             _add(moved.setdefault(stage.op, {}), scale_counts(part.stage_bytes.get(stage.name, {}), times))
     ops = tuple(_op_outcomes(device, graph, work, extends, busy, moved))
-    return PassOutcome(cycles, ops, add_counts(*busy.values()), _distinct(lowered))
+    return PassOutcome(cycles, _within_power(device, ops, cycles), add_counts(*busy.values()), _distinct(lowered))
+
+
+def _within_power(device: Device, ops: tuple[OpOutcome, ...], cycles: int) -> tuple[OpOutcome, ...]:
+    """The ops with their energies held to the machine's power limit over the pass, all in one proportion."""
+    spent_pj = sum(sum(op.energy_pj.values()) for op in ops)
+    if not isinstance(device, LimitsPower) or not spent_pj:
+        return ops
+    share = device.dynamic_limit_w() * cycles / device.clock_hz / PICO / spent_pj
+    return ops if share >= 1 else tuple(replace(op, energy_pj=scale_counts(op.energy_pj, share)) for op in ops)
 
 
 def _add(total: dict[str, float], part: Mapping[str, float]) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from hwsim.devices.gpu.parameters import Power
 
-__all__ = ["energy_terms"]
+__all__ = ["dynamic_limit_w", "energy_terms"]
 
 Number = TypeVar("Number", "float", "NDArray[np.float64]")
 
@@ -37,3 +37,8 @@ def energy_terms(
     else:
         energy["alu"] = (2.0 * macs + other_ops) * power.alu.value
     return energy
+
+
+def dynamic_limit_w(power: Power) -> float:
+    """What a board may draw beyond its idle power."""
+    return power.limit.value - power.idle.value

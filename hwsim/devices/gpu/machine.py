@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from hwsim.devices.base import Enters, FormatChoice, Lowered, PassWork, Resource, Roofs, StatePlan
 from hwsim.devices.gpu.cluster import Plan, collective_seconds, parts_of, plan_of, send_seconds
-from hwsim.devices.gpu.energy import energy_terms
+from hwsim.devices.gpu.energy import dynamic_limit_w, energy_terms
 from hwsim.devices.gpu.estimate import ALONE, IN_MODEL, Estimate, Setting, host_s
 from hwsim.devices.gpu.footprint import check_memory, memory_terms
 from hwsim.devices.gpu.parameters import GpuParameters, Stack
@@ -324,6 +324,10 @@ class GpuDevice:
         launches = {"none": ("launches.",), "graph": ("launches.eager", "launches.call"), "eager": ("launches.graph",)}
         links = () if self.cards > 1 else ("link.",)
         return (*absent, *launches[self.parameters.launch], *links)
+
+    def dynamic_limit_w(self) -> float:
+        """The boards' power limits less what they draw idle."""
+        return self.cards * dynamic_limit_w(self.parameters.power)
 
     def static_power_w(self) -> float:
         """Power of the idle boards."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hwsim.devices.base import KernelRows
-from hwsim.devices.gpu.energy import energy_terms
+from hwsim.devices.gpu.energy import dynamic_limit_w, energy_terms
 from hwsim.devices.gpu.estimate import ALONE, host_s
 from hwsim.devices.gpu.gemm import LIMITS, formats_of, gemm_rows
 from hwsim.devices.gpu.vector import floor_s, vector_times
@@ -63,7 +63,7 @@ def _products(p: GpuParameters, op: Op, dims: Mapping[str, NDArray[np.float64]])
     other = 3.0 * batch * m * k if formats.quantize == "dynamic" else np.zeros_like(macs)
     terms = energy_terms(p.power, op.kind, FORMATS[formats.a].bits, macs, other, answer.dram_bytes)
     names = np.array([LIMITS[name] for name in BOUNDS], dtype=object)
-    return _answer(p, answer.times_s, terms["dram"] + terms["tensor"] + terms["alu"], names[answer.bounds])
+    return _answer(p, answer.times_s, terms, names[answer.bounds])
 
 
 def _vectors(p: GpuParameters, op: Op, dims: Mapping[str, NDArray[np.float64]]) -> KernelRows | None:
@@ -81,14 +81,21 @@ def _vectors(p: GpuParameters, op: Op, dims: Mapping[str, NDArray[np.float64]]) 
     terms = energy_terms(p.power, op.kind, FORMATS[op.operands[0].format].bits, np.zeros_like(other), other, cold)
     bounds = np.where(cold > 0, "memory", "l2").astype(object)
     bounds[floor_s(p, name) > 0.5 * times] = "latency"
-    return _answer(p, times, terms["dram"] + terms["alu"], bounds)
+    return _answer(p, times, terms, bounds)
 
 
 def _answer(
-    p: GpuParameters, times_s: NDArray[np.float64], dynamic_pj: NDArray[np.float64], bounds: NDArray[np.object_]
+    p: GpuParameters,
+    times_s: NDArray[np.float64],
+    terms: Mapping[str, NDArray[np.float64]],
+    bounds: NDArray[np.object_],
 ) -> KernelRows:
-    """Times in whole cycles with the host's part; energy with the idle board's."""
+    """Times in whole cycles with the host's part; energy within the power limit, with the idle board's."""
     clock = p.chip.boost_clock.value
-    time_s = np.maximum(1.0, np.ceil((times_s + host_s(p)) * clock)) / clock
-    idle = (p.cluster.cards if p.cluster else 1) * p.power.idle.value
-    return KernelRows(time_s, dynamic_pj * PICO + idle * time_s, bounds)
+    cycles = np.maximum(1.0, np.ceil((times_s + host_s(p)) * clock))
+    time_s = cycles / clock
+    cards = p.cluster.cards if p.cluster else 1
+    spent_pj = np.maximum(sum(terms.values()), 1e-300)
+    share = np.minimum(1.0, cards * dynamic_limit_w(p.power) * cycles / clock / PICO / spent_pj)
+    dynamic_pj = sum(each * share for each in terms.values())
+    return KernelRows(time_s, dynamic_pj * PICO + cards * p.power.idle.value * time_s, bounds)

@@ -25,6 +25,17 @@ __all__ = [
 _BAR: Final = 30
 _MEMORY_WHY: Final = "bytes arrive more slowly than the arithmetic could use them"
 _COMPUTE_WHY: Final = "its arithmetic takes longer than fetching the bytes that feed it"
+_LINK_WHY: Final = "bytes pass between the parts more slowly than they are worked on"
+_FRAME_WHY: Final = "pictures follow one another no faster"
+_WHY: Final = {
+    **dict.fromkeys(("memory", "memory_core", "cache", "l2"), _MEMORY_WHY),
+    **dict.fromkeys(("link", "link_in", "link_out"), _LINK_WHY),
+    **dict.fromkeys(("frames", "camera", "readout", "input_modulator", "kernel_modulator"), _FRAME_WHY),
+    "latency": "starting, filling and ending kernels takes that long, whatever their work",
+    "waits": "units fill, drain and wait for one another that long",
+    "host": "what the other units cannot do runs there",
+}
+"""Why a resource limits, where it is not arithmetic; memory levels of other names are those of the roofs."""
 _WAITING_WHY: Final = "but the parts of a step also wait for one another"
 _BUSY_THROUGHOUT: Final = 0.8
 _ORDER: Final = ("time", "energy", "capacity")
@@ -186,7 +197,8 @@ def _rate_words(result: Result) -> str:
 def _bound_sentence(result: Result) -> str:
     """What limits the step, and why."""
     top = busiest(result)
-    why = _MEMORY_WHY if result.bound == "memory" else _COMPUTE_WHY
+    is_level = result.bound in result.roofs.bytes_per_s
+    why = _WHY.get(result.bound, _MEMORY_WHY if is_level else _COMPUTE_WHY)
     if top is None:
         return f"The limit is {result.bound}: {why}."
     waits = "" if top.share >= _BUSY_THROUGHOUT else f", {_WAITING_WHY}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
 import result_builder as build
 
 from hwsim.analysis.compare import Entry
@@ -134,6 +135,22 @@ def test_limit_that_is_not_busy_throughout_says_so() -> None:
     said = " ".join(plain(answer_blocks(build.result(bound="linear", utilization={"linear": 0.5}))).split())
     assert "The limit is linear, busy for 50.0 % of a step" in said
     assert "wait for one another" in said
+
+
+@pytest.mark.parametrize(
+    ("bound", "why"),
+    [
+        ("memory", "bytes arrive more slowly"),
+        ("linear", "its arithmetic takes longer"),
+        ("latency", "starting, filling and ending kernels"),
+        ("host", "what the other units cannot do"),
+        ("camera", "pictures follow one another"),
+        ("link", "bytes pass between the parts"),
+    ],
+)
+def test_reason_is_that_of_the_resource(bound: str, why: str) -> None:
+    """Only arithmetic units wait for arithmetic; links, hosts, cameras and floors of kernels have reasons of their own."""
+    assert why in " ".join(plain(answer_blocks(build.result(bound=bound, utilization={bound: 1.0}))).split())
 
 
 def test_speed_up_is_over_the_last_machine() -> None:

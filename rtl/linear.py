@@ -28,7 +28,7 @@ from amaranth.lib.memory import Memory
 from hwsim.golden.fixed import linear_grouped
 from hwsim.golden.fixed import requantise as golden_requantise
 from hwsim.timing import linear as timing
-from hwsim.timing import resources
+from hwsim.timing import resources, stalls
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
 from rtl.beat import Beat, Field, s, u
 from rtl.fixed_formats import integer, requantise
@@ -212,6 +212,20 @@ class Linear(Parameters):
         jobs = 1 if inputs is None else len(inputs["act"])
         one = timing.gemm_cycles(self.n, self.k, self.tokens, tp=self.tp, cip=self.cip, cop=self.cop)
         return {"multiply": jobs * one, "drain": timing.core_latency_cycles(bool(self.out_bits))}
+
+    def flow(self, inputs: Mapping[str, Ints]) -> stalls.Control | None:
+        """Activations for the first tile, weights for the first pass; sums leave with the last beat of their tile."""
+        leaves = 1 << timing.core_latency_cycles(bool(self.out_bits))
+        job = [
+            stalls.Slot(
+                frozenset(port for port, needed in (("i_act", tile == 0), ("i_weight", turn == 0)) if needed),
+                leaves if step == self.steps - 1 else 0,
+            )
+            for tile in range(self.tiles)
+            for turn in range(self.passes)
+            for step in range(self.steps)
+        ]
+        return stalls.Sequenced(job * len(inputs["act"]))
 
     def dsp_blocks(self) -> int:
         """One for each product of at least 9 bits (Yosys keeps smaller ones in LUTs)."""

@@ -17,7 +17,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 
 from hwsim.golden import fixed
-from hwsim.timing import resources
+from hwsim.timing import resources, stalls
 from hwsim.timing import vector as timing
 from rtl import functions
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
@@ -101,6 +101,10 @@ class _Function(Parameters):
         """One cycle a beat, then the pipeline's latency."""
         beats = self._beats(inputs)
         return {"stream": beats, "drain": timing.function_cycles(self.unit, beats) - beats}
+
+    def flow(self, inputs: Mapping[str, Ints]) -> stalls.Control | None:
+        """A beat of every port in, a beat out."""
+        return stalls.streamed(self._beats(inputs), self.ports_in(), timing.FUNCTION_CYCLES[self.unit])
 
 
 @dataclass(frozen=True)

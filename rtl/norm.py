@@ -20,7 +20,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 
 from hwsim.golden import fixed
-from hwsim.timing import resources
+from hwsim.timing import resources, stalls
 from hwsim.timing import vector as timing
 from rtl import functions
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
@@ -113,6 +113,10 @@ class Norm(Parameters):
             "root": timing.NORM_ROOT_CYCLES - 1,
             "scale": total - squares - timing.NORM_ROOT_CYCLES + 1,
         }
+
+    def flow(self, inputs: Mapping[str, Ints]) -> stalls.Control | None:
+        """Two passes around the ring."""
+        return stalls.TwoPasses(self.steps, self.ring, "i", "i_gain")
 
     def dsp_blocks(self) -> int:
         """Square, scaling and gain of each lane; the root's chord; sqrt(channels) unless it is a power of two."""

@@ -18,6 +18,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 
 from hwsim.timing import sparse as timing
+from hwsim.timing import stalls
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
 from rtl.beat import Beat, s, u
 from rtl.linear import Linear
@@ -107,6 +108,11 @@ class Decompressor(Parameters):
             "stream": beats,
             "drain": timing.DECOMPRESS_CYCLES,
         }
+
+    def flow(self, inputs: Mapping[str, Ints]) -> stalls.Control | None:
+        """Bitmaps wait for their values."""
+        counts = [int(mask).bit_count() for mask in inputs["mask"]]
+        return stalls.Decompressing(counts, self.lanes, "i_mask", "i_packed")
 
     def create(self) -> wiring.Component:
         """The hardware."""
@@ -209,6 +215,12 @@ class SparseLinear(Linear):
         """The decompressor's fill and register, then the core."""
         waits = inputs is None or bool(self._dense(inputs)[0].any())
         return {"decompress": timing.fill_cycles(waits) + timing.DECOMPRESS_CYCLES, **super().phases(inputs)}
+
+    def flow(self, inputs: Mapping[str, Ints]) -> stalls.Control | None:
+        """The decompressor's, in front of the core's."""
+        core = super().flow(inputs)
+        dense = self.decompressor.flow(self.decompressor.from_dense(self._dense(inputs)))
+        return core and dense and stalls.Chained(dense, core, "i_weight")
 
     def flip_flops(self) -> int | None:
         """No formula: the tensor core's does not count what stands before the products here."""

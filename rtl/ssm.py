@@ -33,7 +33,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 
 from hwsim.golden import fixed
-from hwsim.timing import resources
+from hwsim.timing import resources, stalls
 from hwsim.timing import scan as timing
 from rtl import functions
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
@@ -246,6 +246,10 @@ class Ssm(Parameters):
             "scan": total - timing.PREPARE_CYCLES - timing.LANE_CYCLES,
             "drain": timing.LANE_CYCLES,
         }
+
+    def flow(self, inputs: Mapping[str, Ints]) -> stalls.Control | None:
+        """Jobs through preparation, queue and lanes."""
+        return stalls.Scanning(inputs["fresh"].astype(bool).tolist(), self.steps, self.ports, "i_job", "i_bc")
 
     def dsp_blocks(self) -> int:
         """Three for each lane, two for each channel (dt*x, D*x), two for the decay."""

@@ -21,7 +21,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 
 from hwsim.timing import linear as timing
-from hwsim.timing import resources
+from hwsim.timing import resources, stalls
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
 from rtl.beat import Beat, s, u
 
@@ -126,6 +126,13 @@ class SystolicOs(_Systolic):
         stream = (tiles - 1) * timing.systolic_tile_interval(self.length, self.side) + self.length
         return {"stream": stream, "wave and drain": total - stream}
 
+    def flow(self, inputs: Mapping[str, Ints]) -> stalls.Control | None:
+        """A tile's rows leave behind its wave; a tile shorter than the array waits for the drain."""
+        both, wave = frozenset(self.ports_in()), timing.systolic_wave_cycles(self.side)
+        rows = ((1 << self.side) - 1) << (wave + 1)
+        last = stalls.Slot(both, rows, timing.systolic_tile_interval(self.length, self.side) - self.length)
+        return stalls.Sequenced(([stalls.Slot(both)] * (self.length - 1) + [last]) * len(inputs["a"]))
+
     def create(self) -> wiring.Component:
         """The hardware."""
         return SystolicOsUnit(self)
@@ -167,6 +174,10 @@ class SystolicWs(_Systolic):
         total = timing.systolic_ws_cycles(tiles, self.length, self.side)
         stream = (tiles - 1) * timing.systolic_tile_interval(self.length, self.side) + self.length
         return {"load": self.side, "stream": stream, "wave": total - stream - self.side}
+
+    def flow(self, inputs: Mapping[str, Ints]) -> stalls.Control | None:
+        """Rows wait for weights, weights for the swap."""
+        return stalls.WeightStationary(self.side, self.length, "i_a", "i_b")
 
     def create(self) -> wiring.Component:
         """The hardware."""

@@ -16,7 +16,10 @@ HALF_NS = 5
 
 
 class Gate:
-    """When a side offers (source) or accepts (sink): seeded random, long stalls, or patient (sink waits for valid)."""
+    """When a side offers (source) or accepts (sink).
+
+    Always, at random by seed, with long stalls, patient (the sink waits for valid), or ``every:n``-th cycle.
+    """
 
     def __init__(self, kind, seed, name):
         self.kind, self.rng, self.left = kind, random.Random(f"{seed}/{name}"), 0
@@ -29,6 +32,9 @@ class Gate:
         if self.left:
             self.left -= 1
             return False
+        if self.kind.startswith("every:"):
+            self.left = int(self.kind.removeprefix("every:")) - 1
+            return True
         chance, length = (0.3, 1) if self.kind == "random" else (0.04, 25)
         if self.rng.random() < chance:
             self.left = length - 1
@@ -41,12 +47,14 @@ class Source:
         self.name, self.beats, self.gate = name, beats, gate
         self.valid = getattr(dut, f"{name}__valid")
         self.payload, self.ready = getattr(dut, f"{name}__payload"), getattr(dut, f"{name}__ready")
-        self.at, self.offering, self.withheld, self.driven = 0, False, False, None
+        self.restart()
+        self.withheld = False
 
     def drive(self):
         more = self.at < len(self.beats)
         if more and not self.offering:
             self.offering = self.gate.open(False)
+            self.gaps[-1] += not self.offering
         self.withheld = more and not self.offering
         state = self.at if self.offering and more else -1
         if state != self.driven:
@@ -58,11 +66,12 @@ class Source:
     def sample(self):
         if self.offering and self.at < len(self.beats) and int(self.ready.value):
             self.at, self.offering = self.at + 1, False
+            self.gaps.append(0)
             return True
         return False
 
     def restart(self):
-        self.at, self.offering, self.driven = 0, False, None
+        self.at, self.offering, self.driven, self.gaps = 0, False, None, [0]
 
 
 class Sink:
@@ -70,11 +79,13 @@ class Sink:
         self.name, self.gate = name, gate
         self.valid = getattr(dut, f"{name}__valid")
         self.payload, self.ready = getattr(dut, f"{name}__payload"), getattr(dut, f"{name}__ready")
-        self.words, self.held, self.seen, self.accepting, self.withheld = [], None, False, None, False
+        self.restart()
+        self.withheld = False
 
     def drive(self):
         accept = self.gate.open(self.seen)
         self.withheld = not accept
+        self.accepts.append(int(accept))
         if accept != self.accepting:
             self.ready.value = int(accept)
             self.accepting = accept
@@ -95,7 +106,7 @@ class Sink:
         return False
 
     def restart(self):
-        self.words, self.held, self.seen, self.accepting = [], None, False, None
+        self.words, self.held, self.seen, self.accepting, self.accepts = [], None, False, None, []
 
 
 class Run:
@@ -107,7 +118,8 @@ class Run:
         self.sources = [Source(dut, n, b, Gate(plan.get("source_stall", kind), seed, n)) for n, b in plan["in"].items()]
         self.sinks = {n: Sink(dut, n, Gate(kind, seed, n)) for n in plan["out"]}
         self.first = self.last = None
-        self.withheld, self.trace = 0, []
+        self.withheld = 0
+        self.moves = {name: [] for name in (*plan["in"], *plan["out"])}
 
     async def edge(self):
         self.dut.clk.value = 1
@@ -144,6 +156,8 @@ class Run:
         self.withheld += any(x.withheld for x in (*self.sources, *self.sinks.values()))
         came = [source.sample() for source in self.sources]
         went = [sink.sample(self.broken) for sink in self.sinks.values()]
+        for side, moved in zip((*self.sources, *self.sinks.values()), came + went, strict=True):
+            self.moves[side.name] += [number] * moved
         if any(came) and self.first is None:
             self.first = number
         if any(went):
@@ -159,9 +173,10 @@ class Run:
                 await self.cycle(number)
             self.first = self.last = None
             self.withheld = 0
+            self.moves = {name: [] for name in self.moves}
             await self.reset()
         idle = quiet = 0
-        limit = number + self.plan["limit"]
+        limit, start = number + self.plan["limit"], number + 1
         while number < limit and idle < self.plan["idle"] and quiet < 8:
             number += 1
             done = self.done()
@@ -173,6 +188,9 @@ class Run:
             "taken": {source.name: source.at for source in self.sources},
             "cycles": 0 if self.first is None or self.last is None else self.last - self.first + 1,
             "withheld": self.withheld,
+            "moves": {name: [cycle - start for cycle in cycles] for name, cycles in self.moves.items()},
+            "gaps": {source.name: source.gaps for source in self.sources},
+            "accepts": {name: sink.accepts for name, sink in self.sinks.items()},
             "broken": self.broken[:5],
             "ended": "done" if self.done() else "idle" if idle >= self.plan["idle"] else "limit",
         }

@@ -80,6 +80,22 @@ BUGS = [
         "beat-count",
     ),
     Bug(
+        "core waits for the sink before there is anything to give",
+        "linear",
+        "fire.eq(core.en & (self.i_act.valid",
+        "fire.eq(self.o.ready & (self.i_act.valid",
+        Linear(),
+        "stalled-cycles",
+    ),
+    Bug(
+        "queue takes one job fewer",
+        "ssm",
+        "self.i_job.ready.eq(flight != timing.QUEUE_JOBS)",
+        "self.i_job.ready.eq(flight != timing.QUEUE_JOBS - 1)",
+        SSM,
+        "stalled-cycles",
+    ),
+    Bug(
         "replay forgets the pass",
         "linear",
         "turn * p.steps + step",

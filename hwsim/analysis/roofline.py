@@ -29,6 +29,7 @@ Counting: TypeAlias = Literal["performed", "dense-equivalent"]
 
 OPS_PER_MAC: Final = 2
 _TOLERANCE: Final = 1e-6
+_HOST: Final = "host"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ class Roofline:
         points: operators, by falling share of the step's time.
         step: the whole step.
         without_ops: operators that do no arithmetic that is counted; they have no place under a roof.
+        on_host: operators that the machine's host does: these roofs are not its.
         counting: how sparse work is counted.
         used_format: the format in which products run, where the machine has a roof for it.
     """
@@ -111,6 +113,7 @@ class Roofline:
     points: tuple[Point, ...]
     step: Point
     without_ops: tuple[str, ...]
+    on_host: tuple[str, ...]
     counting: Counting = "performed"
     used_format: str | None = None
 
@@ -182,6 +185,7 @@ class Roofline:
                 {**point.to_dict(), "attainable_ops_per_s": self.attainable_ops_per_s(point)} for point in self.points
             ],
             "without_ops": list(self.without_ops),
+            "on_host": list(self.on_host),
         }
 
 
@@ -208,7 +212,7 @@ def roofline(result: Result, level: str | None = None, counting: Counting = "per
 
 def _drawn(result: Result, level: str, counting: Counting) -> Roofline:
     """The roofline with the bytes of one memory level."""
-    rows = sorted(result.ops, key=lambda row: (-row.share, -row.held_s, row.name))
+    rows = sorted(_under_roofs(result), key=lambda row: (-row.share, -row.held_s, row.name))
     points = tuple(_point(row, level, counting) for row in rows if row.macs and row.held_s)
     moved = sum(row.bytes_by.get(level, 0.0) for row in rows)
     return Roofline(
@@ -221,9 +225,16 @@ def _drawn(result: Result, level: str, counting: Counting) -> Roofline:
         points=points,
         step=Point("step", sum(point.ops for point in points), moved, result.step_s, 1.0),
         without_ops=tuple(row.name for row in rows if not (row.macs and row.held_s)),
+        on_host=tuple(row.name for row in result.ops if row.name not in {each.name for each in rows}),
         counting=counting,
         used_format=_used_format(result),
     )
+
+
+def _under_roofs(result: Result) -> list[OpRow]:
+    """The operators done by the units whose roofs the result holds: a host's only where its memory is one of them."""
+    counted = _HOST in result.roofs.bytes_per_s
+    return [row for row in result.ops if counted or row.resource != _HOST]
 
 
 def _used_format(result: Result) -> str | None:
@@ -245,7 +256,7 @@ def _check(result: Result) -> None:
 
     In a step units of different formats may work side by side: its arithmetic has the sum of all peaks.
     """
-    rows, roofs = result.ops, result.roofs
+    rows, roofs = _under_roofs(result), result.roofs
     for row in rows:
         if row.held_s:
             _refuse(row.name, result.device, row.held_s, roofs.least_s(row.stored_macs, row.bytes_by))

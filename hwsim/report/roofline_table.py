@@ -49,6 +49,8 @@ def roofline_blocks(drawn: Roofline) -> list[Block]:
     ]
     if drawn.without_ops:
         blocks.append(Paragraph("Without multiply-accumulates, so not placed: " + ", ".join(drawn.without_ops) + "."))
+    if drawn.on_host:
+        blocks.append(Paragraph("Done by the host, whose roofs these are not: " + ", ".join(drawn.on_host) + "."))
     return blocks
 
 

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from hwsim.analysis.roofline import roofline
 from hwsim.devices.base import Roofs
+from hwsim.devices.catalog import find_device
 from hwsim.errors import HwsimError
+from hwsim.pipeline import simulate
+from hwsim.workload import find_workload
 
 
 def test_points_ridges_and_step_by_hand() -> None:
@@ -107,3 +110,11 @@ def test_formats_of_one_rate_are_one_roof() -> None:
     drawn = roofline(build.result(roofs=Roofs({"int8": 9e10, "fp8_e4m3": 9e10, "int4": 25.6e9}, {"dram": 12.8e9})))
     assert drawn.flat_roofs == (("fp8_e4m3, int8", 18e10), ("int4", 51.2e9))
     assert drawn.used_roof == ("int4", 51.2e9)
+
+
+def test_work_of_a_host_is_not_under_the_arrays_roof() -> None:
+    """An array of 1 Hz beside a host of its own speed: the convolution that the host runs is no point above a roof."""
+    slow = find_device("systolic-os-16", ("clock=1",))
+    drawn = roofline(simulate(find_workload("mamba2-130m"), slow))
+    assert "conv1d" in drawn.on_host
+    assert "conv1d" not in {point.name for point in drawn.points}

@@ -160,7 +160,8 @@ def test_closed_pipe_ends_quietly() -> None:
 def test_signal_ends_a_real_run() -> None:
     """Ctrl-C in the middle of work: 130, no traceback."""
     code = (
-        "import hwsim.cli as c, time\n"
+        "import hwsim.cli as c, signal, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background ignores it
         "def run(words):\n    print('ready', flush=True)\n    time.sleep(30)\n    return 0\n"
         "c._run = run\nraise SystemExit(c.main(['list']))"
     )

@@ -150,15 +150,18 @@ def test_books_balance(name: str, workload: str) -> None:
 
 @pytest.mark.parametrize(("name", "workload"), CASES)
 def test_charts_and_bounds_are_one_definition(name: str, workload: str) -> None:
-    """The roof that a chart draws over an operator is its operations over `Roofs.least_s`, which its time respects."""
+    """The roof that a chart draws over an operator is its operations over `Roofs.least_s` in the formats of its run."""
     found = answer(name, workload)
     rows = {row.name: row for row in found.ops}
     for level in found.roofs.bytes_per_s:
         drawn = roofline(found, level)
         for point in drawn.points:
             row = rows[point.name]
-            least = found.roofs.least_s(row.stored_macs, {level: row.bytes_by.get(level, 0.0)})
-            assert drawn.attainable_ops_per_s(point) == pytest.approx(point.ops / max(least.values()))
+            name_used, _ = drawn.used_roof
+            in_use = replace(found.roofs, macs_per_s={name_used: found.roofs.macs_per_s[name_used]})
+            moved = {level: row.bytes_by.get(level, 0.0)}
+            bound, least = (roofs.least_s(row.stored_macs, moved) for roofs in (in_use, found.roofs))
+            assert drawn.attainable_ops_per_s(point) == pytest.approx(point.ops / max(bound.values()))
             assert row.held_s >= max(least.values()) * (1 - 1e-6)
 
 

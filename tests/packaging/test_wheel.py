@@ -134,6 +134,9 @@ def inputs(installed: Installed) -> None:
     """The files that the examples speak of, made from what the wheel ships."""
     (catalog,) = installed.environment.glob("lib/python3*/site-packages/hwsim/devices/catalog")
     shutil.copy(catalog / "vck190.yaml", installed.folder / "my-machine.yaml")
+    shapes = {"hidden_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 512}
+    config = {"model_type": "llama", "vocab_size": 1000, **shapes}
+    (installed.folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     for name, words in {"before": (), "after": ("--set", "workload.run.batch=2")}.items():
         run = installed.hwsim(*SIMULATION, f"{name}.json", *words)
         assert run.returncode == 0, run.stderr

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hwsim.kernels import steady
 from hwsim.kernels.jit import jit, jit_part
 from hwsim.kernels.loopnest import Array
 
@@ -355,26 +356,57 @@ def _run(t: Rounds, row: Array, steps: float, ready: float, last: bool, free: Ar
     return out  # type: ignore[no-any-return]
 
 
+@jit_part
+def _last_alike(t: Rounds, held: Array, loop: int) -> int:
+    """The last trip of a loop that does the same work as its second one; 0 where that is not known.
+
+    The last trip of all has the edge tile and leaves for an outer loop. Lanes of uneven tiles outside the loop may run
+    out of work at any of its trips.
+    """
+    for step in range(t.cut):
+        if t.step_lanes[step] > 0 or t.outside[step] != loop:
+            continue
+        dim = t.step_dim[step]
+        for at in range(step):
+            if t.step_dim[at] == dim and t.step_lanes[at] > 0 and held[at, dim] % t.step_lanes[at] != 0:
+                return 0
+    return t.trips[loop] - 2  # type: ignore[no-any-return]
+
+
 @jit
-def pipelined_cycles(t: Rounds) -> tuple[float, float]:
+def pipelined_cycles(t: Rounds, skip: bool) -> tuple[float, float]:
     """(cycles, rounds): the engine's makespan of the nest, by its recurrence.
 
     What is carried from round to round, as times of ends: OUT of the last round; the PEs of the last and of the one
     before; LOAD; STREAM of the last round; SHIFT of the last round and of the one before.
+
+    Args:
+        t: the nest.
+        skip: leave out trips that repeat (see `steady`); the cycles are the same.
+
     """
     ports, loops = t.bandwidth.shape[0], _loops(t)
     index, after = np.zeros(t.trips.shape[0], np.int64), np.zeros(t.trips.shape[0], np.int64)
     held, scratch = np.zeros((t.step_dim.shape[0] + 1, t.extents.shape[0])), np.zeros((2, t.extents.shape[0]))
-    now, coming, free, ends = np.zeros((3, ports)), np.zeros((3, ports)), np.zeros(ports), np.zeros(7)
-    rounds, end, room = 0.0, 0.0, 0.0
+    now, coming, times = np.zeros((3, ports)), np.zeros((3, ports)), np.zeros(ports + 9)
+    free, ends, marks = times[:ports], times[ports : ports + 7], np.zeros((loops, steady.TIMES + ports + 9))
+    ahead, end = ports + 7, ports + 8
+    rounds, here = 0.0, -1
     _enter_loops(t, index, held)
     leaving = _advance(t, after, loops)
     steps = _one_round(t, index, -1, leaving, held, now, scratch)
     _to_cycles(t, now)
-    ahead = _bring_in(t, 2, now, free, 0.0, 0.0)
+    times[ahead] = _bring_in(t, 2, now, free, 0.0, 0.0)
     while True:
+        if skip and here >= 0:
+            trips = steady.leap(marks, here, index[here], _last_alike(t, held, here), times, rounds)
+            if trips > 0:
+                index[here] += trips
+                after[:] = index
+                leaving = _advance(t, after, loops)
+                rounds += marks[here, steady.COUNT]
         here = leaving
-        ready = _bring_in(t, 1, now, free, ends[0], ahead)
+        ready = _bring_in(t, 1, now, free, ends[0], times[ahead])
         room, later = ends[0], 0.0
         if here >= 0:
             index[:] = after
@@ -382,10 +414,10 @@ def pipelined_cycles(t: Rounds) -> tuple[float, float]:
             leaving = _advance(t, after, loops)
             later = _one_round(t, index, here, leaving, held, coming, scratch)
             _to_cycles(t, coming)
-            ahead = _bring_in(t, 2, coming, free, room, 0.0)
-        end = max(end, _run(t, now, steps, ready, here < 0, free, ends))
+            times[ahead] = _bring_in(t, 2, coming, free, room, 0.0)
+        times[end] = max(times[end], _run(t, now, steps, ready, here < 0, free, ends))
         rounds += 1
         if here < 0:
-            return end, rounds
+            return times[end], rounds
         now[:] = coming
         steps = later

@@ -40,7 +40,7 @@ __all__ = ["pipelined_cycles", "program_of", "rounds_of"]
 
 def pipelined_cycles(problem: Problem, hierarchy: Hierarchy, nest: Nest) -> int:
     """Cycles of a legal nest with fill, drain and stalls; never below its ``ideal`` cycles."""
-    return int(cycles_of_rounds(rounds_of(problem, hierarchy, nest))[0])
+    return int(cycles_of_rounds(rounds_of(problem, hierarchy, nest), True)[0])
 
 
 def rounds_of(problem: Problem, hierarchy: Hierarchy, nest: Nest) -> Rounds:

@@ -27,6 +27,10 @@ Whole: TypeAlias = Annotated[int, Bound(low=0, high=1_000_000_000)]
 """A whole number from 0."""
 
 
+Layers: TypeAlias = Annotated[int, Bound(low=1, high=10_000)]
+"""Layers of a model; the graph holds each one, so that a slip of a finger does not fill the memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mamba1Model:
     """Mamba-1 (arXiv 2312.00752; state-spaces/mamba ``mamba_simple.py``).
@@ -45,7 +49,7 @@ class Mamba1Model:
     """
 
     d_model: Count
-    layers: Count
+    layers: Layers
     vocab: Count
     d_state: Count = 16
     d_conv: Count = 4
@@ -86,7 +90,7 @@ class Mamba2Model:
     """
 
     d_model: Count
-    layers: Count
+    layers: Layers
     vocab: Count
     d_state: Count = 128
     d_conv: Count = 4
@@ -143,7 +147,7 @@ class TransformerModel:
     """
 
     d_model: Count
-    layers: Count
+    layers: Layers
     heads: Count
     kv_heads: Count
     d_ff: Count
@@ -212,7 +216,7 @@ class HybridModel:
     """
 
     d_model: Count
-    layers: Count
+    layers: Layers
     heads: Count
     kv_heads: Count
     d_ff: Count
@@ -281,7 +285,7 @@ class VitModel:
     """
 
     d_model: Count
-    layers: Count
+    layers: Layers
     heads: Count
     d_ff: Count
     image: Count = 224

@@ -192,6 +192,8 @@ def hold_civil(case: Case, folder: Path) -> Answer:
     os.chdir(folder)
     try:
         answer = run(case.words)
+    except TooSlow:
+        raise AssertionError(f"takes more than {LIMIT_S} s: {case}") from None
     finally:
         os.chdir(here)
     after = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nest_draws import ALL, machine, nests
 
+from hwsim.kernels.loopnest_rounds import pipelined_cycles as walk
 from hwsim.kernels.loopnest_rounds import round_durations
 from hwsim.mapping.account import Traffic, account
 from hwsim.mapping.hierarchy import Fanout, Hierarchy, Level, SpatialAxis
@@ -74,6 +75,30 @@ def test_the_recurrence_gives_the_engine_s_integers(data):
     nest = data.draw(nests(problem, perfect=perfect))
     program = program_of(problem, hierarchy, nest, ROOM)
     assert pipelined_cycles(problem, hierarchy, nest) == run(program).makespan_cycles
+
+
+LONG = [gemm(7, 60, 45), gemm(3, 5, 4, batch=90), gemm(64, 33, 9), conv2d(1, 6, 5, 40, 3, 3, 1)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_leaving_out_trips_that_repeat_changes_nothing(data):
+    """Any nest of long loops: the same cycles and rounds as every round walked."""
+    problem, doubled = data.draw(st.sampled_from(LONG)), data.draw(st.tuples(*[st.booleans()] * 3))
+    hierarchy = machine(data.draw(st.booleans()), doubled, data.draw(st.sampled_from(["", "weight", "output"])))
+    nest = data.draw(nests(problem, perfect=data.draw(st.booleans())))
+    tables = rounds_of(problem, hierarchy, nest)
+    assert walk(tables, True) == walk(tables, False)
+
+
+def test_long_walks_end():
+    """10^10 rounds, which nobody would walk: so many times the cycles of a shorter walk, but for its ends."""
+    loops = (For("batch", 1), For("m", 4), Spread("rows", "m", 1), Spread("columns", "n", 1), Hold("reg", "O"))
+    some, more, most = (
+        pipelined_cycles(gemm(4000, 4, 9, batch=batch), systolic(4, "output"), Nest(loops))
+        for batch in (100, 200, 10**7)
+    )
+    assert most == some + (more - some) * (10**7 - 100) // 100
 
 
 @settings(max_examples=60, deadline=None)

@@ -25,6 +25,8 @@ from amaranth.lib import wiring
 
 from hwsim.golden import fixed
 from hwsim.timing import block as timing
+from hwsim.timing.block_resources import glue_dsp, glue_flip_flops, glue_memories
+from hwsim.timing.memories import Placed, total
 from hwsim.timing.scan import parent_fifo_peak
 from rtl.base import Ints, Parameters, require
 from rtl.beat import Beat, u
@@ -357,11 +359,24 @@ class MambaBlock(Parameters):
         between = {"write-back not hidden": (steps - 1) * phases.pop("write-back not hidden")}
         return {name: steps * cycles for name, cycles in phases.items()} | between
 
+    @property
+    def units(self) -> tuple[Parameters, ...]:
+        """The units it is made of."""
+        vector = Gate(lanes=self.lanes), Softplus(lanes=self.lanes)
+        return (self.in_proj, self.out_proj, self.conv, self.scan, self.norm, *vector)
+
     def dsp_blocks(self) -> int:
-        """Those of its units."""
-        parts = (self.in_proj, self.out_proj, self.conv, self.scan, self.norm)
-        vector = Gate(lanes=self.lanes).dsp_blocks() + Softplus(lanes=self.lanes).dsp_blocks()
-        return vector + sum(part.dsp_blocks() for part in parts)
+        """Those of its units, and of addresses between them."""
+        return glue_dsp(self.shape, speculative=self.speculative) + sum(unit.dsp_blocks() for unit in self.units)
+
+    def memories(self) -> Placed:
+        """Those of its units, and a FIFO; its other FIFOs and stores lie in LUTs."""
+        return total([glue_memories(self.shape), *(unit.memories() for unit in self.units)])
+
+    def flip_flops(self) -> int:
+        """Those of its units, and of what stands between them."""
+        glue = glue_flip_flops(self.shape, speculative=self.speculative)
+        return glue + sum(unit.flip_flops() for unit in self.units)
 
     def create(self) -> wiring.Component:
         """The hardware."""

@@ -20,7 +20,7 @@ row buffer; with two, both happen in one pass.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import reduce
 from itertools import pairwise
 from operator import add
@@ -33,8 +33,9 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 
 from hwsim.golden import fixed
-from hwsim.timing import resources, stalls
+from hwsim.timing import flip_flops, resources, stalls
 from hwsim.timing import scan as timing
+from hwsim.timing.memories import Placed
 from rtl import functions
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
 from rtl.beat import Beat, u
@@ -252,12 +253,20 @@ class Ssm(Parameters):
         return stalls.Scanning(inputs["fresh"].astype(bool).tolist(), self.steps, self.ports, "i_job", "i_bc")
 
     def dsp_blocks(self) -> int:
-        """Three for each lane, two for each channel (dt*x, D*x), two for the decay."""
-        return resources.scan_dsp(self.channels, self.rows)
+        """Three for each lane, two for each channel (dt*x, D*x), two for the decay; wide addresses."""
+        addresses = resources.scan_address_dsp(self.slots, self.nodes, self.steps)
+        return resources.scan_dsp(self.channels, self.rows) + addresses
 
-    def flip_flops(self) -> int | None:
-        """Control, rows, channels and lanes."""
-        return resources.scan_flip_flops(self.channels, self.rows)
+    def _sizes(self) -> dict[str, int]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def memories(self) -> Placed:
+        """The states, and the nodes' B and C."""
+        return flip_flops.scan_memories(**{name: n for name, n in self._sizes().items() if name != "ports"})
+
+    def flip_flops(self) -> int:
+        """Preparation, sequencer, operands, lanes and write-back."""
+        return flip_flops.scan_flip_flops(**self._sizes())
 
     def create(self) -> wiring.Component:
         """The hardware."""

@@ -14,8 +14,10 @@ from hwsim.devices.fpga import capacity
 from hwsim.devices.fpga.layer import MambaLayer
 from hwsim.spec import quantities
 from hwsim.timing import resources, vector
+from rtl.linear import Linear
 from rtl.mamba_block import MambaBlock, Speculative
 from rtl.norm import Norm
+from rtl.ssm import Ssm
 
 FPGAS = [name for name in device_names() if find_device(name).family == "fpga"]
 
@@ -29,8 +31,7 @@ def block_of(p, **shape):
 
 
 def vector_dsp(block):
-    cores = block.in_proj.dsp_blocks() + block.out_proj.dsp_blocks()
-    return block.dsp_blocks() - cores - block.scan.dsp_blocks()
+    return sum(unit.dsp_blocks() for unit in block.units if not isinstance(unit, Linear | Ssm))
 
 
 BACKED = {
@@ -108,7 +109,9 @@ def test_a_timing_rule_cannot_change_alone(monkeypatch, module, name, value, pat
     assert [each.strip(".") for each in departures(find_device("mamba-block-ideal").parameters)] == [path]
 
 
-@pytest.mark.parametrize("shape", [{}, {"d_model": 64, "heads": 8, "head_dim": 32, "d_state": 16}], ids=str)
+@pytest.mark.parametrize(
+    "shape", [{}, {"d_model": 64, "heads": 8, "head_dim": 32, "d_state": 16}, {"d_model": 2560, "heads": 80}], ids=str
+)
 def test_capacity_counts_the_blocks_dsp(shape):
     """The capacity check's DSP terms add up to the RTL block's."""
     assert uncovered(find_device("mamba-block-ideal").parameters, shape) == 0
@@ -121,5 +124,5 @@ def test_capacity_cannot_change_alone(monkeypatch):
         patch.setattr(MambaBlock, "dsp_blocks", lambda self: 1000)
         assert uncovered(p, {}) != 0
     with monkeypatch.context() as patch:
-        patch.setattr(capacity, "_block_dsp", lambda p, layer: {"all": 1000})
+        patch.setattr(capacity, "_block_dsp", lambda p, layer, fifo: {"all": 1000})
         assert uncovered(p, {}) != 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from hwsim.devices.fpga.block import block_shape
 from hwsim.devices.fpga.layer import MambaLayer
 from hwsim.devices.fpga.load import Load, loads_of
 from hwsim.devices.fpga.parameters import FpgaParameters, whole
@@ -16,6 +17,7 @@ from hwsim.devices.fpga.traffic import beat_bits, input_bits
 from hwsim.errors import Infeasible
 from hwsim.formats import FORMATS
 from hwsim.timing import resources
+from hwsim.timing.block_resources import address_blocks
 
 if TYPE_CHECKING:
     from hwsim.devices.base import PassWork
@@ -69,7 +71,7 @@ def fabric_terms(
             "vector units": vector * p.vector.lut_per_lane.value,
             "control and routing": p.fabric.lut.value,
         },
-        "DSP": _block_dsp(p, layer)
+        "DSP": _block_dsp(p, layer, fifo_peak)
         if p.structure == "block"
         else {
             "linear core": macs * p.linear.dsp_per_mac.value,
@@ -92,8 +94,9 @@ def fabric_terms(
     }
 
 
-def _block_dsp(p: FpgaParameters, layer: MambaLayer) -> dict[str, float]:
+def _block_dsp(p: FpgaParameters, layer: MambaLayer, fifo_peak: int) -> dict[str, float]:
     """DSP blocks of the RTL block, by the formulas that synthesis is held to; it has two cores of equal width."""
+    shape = block_shape(p, layer, whole(p.linear.tp))
     macs = whole(p.linear.tp) * whole(p.linear.cip) * whole(p.linear.cop)
     width = whole(p.linear.cop)
     act, weight = FORMATS[p.formats.activations].bits, FORMATS[p.formats.weights].bits
@@ -103,6 +106,7 @@ def _block_dsp(p: FpgaParameters, layer: MambaLayer) -> dict[str, float]:
         "conv": resources.conv_dsp(width, silu=True),
         "gate and softplus": resources.function_dsp("gate", width) + resources.function_dsp("softplus", width),
         "norm": resources.norm_dsp(width, even_root=resources.even_root(layer.d_inner)),
+        "addresses": address_blocks(shape, fifo=fifo_peak, speculative=p.verifies_trees),
     }
 
 

@@ -10,11 +10,11 @@ from typing import Final
 
 from hwsim.golden.fixed import FIXED
 from hwsim.timing import block, scan
-from hwsim.timing.flip_flops import counter
-from hwsim.timing.memories import Placed, place
+from hwsim.timing.flip_flops import conv_memories, counter, function_memories, norm_memories, scan_memories
+from hwsim.timing.memories import Placed, place, total
 from hwsim.timing.resources import address_dsp, conv_address_dsp, scan_address_dsp
 
-__all__ = ["address_blocks", "glue_dsp", "glue_flip_flops", "glue_memories"]
+__all__ = ["address_blocks", "block_memories", "glue_dsp", "glue_flip_flops", "glue_memories"]
 
 TAPS: Final = 4
 
@@ -49,6 +49,23 @@ def glue_memories(shape: block.BlockShape) -> Placed:
     width = FIXED["value"].bits * shape.lanes
     outputs = place(width, shape.tiles * shape.nodes)
     return Placed(outputs.ramb36, outputs.ramb18, outputs.flip_flops - width)
+
+
+def block_memories(shape: block.BlockShape, *, act_bits: int, fifo: int) -> dict[str, Placed]:
+    """Block memories by unit; ``act_bits``: bits of a linear layer's input, ``fifo``: parent states held."""
+    lanes, nodes = shape.lanes, shape.nodes
+    beat, out_tiles = nodes * lanes * act_bits, -(-shape.d_model // lanes)
+    replayed = [place(beat, out_tiles, readers=0), *([place(beat, shape.tiles, readers=0)] if out_tiles > 1 else [])]
+    return {
+        "linear cores": total(replayed),
+        "conv": conv_memories(lanes, 2 * shape.d_state // lanes + shape.tiles, nodes + TAPS - 1, silu=True),
+        "scan lanes": scan_memories(
+            channels=lanes, rows=shape.rows, d_state=shape.d_state, tiles=shape.tiles, nodes=nodes, fifo=fifo
+        ),
+        "norm": norm_memories(shape.d_inner, lanes),
+        "gate and softplus": total([function_memories("gate", lanes), function_memories("softplus", lanes)]),
+        "FIFO of the scan's outputs": glue_memories(shape),
+    }
 
 
 def glue_flip_flops(shape: block.BlockShape, *, speculative: bool) -> int:

@@ -87,11 +87,11 @@ def glue_flip_flops(shape: block.BlockShape, *, speculative: bool) -> int:
     dt = 2 * counter(nodes) + FIXED["dt"].bits * lanes * (nodes - 1) + 2 * _fifo(groups)
     convolved = 2 * (counter(conv_tiles) + counter(nodes)) + _fifo(beats)
     store = counter(2 * half + 1) + 1 + counter(lanes // shape.rows) + counter(nodes) + counter(state_tiles // 2)
+    store += 2 * FIXED["value"].bits * lanes * (half == 1)  # a bank of one word is a register
     jobs = counter(tiles) + counter(nodes) + counter(lanes) + counter(shape.head_dim // lanes)
     behind = _fifo(beats) + counter(nodes) + _transpose(tiles, nodes) + _transpose(nodes, tiles)
     behind += counter(nodes) + FIXED["act"].bits * lanes * (nodes - 1)
     replay = nodes * counter(nodes) + counter(nodes + 1) + 1 + counter(tiles) + counter(nodes) + 1 + counter(beats + 1)
-    always_zero = (nodes == 1) + (tiles == 1)  # a job's node, a job's tile
-    gone = (3 + 1 + 1) + (4 + 1) + (scan.PREPARE_CYCLES - 1) * always_zero
+    gone = (3 + 1 + 1) + (4 + 1) + (scan.PREPARE_CYCLES - 1) * (nodes == 1)
     found = control + router + dt + convolved + store + jobs + behind + replay * speculative
     return found + glue_memories(shape).flip_flops - gone

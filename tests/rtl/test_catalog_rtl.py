@@ -15,8 +15,9 @@ from hwsim.devices.fpga.layer import MambaLayer
 from hwsim.spec import quantities
 from hwsim.timing import resources, vector
 from rtl.linear import Linear
-from rtl.mamba_block import MambaBlock, Speculative
+from rtl.mamba_block import MambaBlock
 from rtl.norm import Norm
+from rtl.speculative import Speculative
 from rtl.ssm import Ssm
 
 FPGAS = [name for name in device_names() if find_device(name).family == "fpga"]

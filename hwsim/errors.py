@@ -90,6 +90,7 @@ class Infeasible:
         reason: one sentence for a reader.
         terms: what the demand is made of, each in ``unit``; they add up to ``demand``.
         levers: what the user could change, most effective first.
+        sources: where figures of ``terms`` come from (kind and source), where a machine tells.
     """
 
     resource: str
@@ -99,6 +100,7 @@ class Infeasible:
     reason: str
     terms: Mapping[str, float] = field(default_factory=dict)
     levers: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form (DESIGN section 5)."""
@@ -110,6 +112,7 @@ class Infeasible:
             "reason": self.reason,
             "terms": dict(self.terms),
             "levers": list(self.levers),
+            **({"sources": dict(self.sources)} if self.sources else {}),
         }
 
     def __str__(self) -> str:

@@ -19,6 +19,7 @@ from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
 from hwsim.errors import Fault, HwsimError, Where
+from hwsim.timing.memories import Placed
 from hwsim.timing.stalls import Control
 from rtl.beat import Beat
 
@@ -133,9 +134,13 @@ class Parameters(ABC):
         """DSP blocks of a part whose multipliers take 27 x 18 bits (DSP48E2): one for each multiplier that fits."""
         return 0
 
-    def flip_flops(self) -> int | None:
-        """Flip-flops by formula, near; None where there is none."""
-        return None
+    def memories(self) -> Placed:
+        """Block memories of the unit's buffers and tables, on an UltraScale part."""
+        return Placed(0, 0, 0)
+
+    @abstractmethod
+    def flip_flops(self) -> int:
+        """Flip-flops that Yosys keeps of the unit's registers."""
 
 
 def ports_of(parameters: Parameters) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from hwsim.timing import block as timing
 from rtl.base import Unit, Wire
 from rtl.fixed_formats import FIXED, saturate
 from rtl.glue import Fifo, Pack, Transpose, Unpack, link
+from rtl.jobs import FROM_MEMORY, FROM_ZERO
 from rtl.nonlinear import Gate, Softplus
-from rtl.ssm import FROM_MEMORY, FROM_ZERO
 
 if TYPE_CHECKING:
     from rtl.mamba_block import MambaBlock

@@ -10,11 +10,12 @@ from rtl.base import Parameters
 from rtl.conv import Conv
 from rtl.hadamard import Hadamard
 from rtl.linear import Linear
-from rtl.mamba_block import MambaBlock, Speculative
+from rtl.mamba_block import MambaBlock
 from rtl.nonlinear import Decay, Gate, Rsqrt, Silu, Softplus
 from rtl.norm import Norm
 from rtl.shiftadd import ShiftAdd
 from rtl.sparse import Decompressor, SparseLinear
+from rtl.speculative import Speculative
 from rtl.ssm import Ssm
 from rtl.systolic import SystolicOs, SystolicWs
 

@@ -20,8 +20,9 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 
 from hwsim.golden import fixed
-from hwsim.timing import resources, stalls
+from hwsim.timing import flip_flops, resources, stalls
 from hwsim.timing import vector as timing
+from hwsim.timing.memories import Placed
 from rtl import functions
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
 from rtl.beat import Beat, u
@@ -159,12 +160,17 @@ class Conv(Parameters):
         return stalls.Sequenced([slots[fresh] for fresh in inputs["fresh"].tolist()])
 
     def dsp_blocks(self) -> int:
-        """A multiplier for each tap, and two for the SiLU."""
-        return resources.conv_dsp(self.lanes, silu=bool(self.silu))
+        """A multiplier for each tap, and two for the SiLU; the slots' four addresses, where they are wide products."""
+        addresses = resources.conv_address_dsp(self.slots, self.tiles)
+        return resources.conv_dsp(self.lanes, silu=bool(self.silu)) + addresses
 
-    def flip_flops(self) -> int | None:
-        """Known with the SiLU."""
-        return resources.conv_flip_flops(self.lanes) if self.silu else None
+    def memories(self) -> Placed:
+        """The slots and the SiLU's tables."""
+        return flip_flops.conv_memories(self.lanes, self.tiles, self.slots, silu=bool(self.silu))
+
+    def flip_flops(self) -> int:
+        """Window, products, taps, sums and the SiLU."""
+        return flip_flops.conv_flip_flops(self.lanes, self.tiles, self.slots, silu=bool(self.silu))
 
     def create(self) -> wiring.Component:
         """The hardware."""

@@ -11,7 +11,7 @@ import numpy as np
 from amaranth.hdl import Module, Value
 from amaranth.lib import wiring
 
-from hwsim.timing import resources, stalls
+from hwsim.timing import flip_flops, stalls
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
 from rtl.beat import Beat, s
 
@@ -84,9 +84,9 @@ class Hadamard(Parameters):
         """A beat in, a beat out."""
         return stalls.streamed(len(inputs["x"]), self.ports_in(), self.stages)
 
-    def flip_flops(self) -> int | None:
+    def flip_flops(self) -> int:
         """Every stage's points."""
-        return resources.hadamard_flip_flops(self.points, self.bits)
+        return flip_flops.hadamard_flip_flops(self.points, self.bits)
 
     def create(self) -> wiring.Component:
         """The hardware."""

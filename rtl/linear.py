@@ -27,8 +27,9 @@ from amaranth.lib.memory import Memory
 
 from hwsim.golden.fixed import linear_grouped
 from hwsim.golden.fixed import requantise as golden_requantise
+from hwsim.timing import flip_flops, resources, stalls
 from hwsim.timing import linear as timing
-from hwsim.timing import resources, stalls
+from hwsim.timing.memories import Placed
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
 from rtl.beat import Beat, Field, s, u
 from rtl.fixed_formats import integer, requantise
@@ -229,18 +230,45 @@ class Linear(Parameters):
 
     def dsp_blocks(self) -> int:
         """One for each product of at least 9 bits (Yosys keeps smaller ones in LUTs)."""
-        return resources.linear_dsp(self.tp * self.cop * self.cip, self.act_bits, self.weight_bits)
+        return resources.linear_dsp(self.tp * self.cop * self.cip, self.act_bits, self.weight_bits) + self.address_dsp
 
-    def flip_flops(self) -> int | None:
-        """Registers of operands, products, sums, accumulators and outputs, and about 22 of control."""
-        ports = self.ports_in()
-        act, weight = (ports[name].bits for name in ("i_act", "i_weight"))
-        operands = act * (1 + (self.tiles > 1)) + weight * (1 + (self.passes > 1))
-        cells, product = self.tp * self.cop, self.act_bits + self.weight_bits
-        widest = (1 << (ACT_SHIFT_BITS + 1)) - 1 if self.scaled else 0
-        sums = product + (self.cip - 1).bit_length() + widest
-        shift = ACT_SHIFT_BITS + 1 if self.scaled else 0
-        return operands + cells * (self.cip * product + sums + shift + self.acc_bits + self.result_bits) + 22
+    @property
+    def address_dsp(self) -> int:
+        """Blocks of the replayed activations' address."""
+        return resources.address_dsp(self.passes, self.steps) if self.tiles > 1 else 0
+
+    @property
+    def product_bits(self) -> int:
+        """Bits of a product."""
+        return self.act_bits + self.weight_bits
+
+    @property
+    def core_shape(self) -> flip_flops.CoreShape:
+        """What registers and buffers depend on."""
+        return flip_flops.CoreShape(
+            tp=self.tp,
+            cip=self.cip,
+            cop=self.cop,
+            steps=self.steps,
+            tiles=self.tiles,
+            passes=self.passes,
+            act_bits=self.act_bits,
+            weight_bits=self.weight_bits,
+            product_bits=self.product_bits,
+            acc_bits=self.acc_bits,
+            out_bits=self.out_bits,
+            out_shift=self.out_shift,
+            act_shift_bits=ACT_SHIFT_BITS * self.scaled,
+            weight_shift_bits=WEIGHT_SHIFT_BITS * self.scaled,
+        )
+
+    def memories(self) -> Placed:
+        """Replay buffers."""
+        return flip_flops.linear_memories(self.core_shape)
+
+    def flip_flops(self) -> int:
+        """Operands, products, sums, accumulators, outputs and control."""
+        return flip_flops.linear_flip_flops(self.core_shape)
 
     def create(self) -> wiring.Component:
         """The hardware."""

@@ -16,7 +16,7 @@ which is replayed from the kept inputs.
 # mypy: disable-error-code="import-untyped,misc"
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,18 +25,20 @@ from amaranth.lib import wiring
 
 from hwsim.golden import fixed
 from hwsim.timing import block as timing
-from hwsim.timing.scan import parent_fifo_peak
+from hwsim.timing.block_resources import glue_dsp, glue_flip_flops, glue_memories
+from hwsim.timing.memories import Placed, total
 from rtl.base import Ints, Parameters, require
 from rtl.beat import Beat, u
 from rtl.block_unit import NODE_FIELDS, MambaBlockUnit
-from rtl.conv import TAPS, Conv, window_jobs
+from rtl.conv import TAPS, Conv
 from rtl.fixed_formats import FIXED, field
+from rtl.jobs import FROM_MEMORY, FROM_ZERO, chain_jobs
 from rtl.linear import Linear
 from rtl.nonlinear import Gate, Softplus
 from rtl.norm import Norm
-from rtl.ssm import FROM_MEMORY, FROM_ZERO, Ssm, chain_jobs, tree_jobs
+from rtl.ssm import Ssm
 
-__all__ = ["MambaBlock", "Speculative"]
+__all__ = ["MambaBlock"]
 
 
 @dataclass(frozen=True)
@@ -357,11 +359,24 @@ class MambaBlock(Parameters):
         between = {"write-back not hidden": (steps - 1) * phases.pop("write-back not hidden")}
         return {name: steps * cycles for name, cycles in phases.items()} | between
 
+    @property
+    def units(self) -> tuple[Parameters, ...]:
+        """The units it is made of."""
+        vector = Gate(lanes=self.lanes), Softplus(lanes=self.lanes)
+        return (self.in_proj, self.out_proj, self.conv, self.scan, self.norm, *vector)
+
     def dsp_blocks(self) -> int:
-        """Those of its units."""
-        parts = (self.in_proj, self.out_proj, self.conv, self.scan, self.norm)
-        vector = Gate(lanes=self.lanes).dsp_blocks() + Softplus(lanes=self.lanes).dsp_blocks()
-        return vector + sum(part.dsp_blocks() for part in parts)
+        """Those of its units, and of addresses between them."""
+        return glue_dsp(self.shape, speculative=self.speculative) + sum(unit.dsp_blocks() for unit in self.units)
+
+    def memories(self) -> Placed:
+        """Those of its units, and a FIFO; its other FIFOs and stores lie in LUTs."""
+        return total([glue_memories(self.shape), *(unit.memories() for unit in self.units)])
+
+    def flip_flops(self) -> int:
+        """Those of its units, and of what stands between them."""
+        glue = glue_flip_flops(self.shape, speculative=self.speculative)
+        return glue + sum(unit.flip_flops() for unit in self.units)
 
     def create(self) -> wiring.Component:
         """The hardware."""
@@ -377,71 +392,3 @@ def _extend(rows: dict[str, list[Ints]], more: Mapping[str, Ints]) -> None:
     """Append the columns of ``more`` to ``rows``."""
     for name, values in more.items():
         rows.setdefault(name, []).append(values)
-
-
-@dataclass(frozen=True)
-class Speculative(MambaBlock):
-    """Parameters of the block that verifies a token tree and commits the accepted path."""
-
-    unit: ClassVar[str] = "speculative"
-    speculative: ClassVar[bool] = True
-
-    nodes: int = 4
-    fifo: int = 2
-
-    def control_of(self, trees: Sequence[Sequence[int]], accepted: Sequence[Sequence[int]]) -> dict[str, Ints]:
-        """Control of steps that verify ``trees`` and commit ``accepted`` paths, from one committed token on.
-
-        The first step is a chain whose first node starts from zero; every tree has ``nodes`` nodes.
-        """
-        out: dict[str, list[Ints]] = {name: [] for name in (*NODE_FIELDS, "accepted", "zero")}
-        history: list[int] = [-1, -1, -1]
-        for step, (tree, path) in enumerate(zip(trees, accepted, strict=True)):
-            require(
-                self.unit,
-                (len(tree) == self.nodes, f"a tree of {len(tree)} nodes", f"{self.nodes}"),
-                (
-                    parent_fifo_peak(tree) <= self.fifo,
-                    f"a tree that holds {parent_fifo_peak(tree)} parents",
-                    f"{self.fifo}",
-                ),
-            )
-            jobs = tree_jobs(tree, 1)
-            if step == 0:
-                jobs["source"] = np.where(np.array(tree) < 0, FROM_ZERO, jobs["source"])
-            free = [slot for slot in range(self.slots) if slot not in history]
-            window = window_jobs(tree, 1, history, free)
-            for name in ("source", "pop", "push", "commit"):
-                out[name].append(jobs[name])
-            for name in ("slot", "ancestor", "blank"):
-                out[name].append(window[name])
-            out["accepted"].append(np.array(path))
-            out["zero"].append(np.array(int(step == 0)))
-            history = ([free[node] for node in reversed(path)] + history)[: TAPS - 1]
-        arrays: dict[str, Ints] = {name: np.array(values) for name, values in out.items() if name != "accepted"}
-        return {**arrays, "accepted": out["accepted"]}  # type: ignore[dict-item]
-
-    def draw(
-        self,
-        rng: np.random.Generator,
-        corner: str = "",
-        steps: int = 3,
-        trees: Sequence[Sequence[int]] | None = None,
-        accepted: Sequence[Sequence[int]] | None = None,
-    ) -> dict[str, Ints]:
-        """Random data for the given trees and accepted paths (default: a chain, then fans and chains in turn)."""
-        chain, fan = tuple(range(-1, self.nodes - 1)), (-1, *([0] * (self.nodes - 1)))
-        trees = trees or [fan if step % 2 else chain for step in range(steps)]
-        paths = [(0, self.nodes - 1) if step % 2 else (0,) for step in range(1, len(trees))]
-        accepted = accepted or [tuple(range(self.nodes)), *paths]
-        return {**super().draw(rng, corner, len(trees)), **self.control_of(trees, accepted)}
-
-    def phases(self, inputs: Mapping[str, Ints] | None = None) -> dict[str, int]:
-        """The phases of the steps; all but the last step's replay lie between outputs."""
-        phases = super().phases(inputs)
-        paths = [] if inputs is None else list(inputs["accepted"])[:-1]
-        return {**phases, "replay": sum(timing.replay_cycles(self.shape, len(path)) for path in paths)}
-
-    def create(self) -> wiring.Component:
-        """The hardware."""
-        return MambaBlockUnit(self)

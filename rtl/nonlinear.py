@@ -17,8 +17,9 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 
 from hwsim.golden import fixed
-from hwsim.timing import resources, stalls
+from hwsim.timing import flip_flops, resources, stalls
 from hwsim.timing import vector as timing
+from hwsim.timing.memories import Placed
 from rtl import functions
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
 from rtl.beat import Beat, Field, u
@@ -46,10 +47,13 @@ class _Function(Parameters):
         """The chord's product of each lane, and those of the function around it."""
         return resources.function_dsp(self.unit, self.lanes)
 
-    def flip_flops(self) -> int | None:
+    def memories(self) -> Placed:
+        """The longer tables."""
+        return flip_flops.function_memories(self.unit, self.lanes)
+
+    def flip_flops(self) -> int:
         """The lanes' registers and the valid bits."""
-        known = self.unit in resources.FUNCTION_FLIP_FLOPS
-        return resources.function_flip_flops(self.unit, self.lanes) if known else None
+        return flip_flops.function_flip_flops(self.unit, self.lanes)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
@@ -227,6 +231,10 @@ class Rsqrt(_Function):
     def field_out(self) -> tuple[Field, ...]:
         """``y`` (the mantissa) and ``exponent``."""
         return u("y", 21, self.lanes), u("exponent", (self.bits // 2).bit_length(), self.lanes)
+
+    def flip_flops(self) -> int:
+        """As those of the other units; the argument's width counts."""
+        return flip_flops.function_flip_flops(self.unit, self.lanes, self.bits)
 
     def draw(self, rng: np.random.Generator, corner: str = "", beats: int = 40) -> dict[str, Ints]:
         """Random arguments from 1 on."""

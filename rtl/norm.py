@@ -20,8 +20,9 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 
 from hwsim.golden import fixed
-from hwsim.timing import resources, stalls
+from hwsim.timing import flip_flops, resources, stalls
 from hwsim.timing import vector as timing
+from hwsim.timing.memories import Placed
 from rtl import functions
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
 from rtl.beat import Beat, u
@@ -123,9 +124,13 @@ class Norm(Parameters):
         root = fixed.rms_root(self.channels)[0]
         return resources.norm_dsp(self.lanes, even_root=root & (root - 1) == 0)
 
-    def flip_flops(self) -> int | None:
-        """Lanes, root and counters."""
-        return resources.norm_flip_flops(self.channels, self.lanes)
+    def memories(self) -> Placed:
+        """The ring."""
+        return flip_flops.norm_memories(self.channels, self.lanes)
+
+    def flip_flops(self) -> int:
+        """Ring, first pass, root, queue of roots, second pass."""
+        return flip_flops.norm_flip_flops(self.channels, self.lanes)
 
     def create(self) -> wiring.Component:
         """The hardware."""

@@ -13,6 +13,11 @@ from rtl.emit import run_yosys, to_rtlil
 
 __all__ = ["FLOWS", "measure", "predict"]
 
+_LUT_MEMORIES: Final = (
+    *("RAM32M", "RAM32M16", "RAM64M", "RAM64M8", "RAM32X16DR8", "RAM64X8SW"),
+    *(f"RAM{depth}X1{port}" for depth in (32, 64, 128, 256, 512) for port in "DS"),
+)
+
 FLOWS: Final[dict[str, tuple[str, dict[str, tuple[str, ...]]]]] = {
     "xcup": (
         "synth_xilinx -family xcup -flatten -noiopad -noclkbuf",
@@ -22,7 +27,7 @@ FLOWS: Final[dict[str, tuple[str, dict[str, tuple[str, ...]]]]] = {
             "DSP": ("DSP48E2",),
             "BRAM36": ("RAMB36E2",),
             "BRAM18": ("RAMB18E2",),
-            "LUTRAM": ("RAM32M16", "RAM32M", "RAM64M", "RAM64M8", "RAM32X1D", "RAM64X1D", "RAM128X1D", "RAM256X1D"),
+            "LUTRAM": _LUT_MEMORIES,
         },
     ),
     "ecp5": (
@@ -54,11 +59,13 @@ def measure(parameters: Parameters, family: str = "xcup") -> dict[str, int]:
 
 
 def predict(parameters: Parameters, family: str = "xcup") -> dict[str, int]:
-    """The formula's counts: DSP blocks of a 27 x 18 part, exact; flip-flops, where there is a formula, within 5 %."""
+    """The formulas' counts, for the part family that they are derived for: DSP blocks, flip-flops, block memories."""
     if family != "xcup":
         return {}
-    out = {"DSP": parameters.dsp_blocks()}
-    flip_flops = parameters.flip_flops()
-    if flip_flops is not None:
-        out["FF"] = flip_flops
-    return out
+    memories = parameters.memories()
+    return {
+        "FF": parameters.flip_flops(),
+        "DSP": parameters.dsp_blocks(),
+        "BRAM36": memories.ramb36,
+        "BRAM18": memories.ramb18,
+    }

@@ -75,12 +75,13 @@ class ShiftAdd(Linear):
         return out
 
     def dsp_blocks(self) -> int:
-        """None: products are shifts."""
-        return 0
+        """Products are shifts: those of an address alone."""
+        return self.address_dsp
 
-    def flip_flops(self) -> int | None:
-        """No formula: the tensor core's does not count what stands before the products here."""
-        return None
+    @property
+    def product_bits(self) -> int:
+        """Bits of a shifted activation, and one for its negation."""
+        return self.product_top + 3
 
     def create(self) -> wiring.Component:
         """The hardware."""

@@ -17,8 +17,8 @@ import numpy as np
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 
+from hwsim.timing import flip_flops, stalls
 from hwsim.timing import sparse as timing
-from hwsim.timing import stalls
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
 from rtl.beat import Beat, s, u
 from rtl.linear import Linear
@@ -113,6 +113,10 @@ class Decompressor(Parameters):
         """Bitmaps wait for their values."""
         counts = [int(mask).bit_count() for mask in inputs["mask"]]
         return stalls.Decompressing(counts, self.lanes, "i_mask", "i_packed")
+
+    def flip_flops(self) -> int:
+        """The buffer, its fill and the output."""
+        return flip_flops.decompressor_flip_flops(self.lanes, self.bits)
 
     def create(self) -> wiring.Component:
         """The hardware."""
@@ -222,9 +226,9 @@ class SparseLinear(Linear):
         dense = self.decompressor.flow(self.decompressor.from_dense(self._dense(inputs)))
         return core and dense and stalls.Chained(dense, core, "i_weight")
 
-    def flip_flops(self) -> int | None:
-        """No formula: the tensor core's does not count what stands before the products here."""
-        return None
+    def flip_flops(self) -> int:
+        """The decompressor's and the core's."""
+        return self.decompressor.flip_flops() + super().flip_flops()
 
     def create(self) -> wiring.Component:
         """The hardware."""

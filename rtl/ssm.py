@@ -19,10 +19,9 @@ row buffer; with two, both happen in one pass.
 # mypy: disable-error-code="import-untyped,misc"
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from functools import reduce
-from itertools import pairwise
 from operator import add
 from typing import ClassVar
 
@@ -33,72 +32,16 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 
 from hwsim.golden import fixed
-from hwsim.timing import resources, stalls
+from hwsim.timing import flip_flops, resources, stalls
 from hwsim.timing import scan as timing
+from hwsim.timing.memories import Placed
 from rtl import functions
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
 from rtl.beat import Beat, u
 from rtl.fixed_formats import FIXED, field, requantise
+from rtl.jobs import FLAGS, FROM_FIFO, FROM_MEMORY, FROM_ZERO, chain_jobs
 
-__all__ = ["FROM_FIFO", "FROM_MEMORY", "FROM_ZERO", "Ssm", "chain_jobs", "tree_jobs"]
-
-FROM_MEMORY, FROM_FIFO, FROM_ZERO = 0, 1, 2
-_FLAGS = ("tile", "node", "source", "fresh", "pop", "push", "commit")
-
-
-def tree_jobs(parents: Sequence[int], tiles: int) -> dict[str, Ints]:
-    """The control fields that verify a token tree: tiles outermost, nodes in breadth-first order inside.
-
-    Args:
-        parents: each node's parent, -1 for children of the committed state; breadth-first, so never decreasing.
-        tiles: tiles of channels.
-
-    Raises:
-        HwsimError: a parent does not come before its child, or parents decrease.
-    """
-    ordered = all(a <= b for a, b in pairwise(parents))
-    require(
-        "ssm",
-        (all(-1 <= parent < node for node, parent in enumerate(parents)), "a parent after its child", "parent < node"),
-        (ordered, f"parents {list(parents)}", "breadth-first order: parents never decrease"),
-    )
-    last_child = {parent: node for node, parent in enumerate(parents)}
-    rows = [
-        {
-            "tile": tile,
-            "node": node,
-            "source": FROM_MEMORY if parent < 0 else FROM_FIFO,
-            "fresh": int(tile == 0),
-            "pop": int(parent >= 0 and last_child[parent] == node),
-            "push": int(node in parents),
-            "commit": 0,
-        }
-        for tile in range(tiles)
-        for node, parent in enumerate(parents)
-    ]
-    return {name: np.array([row[name] for row in rows], dtype=np.int64) for name in _FLAGS}
-
-
-def chain_jobs(nodes: Sequence[int], tiles: int, *, fresh: bool, zero: bool = False) -> dict[str, Ints]:
-    """The control fields that run nodes one after the other and commit each: plain decoding, or an accepted path.
-
-    Args:
-        nodes: slots of the nodes' B and C.
-        tiles: tiles of channels.
-        fresh: B and C come from the stream (else they were kept).
-        zero: the first node starts from a zero state.
-    """
-    tile, index = (a.reshape(-1) for a in np.meshgrid(np.arange(tiles), np.arange(len(nodes)), indexing="ij"))
-    none = np.zeros_like(tile)
-    return {
-        "tile": tile,
-        "node": np.asarray(nodes, dtype=np.int64)[index],
-        "source": np.where(zero & (index == 0), FROM_ZERO, FROM_MEMORY),
-        "fresh": ((tile == 0) & fresh).astype(np.int64),
-        "pop": none,
-        "push": none,
-        "commit": none + 1,
-    }
+__all__ = ["Ssm"]
 
 
 @dataclass(frozen=True)
@@ -162,7 +105,7 @@ class Ssm(Parameters):
             u("tile", max(1, (self.tiles - 1).bit_length())),
             u("node", max(1, (self.nodes - 1).bit_length())),
             u("source", 2),
-            *(u(name, 1) for name in _FLAGS[3:]),
+            *(u(name, 1) for name in FLAGS[3:]),
         )
         return {
             "i_job": Beat(*job),
@@ -180,7 +123,7 @@ class Ssm(Parameters):
         kept: dict[int, tuple[Ints, Ints]] = {}
         fresh, y = iter(zip(inputs["b"], inputs["c"], strict=True)), []
         for k in range(len(inputs["x"])):
-            job = {name: int(inputs[name][k]) for name in _FLAGS}
+            job = {name: int(inputs[name][k]) for name in FLAGS}
             if job["fresh"]:
                 kept[job["node"]] = next(fresh)
             if job["source"] == FROM_MEMORY:
@@ -215,7 +158,7 @@ class Ssm(Parameters):
         if jobs is None:
             ids = range(self.nodes)
             parts = [chain_jobs(ids, self.tiles, fresh=True, zero=True), chain_jobs(ids, self.tiles, fresh=False)]
-            jobs = {name: np.concatenate([part[name] for part in parts]) for name in _FLAGS}
+            jobs = {name: np.concatenate([part[name] for part in parts]) for name in FLAGS}
         count, fresh = len(jobs["tile"]), int(jobs["fresh"].sum())
         q = {name: fixed.quantise for name in FIXED}
         scale = 40.0 if corner == "saturate" else 1.5
@@ -252,12 +195,20 @@ class Ssm(Parameters):
         return stalls.Scanning(inputs["fresh"].astype(bool).tolist(), self.steps, self.ports, "i_job", "i_bc")
 
     def dsp_blocks(self) -> int:
-        """Three for each lane, two for each channel (dt*x, D*x), two for the decay."""
-        return resources.scan_dsp(self.channels, self.rows)
+        """Three for each lane, two for each channel (dt*x, D*x), two for the decay; wide addresses."""
+        addresses = resources.scan_address_dsp(self.slots, self.nodes, self.steps)
+        return resources.scan_dsp(self.channels, self.rows) + addresses
 
-    def flip_flops(self) -> int | None:
-        """Control, rows, channels and lanes."""
-        return resources.scan_flip_flops(self.channels, self.rows)
+    def _sizes(self) -> dict[str, int]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def memories(self) -> Placed:
+        """The states, and the nodes' B and C."""
+        return flip_flops.scan_memories(**{name: n for name, n in self._sizes().items() if name != "ports"})
+
+    def flip_flops(self) -> int:
+        """Preparation, sequencer, operands, lanes and write-back."""
+        return flip_flops.scan_flip_flops(**self._sizes())
 
     def create(self) -> wiring.Component:
         """The hardware."""
@@ -308,7 +259,7 @@ class SsmUnit(Unit):
             parts.append(prepare.delay(drive, registers - 2, f"drive_{c}"))
             skip = prepare.reg(job.skip * job.x[c], f"skip_product_{c}")
             parts.append(prepare.delay(skip, registers - 1, f"skip_{c}"))
-        parts += [prepare.delay(getattr(job, name), registers, name) for name in _FLAGS]
+        parts += [prepare.delay(getattr(job, name), registers, name) for name in FLAGS]
         m.submodules.queue = queue = SyncFIFO(width=sum(len(Value.cast(x)) for x in parts), depth=timing.QUEUE_JOBS)
         m.d.comb += [
             queue.w_data.eq(Cat(parts)),
@@ -322,7 +273,7 @@ class SsmUnit(Unit):
             words.append(word.as_signed() if shape.signed else word)
             offset += shape.width
         self.decay, self.drive, self.skip = words[0], words[1 : 2 * p.channels : 2], words[2 : 2 * p.channels + 1 : 2]
-        self.job = dict(zip(_FLAGS, words[2 * p.channels + 1 :], strict=True))
+        self.job = dict(zip(FLAGS, words[2 * p.channels + 1 :], strict=True))
 
     def _sequence(self, m: Module, core: Core, p: Ssm) -> None:
         """Issue the head's rows; then hold for the write pass (one port) or the first row's write-back."""

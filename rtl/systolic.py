@@ -20,8 +20,8 @@ import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 
+from hwsim.timing import flip_flops, resources, stalls
 from hwsim.timing import linear as timing
-from hwsim.timing import resources, stalls
 from rtl.base import Core, Ints, Parameters, Unit, Wire, require
 from rtl.beat import Beat, s, u
 
@@ -133,6 +133,10 @@ class SystolicOs(_Systolic):
         last = stalls.Slot(both, rows, timing.systolic_tile_interval(self.length, self.side) - self.length)
         return stalls.Sequenced(([stalls.Slot(both)] * (self.length - 1) + [last]) * len(inputs["a"]))
 
+    def flip_flops(self) -> int:
+        """Skews, operands, products, sums, shadows, deskew and flags."""
+        return flip_flops.systolic_os_flip_flops(self.side, self.length, self.bits, self.acc_bits)
+
     def create(self) -> wiring.Component:
         """The hardware."""
         return SystolicOsUnit(self)
@@ -178,6 +182,10 @@ class SystolicWs(_Systolic):
     def flow(self, inputs: Mapping[str, Ints]) -> stalls.Control | None:
         """Rows wait for weights, weights for the swap."""
         return stalls.WeightStationary(self.side, self.length, "i_a", "i_b")
+
+    def flip_flops(self) -> int:
+        """Skews, operands, weights, sums, deskew and flags."""
+        return flip_flops.systolic_ws_flip_flops(self.side, self.length, self.bits, self.acc_bits)
 
     def create(self) -> wiring.Component:
         """The hardware."""

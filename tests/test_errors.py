@@ -78,4 +78,6 @@ def test_infeasible_reads_and_serialises() -> None:
         "terms": {"state": 500},
         "levers": ["a smaller batch"],
     }
+    told = Infeasible("URAM", 5, 4, "URAM", "too few", {"state": 5}, (), {"state": "derived: its bits"})
+    assert told.to_dict()["sources"] == {"state": "derived: its bits"}
     assert str(Infeasible("x", 1, 0, "units", "no x")) == "no x (x: needs 1 units, has 0)"

@@ -76,8 +76,12 @@ def infeasible_blocks(workload: str, device: str, answer: Infeasible) -> list[Bl
         Paragraph(f"{answer.resource}: needs {amount(answer.demand, answer.unit)}, has {number(answer.bound)}."),
     ]
     if answer.terms:
-        rows = tuple((name, number(value), answer.unit) for name, value in answer.terms.items())
-        columns = (Column("made of"), Column("amount", "right"), Column("unit"))
+        sourced = bool(answer.sources)
+        rows = tuple(
+            (name, number(value), answer.unit, *([answer.sources.get(name, "")] if sourced else []))
+            for name, value in answer.terms.items()
+        )
+        columns = (Column("made of"), Column("amount", "right"), Column("unit"), *([Column("from")] * sourced))
         blocks += [Heading("What the demand is made of"), Table(columns, rows)]
     if answer.levers:
         blocks += [Heading("What would help"), Bullets(answer.levers)]

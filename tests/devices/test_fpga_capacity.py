@@ -102,6 +102,28 @@ def test_a_short_chip_is_infeasible(values: dict[str, float], resource: str) -> 
     assert bad.bound == machine("vck190", values).parameters.part.__getattribute__(resource.lower()).value
 
 
+@pytest.mark.parametrize(
+    ("name", "part", "said"),
+    [
+        (
+            "vck190",
+            "part.lut",
+            {"linear core": "assumed: 4 x 4 bit", "scan lanes": "derived: README.md", "control and routing": "derived"},
+        ),
+        ("vck190", "part.dsp", {"linear core": "datasheet", "vector units": "assumed: four conv taps"}),
+        ("vck190", "part.bram", {"weight FIFO": "derived: width and depth", "control and routing": "derived: README"}),
+        ("vck190", "part.uram", {"hidden state of a layer": "derived: width and depth"}),
+        ("mamba-block-ideal", "part.dsp", {"conv": "derived: the RTL units", "addresses": "derived: the RTL"}),
+        ("mamba-block-ideal", "part.bram", {"scan lanes": "derived: the RTL units"}),
+    ],
+)
+def test_a_refusal_tells_where_each_figure_comes_from(name: str, part: str, said: dict[str, str]) -> None:
+    """Kind and source of every term: a constant of the file, the blocks' geometry, or a formula of the units."""
+    bad = refusal("mamba-ar", machine(name, {part: 1}))
+    assert set(bad.sources) == set(bad.terms)
+    assert all(bad.sources[term].startswith(text) for term, text in said.items())
+
+
 @pytest.mark.parametrize(("part", "needs"), [("part.lut", "LUT"), ("part.bram", "BRAM"), ("part.uram", "URAM")])
 def test_exactly_enough_is_enough(part: str, needs: str) -> None:
     """The bound itself is feasible, one block less is not."""

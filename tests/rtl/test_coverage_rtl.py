@@ -16,13 +16,15 @@ from hwsim.golden.fixed import FIXED
 from hwsim.timing.scan import parent_fifo_peak
 from rtl.conv import Conv
 from rtl.hadamard import Hadamard
+from rtl.jobs import FROM_FIFO, FROM_MEMORY, FROM_ZERO, chain_jobs, tree_jobs
 from rtl.linear import Linear
-from rtl.mamba_block import MambaBlock, Speculative
+from rtl.mamba_block import MambaBlock
 from rtl.nonlinear import Decay, Gate, Rsqrt, Silu, Softplus
 from rtl.norm import Norm
 from rtl.shiftadd import ShiftAdd
 from rtl.sparse import Decompressor, SparseLinear
-from rtl.ssm import FROM_FIFO, FROM_MEMORY, FROM_ZERO, Ssm, chain_jobs, tree_jobs
+from rtl.speculative import Speculative
+from rtl.ssm import Ssm
 from rtl.systolic import SystolicOs, SystolicWs
 
 

@@ -7,9 +7,10 @@ import pytest
 from rtl_runner import verify
 
 from rtl.linear import Linear
-from rtl.mamba_block import MambaBlock, Speculative
+from rtl.mamba_block import MambaBlock
 from rtl.norm import Norm
 from rtl.sparse import Decompressor
+from rtl.speculative import Speculative
 from rtl.ssm import Ssm
 from rtl.systolic import SystolicOs, SystolicWs
 

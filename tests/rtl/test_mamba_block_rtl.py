@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from rtl_runner import verify
 
-from rtl.mamba_block import MambaBlock, Speculative
+from rtl.mamba_block import MambaBlock
+from rtl.speculative import Speculative
 
 SHAPES = [
     MambaBlock(),

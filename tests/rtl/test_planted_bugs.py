@@ -13,19 +13,22 @@ from shutil import copytree
 
 import numpy as np
 import pytest
-from rtl_runner import Play, run
+from rtl_runner import Play, play, run
 
 import rtl
 from hwsim.timing.scan import parent_fifo_peak
+from rtl.axis import WeightReader
 from rtl.conv import Conv
 from rtl.hadamard import Hadamard
+from rtl.jobs import chain_jobs, tree_jobs
 from rtl.linear import Linear
-from rtl.mamba_block import MambaBlock, Speculative
-from rtl.nonlinear import Decay, Gate, Silu
+from rtl.mamba_block import MambaBlock
+from rtl.nonlinear import Decay, Gate, Rsqrt, Silu, Softplus
 from rtl.norm import Norm
 from rtl.shiftadd import ShiftAdd
-from rtl.sparse import Decompressor
-from rtl.ssm import Ssm, chain_jobs, tree_jobs
+from rtl.sparse import Decompressor, SparseLinear
+from rtl.speculative import Speculative
+from rtl.ssm import Ssm
 from rtl.systolic import SystolicOs, SystolicWs
 
 EMIT = """
@@ -35,7 +38,7 @@ home, module, shape = sys.argv[1:]
 unit = import_module("rtl." + module)
 assert all(m.__file__.startswith(home) for n, m in sys.modules.items() if n.split(".")[0] == "rtl"), "not the copy"
 from rtl.emit import lower, to_rtlil
-sys.stdout.write(lower(to_rtlil(eval(shape, vars(unit)))))
+sys.stdout.write(lower(to_rtlil(eval(shape, vars(unit)).create())))
 """
 
 
@@ -272,6 +275,31 @@ BUGS = [
         "cycles",
         ("none",),
     ),
+    Bug(
+        "sum of the array wraps at 16 bits",
+        "systolic",
+        'acc, total = Signal(signed(p.acc_bits), name=f"acc_{name}")',
+        'acc, total = Signal(signed(16), name=f"acc_{name}")',
+        SystolicOs(),
+        "values",
+    ),
+    Bug("ramp kept below zero", "functions", "Mux(x < 0, 0, x), 3,", "x, 3,", Softplus(lanes=1), "values"),
+    Bug(
+        "exponent one too high",
+        "functions",
+        "core.delay(bits // 2 - 1 - pairs, 4",
+        "core.delay(bits // 2 - pairs, 4",
+        Rsqrt(lanes=1),
+        "values",
+    ),
+    Bug(
+        "weights taken before they are there",
+        "sparse",
+        "core.i_weight.valid.eq(dense.o.valid)",
+        "core.i_weight.valid.eq(1)",
+        SparseLinear(),
+        "values",
+    ),
     Bug("epsilon left out", "norm", "fixed.rms_epsilon(p.channels), acc", "0, acc", Norm(), "values"),
     Bug(
         "ring overruns", "norm", "(held != p.ring)", "(held != 2 * p.ring)", Norm(), "values", ("long",), {"tokens": 30}
@@ -309,3 +337,22 @@ def test_planted_bug_is_caught(bug, tmp_path):
     report = run(bug.shape, plays, emit_mutant(bug, tmp_path))
     assert bug.check in report.checks, f"caught by {report.checks or 'nothing'}"
     assert "cycle-limit" not in report.checks
+
+
+READER = WeightReader(data_bits=64, address_bits=16, burst=16)
+PAGE_CROSSED = Bug(
+    "burst crosses a page",
+    "axis",
+    "self._least(self._least(left, room), p.burst)",
+    "self._least(left, p.burst)",
+    READER,
+    "bursts",
+)
+
+
+def test_planted_bug_in_the_weight_reader_is_caught(tmp_path):
+    """Bursts of a read that starts just below a page depart from the formula's."""
+    plan = {"address": 4096 - 40, "beats": 40, "memory_cycles": 1, "address_bits": READER.address_bits}
+    got = play(emit_mutant(PAGE_CROSSED, tmp_path), plan, "rtl_axi_bench", "read_ideal")
+    assert [tuple(burst) for burst in got["bursts"]] != READER.bursts(plan["address"], plan["beats"])
+    assert got["beats"] == plan["beats"], "ended by the bench's limit"

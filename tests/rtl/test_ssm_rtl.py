@@ -8,7 +8,8 @@ from hwsim.errors import HwsimError
 from hwsim.golden import fixed
 from hwsim.golden.fixed import FIXED, quantise, to_float
 from hwsim.timing.scan import parent_fifo_peak, scan_cycles, scan_job_interval, scan_total_cycles
-from rtl.ssm import Ssm, chain_jobs, tree_jobs
+from rtl.jobs import chain_jobs, tree_jobs
+from rtl.ssm import Ssm
 
 SHAPES = [
     Ssm(channels=2, rows=1, d_state=8, tiles=2, nodes=3, ports=2),

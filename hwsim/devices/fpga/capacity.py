@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from hwsim.devices.fpga.block import block_shape
 from hwsim.devices.fpga.layer import MambaLayer
 from hwsim.devices.fpga.load import Load, loads_of
 from hwsim.devices.fpga.parameters import FpgaParameters, whole
@@ -16,15 +17,20 @@ from hwsim.devices.fpga.traffic import beat_bits, input_bits
 from hwsim.errors import Infeasible
 from hwsim.formats import FORMATS
 from hwsim.timing import resources
+from hwsim.timing.block_resources import address_blocks, block_memories
 
 if TYPE_CHECKING:
     from hwsim.devices.base import PassWork
+    from hwsim.spec import Quantity
 
 __all__ = ["block_misfit", "check_fabric", "check_memory", "demand_of", "fabric_terms"]
 
 BLOCK_WIDTH_BITS: Final = 72
 BRAM_DEPTH: Final = 512
 URAM_DEPTH: Final = 4096
+
+BLOCK_GEOMETRY: Final = "derived: width and depth of the buffer over those of a block (AMD UG1273)"
+UNIT_FORMULAS: Final = "derived: the RTL units' formulas (docs/rtl.md)"
 
 _LEVERS: Final[dict[str, tuple[str, ...]]] = {
     "LUT": ("fewer token slots (linear.tp)", "fewer lanes (scan.lanes)", "multipliers in DSPs (linear.dsp_per_mac)"),
@@ -69,7 +75,7 @@ def fabric_terms(
             "vector units": vector * p.vector.lut_per_lane.value,
             "control and routing": p.fabric.lut.value,
         },
-        "DSP": _block_dsp(p, layer)
+        "DSP": _block_dsp(p, layer, fifo_peak)
         if p.structure == "block"
         else {
             "linear core": macs * p.linear.dsp_per_mac.value,
@@ -77,7 +83,9 @@ def fabric_terms(
             "vector units": vector * p.vector.dsp_per_lane.value,
             "control and routing": p.fabric.dsp.value,
         },
-        "BRAM": {
+        "BRAM": _block_bram(p, layer, fifo_peak)
+        if p.structure == "block"
+        else {
             "weight FIFO": _blocks(beat_bits(p), whole(p.fifo.weight_beats), BRAM_DEPTH),
             "activation buffers": load.slots * -(-replay_bits // (BLOCK_WIDTH_BITS * BRAM_DEPTH)),
             "parent-state FIFO": _blocks(lane_bits, fifo_peak * -(-tile_bits // lane_bits), BRAM_DEPTH)
@@ -88,12 +96,15 @@ def fabric_terms(
             ),
             "control and routing": p.fabric.bram.value,
         },
-        "URAM": {"hidden state of a layer": _blocks(lane_bits, depth * copies, URAM_DEPTH)},
+        "URAM": {}
+        if p.structure == "block"
+        else {"hidden state of a layer": _blocks(lane_bits, depth * copies, URAM_DEPTH)},
     }
 
 
-def _block_dsp(p: FpgaParameters, layer: MambaLayer) -> dict[str, float]:
+def _block_dsp(p: FpgaParameters, layer: MambaLayer, fifo_peak: int) -> dict[str, float]:
     """DSP blocks of the RTL block, by the formulas that synthesis is held to; it has two cores of equal width."""
+    shape = block_shape(p, layer, whole(p.linear.tp))
     macs = whole(p.linear.tp) * whole(p.linear.cip) * whole(p.linear.cop)
     width = whole(p.linear.cop)
     act, weight = FORMATS[p.formats.activations].bits, FORMATS[p.formats.weights].bits
@@ -103,7 +114,15 @@ def _block_dsp(p: FpgaParameters, layer: MambaLayer) -> dict[str, float]:
         "conv": resources.conv_dsp(width, silu=True),
         "gate and softplus": resources.function_dsp("gate", width) + resources.function_dsp("softplus", width),
         "norm": resources.norm_dsp(width, even_root=resources.even_root(layer.d_inner)),
+        "addresses": address_blocks(shape, fifo=fifo_peak, speculative=p.verifies_trees),
     }
+
+
+def _block_bram(p: FpgaParameters, layer: MambaLayer, fifo_peak: int) -> dict[str, float]:
+    """Block memories of 36 Kb (two of 18 Kb fill one) of the RTL block, the state's among them; it has no UltraRAM."""
+    shape, act = block_shape(p, layer, whole(p.linear.tp)), FORMATS[p.formats.activations].bits
+    parts = block_memories(shape, act_bits=round(act), fifo=fifo_peak)
+    return {name: placed.ramb36 + placed.ramb18 / 2 for name, placed in parts.items()}
 
 
 def demand_of(p: FpgaParameters, layer: MambaLayer, work: PassWork) -> tuple[Mapping[str, Mapping[str, float]], ...]:
@@ -113,6 +132,30 @@ def demand_of(p: FpgaParameters, layer: MambaLayer, work: PassWork) -> tuple[Map
     return tuple(fabric_terms(p, layer, load, nodes, peak) for load in loads_of(p, work))
 
 
+def _sources(p: FpgaParameters, resource: str, terms: Mapping[str, float]) -> dict[str, str]:
+    """Kind and source of each term: a constant of the machine's file, or a formula."""
+    if p.structure == "block" and resource in ("DSP", "BRAM", "URAM"):
+        return dict.fromkeys(terms, UNIT_FORMULAS)
+    constants: dict[str, dict[str, Quantity]] = {
+        "LUT": {
+            "linear core": p.linear.lut_per_mac,
+            "scan lanes": p.scan.lut_per_lane,
+            "vector units": p.vector.lut_per_lane,
+            "control and routing": p.fabric.lut,
+        },
+        "DSP": {
+            "linear core": p.linear.dsp_per_mac,
+            "scan lanes": p.scan.dsp_per_lane,
+            "vector units": p.vector.dsp_per_lane,
+            "control and routing": p.fabric.dsp,
+        },
+        "BRAM": {"control and routing": p.fabric.bram},
+        "URAM": {},
+    }
+    known = constants[resource]
+    return {term: f"{known[term].kind}: {known[term].source}" if term in known else BLOCK_GEOMETRY for term in terms}
+
+
 def check_fabric(p: FpgaParameters, terms: Mapping[str, Mapping[str, float]]) -> Infeasible | None:
     """None when every resource suffices, else the first that does not."""
     have = {"LUT": p.part.lut, "DSP": p.part.dsp, "BRAM": p.part.bram, "URAM": p.part.uram}
@@ -120,7 +163,8 @@ def check_fabric(p: FpgaParameters, terms: Mapping[str, Mapping[str, float]]) ->
         demand, bound = sum(parts.values()), have[resource].value
         if demand > bound:
             reason = f"{p.name} has too few {resource} blocks" if resource != "LUT" else f"{p.name} has too few LUTs"
-            return Infeasible(resource, demand, bound, resource, reason, dict(parts), _LEVERS[resource])
+            sources = _sources(p, resource, parts)
+            return Infeasible(resource, demand, bound, resource, reason, dict(parts), _LEVERS[resource], sources)
     return None
 
 

@@ -32,8 +32,8 @@ from hwsim.mapping.nest import Nest
 from hwsim.mapping.problem import Problem, tile_elements
 
 __all__ = [
-    "MODES", "OBJECTIVES", "SPACES", "Certificate", "Mapped", "Mode", "Objective", "Space", "best_of_each_family",
-    "find_best", "score",
+    "MODES", "OBJECTIVES", "SPACES", "Candidate", "Certificate", "Mapped", "Mode", "Objective", "Space",
+    "best_of_each_family", "candidates_of", "find_best", "score",
 ]  # fmt: skip
 
 Objective = Literal["latency", "energy", "edp", "pareto"]
@@ -66,7 +66,7 @@ class Certificate:
         represented: nests of the space (orders of loops between two tiles count once: they cost the same).
         evaluated: nests costed one by one, in the mode.
         pruned: rule -> nests that it spared: ``dominated``, ``capacity``, ``bound``; ``unsearched`` when out of budget.
-            In ``pipelined`` mode ``ideal``: set aside by the search of ``ideal`` mode.
+            In ``pipelined`` mode ``bound``: not costed, by a bound of its own or that of ``ideal`` mode.
         mode: cycles counted: ``ideal`` or ``pipelined``.
     """
 
@@ -92,8 +92,19 @@ class Mapped:
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A family ready for the kernel."""
+class Candidate:
+    """A family ready for the kernel.
+
+    Attributes:
+        family: cost tables.
+        lanes: what lies on the axes.
+        nodes: (operand, level) of each node.
+        orders: (orders, nodes) in which the nodes may come.
+        tiles: (dims, room) extents that a tile of each dimension may have, lanes divided out; the last one repeats.
+        tile_count: (dims,) how many there are.
+        perfect: (dims,) whether its tiles divide.
+        represented: nests of one order.
+    """
 
     family: Family
     lanes: Lanes
@@ -126,7 +137,7 @@ def find_best(
         progress: called with the share of the families done, from time to time.
 
     """
-    candidates = _candidates(problem, hierarchy, space)
+    candidates = candidates_of(problem, hierarchy, space)
     if not candidates:
         return _nowhere(problem, hierarchy)
     found = _nothing_found(objective, candidates)
@@ -144,7 +155,7 @@ def find_best(
 def best_of_each_family(problem: Problem, hierarchy: Hierarchy, objective: Objective) -> list[tuple[Nest, Account]]:
     """The best perfect nest of every choice of what levels hold and what lies on the lanes, where one fits."""
     answers = []
-    for candidate in _candidates(problem, hierarchy, "perfect"):
+    for candidate in candidates_of(problem, hierarchy, "perfect"):
         found = _nothing_found(objective, [candidate])
         _run([candidate], objective, found, inf, None)
         rows = range(int(found.rows[0]))
@@ -152,7 +163,8 @@ def best_of_each_family(problem: Problem, hierarchy: Hierarchy, objective: Objec
     return answers
 
 
-def _candidates(problem: Problem, hierarchy: Hierarchy, space: Space) -> list[_Candidate]:
+def candidates_of(problem: Problem, hierarchy: Hierarchy, space: Space) -> list[Candidate]:
+    """Every choice of what levels hold and what lies on the lanes: the families of a space."""
     return [
         _candidate(problem, hierarchy, lanes, held, space)
         for lanes in lane_choices(problem, hierarchy)
@@ -160,7 +172,7 @@ def _candidates(problem: Problem, hierarchy: Hierarchy, space: Space) -> list[_C
     ]
 
 
-def _candidate(problem: Problem, hierarchy: Hierarchy, lanes: Lanes, held: Chains, space: Space) -> _Candidate:
+def _candidate(problem: Problem, hierarchy: Hierarchy, lanes: Lanes, held: Chains, space: Space) -> Candidate:
     family, orders = build_family(problem, hierarchy, lanes, held)
     even = [space == "perfect" or dim in divided(problem, lanes) for dim, _ in problem.dims]
     left = [extent // prod(n for _, name, n in lanes if name == dim) for dim, extent in problem.dims]
@@ -172,10 +184,10 @@ def _candidate(problem: Problem, hierarchy: Hierarchy, lanes: Lanes, held: Chain
     nodes = tuple((o, level) for o, chain in enumerate(held) for level in chain)
     count = np.array([len(row) for row in rows], np.int64)
     total = represented(problem, lanes, len(nodes), even)
-    return _Candidate(family, lanes, nodes, orders, table, count, np.array(even), total)
+    return Candidate(family, lanes, nodes, orders, table, count, np.array(even), total)
 
 
-def _nothing_found(objective: Objective, candidates: list[_Candidate]) -> store.Found:
+def _nothing_found(objective: Objective, candidates: list[Candidate]) -> store.Found:
     room = _FRONT_ROOM if objective == "pareto" else 1
     cells = 2 + max(c.orders.shape[1] * c.tiles.shape[0] for c in candidates)
     return store.Found(
@@ -185,7 +197,7 @@ def _nothing_found(objective: Objective, candidates: list[_Candidate]) -> store.
 
 
 def _run(
-    candidates: list[_Candidate],
+    candidates: list[Candidate],
     objective: Objective,
     found: store.Found,
     budget_s: float,
@@ -213,7 +225,7 @@ def _run(
     return lowest
 
 
-def _decode(problem: Problem, hierarchy: Hierarchy, candidates: list[_Candidate], row: Array) -> tuple[Nest, Account]:
+def _decode(problem: Problem, hierarchy: Hierarchy, candidates: list[Candidate], row: Array) -> tuple[Nest, Account]:
     candidate = candidates[row[0]]
     order = candidate.orders[row[1]]
     cells = len(order) * len(problem.dims)
@@ -232,7 +244,7 @@ def _best(objective: Objective, answers: list[tuple[Nest, Account]]) -> tuple[Ne
 
 
 def _certify(
-    candidates: list[_Candidate], objective: Objective, space: Space, found: store.Found, lowest: float, cost: Account
+    candidates: list[Candidate], objective: Objective, space: Space, found: store.Found, lowest: float, cost: Account
 ) -> Certificate:
     total = sum(c.represented * len(c.orders) for c in candidates)
     evaluated, dominated, capacity, bound = (int(n) for n in found.tally)

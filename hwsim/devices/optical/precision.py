@@ -28,9 +28,9 @@ def snr_of(p: OpticalParameters, found: tuple[Placed, ...]) -> float:
     """Signal-to-noise ratio of an op's worst job in decibels.
 
     A sample with the job's kernel is run through `hwsim.golden.optics4f`: at most 48 x 48 pixels and 16 channels,
-    images uniform in [0, 1], kernels normal (their magnitudes where the machine takes none with signs), four draws of a
-    fixed seed. Levels of the modulators, of the camera and its shot noise count (photons as many as its bits need), in
-    the channel tiles of the layout: partial sums are read one by one and added up.
+    images uniform in [0, 1], kernels normal and dark between dilated taps (their magnitudes where the machine takes
+    none with signs), four draws of a fixed seed. Levels of the modulators, of the camera and its shot noise count
+    (photons as many as its bits need), in the channel tiles of the layout: partial sums are read one by one and added.
     """
     optics = Optics(
         input_bits=int(p.input.bits.value),
@@ -43,13 +43,13 @@ def snr_of(p: OpticalParameters, found: tuple[Placed, ...]) -> float:
     return min(_sampled(p.detection, p.kernels, optics, *_shape(each)) for each in found)
 
 
-def _shape(each: Placed) -> tuple[tuple[int, int], tuple[int, int], int, int]:
-    """(image, kernel, channels, channels in a frame) of the sample of a job."""
+def _shape(each: Placed) -> tuple[tuple[int, int], tuple[int, int], int, int, int]:
+    """(image, kernel, channels, channels in a frame, distance of taps) of the sample of a job."""
     job, tiles = each.job, each.layout.channels
     image = (min(job.image_rows, _PIXELS), min(job.image_columns, _PIXELS))
     kernel = (min(job.rows, image[0]), min(job.columns, image[1]))
     channels = min(job.channels, _CHANNELS)
-    return image, kernel, channels, min(channels, tiles[0] * tiles[1])
+    return image, kernel, channels, min(channels, tiles[0] * tiles[1]), job.dilation
 
 
 @lru_cache(maxsize=512)
@@ -61,14 +61,17 @@ def _sampled(
     kernel: tuple[int, int],
     channels: int,
     together: int,
+    dilation: int,
 ) -> float:
     """The ratio of a sample, all images of its channels against exact sums of the same kind."""
     rng = np.random.default_rng(_SEED)
     plane = (image[0] + kernel[0] - 1, image[1] + kernel[1] - 1)
+    taps = np.zeros(kernel)
+    taps[::dilation, ::dilation] = 1.0
     exact, seen = [], []
     for _ in range(_REPEATS):
         x = rng.random((channels, *image))
-        k = rng.normal(size=(channels, *kernel))
+        k = rng.normal(size=(channels, *kernel)) * taps
         k = np.abs(k) if kernels == "non_negative" else k
         parts = [slice(first, first + together) for first in range(0, channels, together)]
         seen.append(np.sum([_frame(x[part], k[part], plane, detection, optics, rng) for part in parts], axis=0))

@@ -64,7 +64,7 @@ class Counts:
         input_loads: pictures loaded into the input modulator.
         kernel_loads: masks loaded.
         read_pixels: pixels that are read, partial sums included.
-        channel_parts: partial sums that the host adds up for each pixel.
+        channel_parts: partial sums that the host adds up (or subtracts) for each pixel of a result.
     """
 
     frames: int

@@ -11,13 +11,13 @@ from typing import Any, Final
 from hwsim.errors import Infeasible
 from hwsim.mapping import cache
 from hwsim.mapping.account import Account, account
+from hwsim.mapping.certificate import Certificate, exhausted
 from hwsim.mapping.closing import open_nests
 from hwsim.mapping.hierarchy import Hierarchy
 from hwsim.mapping.nest import Nest
 from hwsim.mapping.pipelined import pipelined_cycles
 from hwsim.mapping.problem import Problem
 from hwsim.mapping.search import (
-    Certificate,
     Mapped,
     Mode,
     Objective,
@@ -91,7 +91,7 @@ def only_nest(problem: Problem, hierarchy: Hierarchy, nest: Nest, asked: Search)
     """The answer for a machine whose dataflow has one nest for the problem: a space of one."""
     cost = cost_of(problem, hierarchy, nest, asked.mode)
     value = score(asked.objective, cost)
-    certificate = Certificate("dataflow", asked.objective, True, value, 0.0, 1, 1, {}, asked.mode)
+    certificate = exhausted("dataflow", asked.objective, value, 1, mode=asked.mode)
     return Mapped(nest, cost, certificate, ((nest, cost),) if asked.objective == "pareto" else ())
 
 

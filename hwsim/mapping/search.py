@@ -15,6 +15,7 @@ from hwsim.kernels import loopnest_search as kernel
 from hwsim.kernels import loopnest_store as store
 from hwsim.kernels.loopnest import Array, Family
 from hwsim.mapping.account import Account, account
+from hwsim.mapping.certificate import Certificate, Mode
 from hwsim.mapping.check import held_bytes
 from hwsim.mapping.family import (
     Chains,
@@ -40,7 +41,6 @@ Objective = Literal["latency", "energy", "edp", "pareto"]
 OBJECTIVES: Final[tuple[Objective, ...]] = ("latency", "energy", "edp", "pareto")
 Space = Literal["perfect", "imperfect"]
 SPACES: Final[tuple[Space, ...]] = ("perfect", "imperfect")
-Mode = Literal["ideal", "pipelined"]
 MODES: Final[tuple[Mode, ...]] = ("ideal", "pipelined")
 _CODES: Final = {
     "latency": store.LATENCY,
@@ -51,34 +51,6 @@ _CODES: Final = {
 _PAUSE: Final = 500_000
 """States between two looks at the clock: about a tenth of a second."""
 _FRONT_ROOM: Final = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """What an answer is worth.
-
-    Attributes:
-        space: ``perfect`` or ``imperfect``.
-        objective: what was minimised.
-        optimal: nothing in the space is better.
-        lower_bound: no nest of the space has a smaller objective (cycles, pJ, or pJ x cycles).
-        gap: how far the answer may be above the best, as a share of the lower bound; 0 when optimal.
-        represented: nests of the space (orders of loops between two tiles count once: they cost the same).
-        evaluated: nests costed one by one, in the mode.
-        pruned: rule -> nests that it spared: ``dominated``, ``capacity``, ``bound``; ``unsearched`` when out of budget.
-            In ``pipelined`` mode ``bound``: not costed, by a bound of its own or that of ``ideal`` mode.
-        mode: cycles counted: ``ideal`` or ``pipelined``.
-    """
-
-    space: str
-    objective: Objective
-    optimal: bool
-    lower_bound: float
-    gap: float
-    represented: int
-    evaluated: int
-    pruned: dict[str, int]
-    mode: Mode = "ideal"
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,8 @@ def _pipelined(problem: Problem, hierarchy: Hierarchy, asked: Search, ideal: Map
     tried += [(ideal.nest, ideal.cost), *ideal.front, *(front.front if isinstance(front, Mapped) else ())]
     rows = {nest: cost_of(problem, hierarchy, nest, "pipelined") for nest in dict.fromkeys(nest for nest, _ in tried)}
     lower, kept = ideal.certificate.lower_bound, _room_of(ideal)
-    if asked.space == "perfect" and asked.objective != "pareto" and lower < _least(asked.objective, rows):
+    listed = asked.space == "perfect" and asked.objective != "pareto" and "unsearched" not in kept
+    if listed and lower < _least(asked.objective, rows):
         closed = _close(problem, hierarchy, asked.objective, rows, until)
         lower, kept = (max(lower, closed[0]), closed[1]) if closed else (lower, kept)
     best = min(rows.items(), key=lambda row: (score(asked.objective, row[1]), row[1].energy_pj, row[1].cycles))
@@ -137,10 +138,13 @@ def _close(
 ) -> tuple[float, dict[str, int]] | None:
     """Cost nests, into ``rows``, whose bound is below the best; returns the bound of all, and nests set aside.
 
-    None when the space is too large to list, or the time is up.
+    None when the space is too large to list, the time is up, or the listing was interrupted.
     """
     best = _least(objective, rows)
-    found = open_nests(problem, hierarchy, objective, best) if time.monotonic() < until else None
+    try:
+        found = open_nests(problem, hierarchy, objective, best) if time.monotonic() < until else None
+    except KeyboardInterrupt:
+        return None
     if found is None:
         return None
     counted, kept = 0.0, {"capacity": found.crowded}
@@ -148,11 +152,20 @@ def _close(
         counted += 0.0 if nest in rows else rounds
         if bound >= best or counted > _MOST_ROUNDS:
             return min(best, bound), kept
-        if time.monotonic() >= until:
+        if time.monotonic() >= until or not _costed(problem, hierarchy, nest, rows):
             return bound, {**kept, "unsearched": found.count - done}
-        rows[nest] = cost_of(problem, hierarchy, nest, "pipelined")
         best = min(best, score(objective, rows[nest]))
     return min(best, found.beyond), kept
+
+
+def _costed(problem: Problem, hierarchy: Hierarchy, nest: Nest, rows: dict[Nest, Account]) -> bool:
+    """Put a nest's cost into ``rows``; false when interrupted: the best so far is then the answer."""
+    try:
+        if nest not in rows:
+            rows[nest] = cost_of(problem, hierarchy, nest, "pipelined")
+    except KeyboardInterrupt:
+        return False
+    return True
 
 
 def _room_of(ideal: Mapped) -> dict[str, int]:

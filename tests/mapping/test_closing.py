@@ -1,7 +1,8 @@
 """Pipelined answers proven: a bound of a nest is below its cycles, and no nest of a space beats the answer."""
 
-from itertools import pairwise, product
+from itertools import count, pairwise, product
 from math import inf
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -137,12 +138,48 @@ def test_what_is_not_costed_bounds_the_answer(monkeypatch):
         assert less.gap > 0
 
 
+def stopped(monkeypatch, name, stand_in):
+    """The certificate of a search that something ends while nests are costed."""
+    monkeypatch.setenv("HWSIM_MAPPING_CACHE", "")
+    problem, hierarchy = gemm(1, 256, 256), find_device("systolic-ws-16").hierarchy
+    whole = best_nest(problem, hierarchy, Search("latency", mode="pipelined")).certificate
+    with monkeypatch.context() as patch:
+        patch.setattr(name, stand_in)
+        found = best_nest(problem, hierarchy, Search("latency", mode="pipelined"))
+    proof = found.certificate
+    assert not proof.optimal
+    assert proof.pruned["unsearched"] > 0
+    assert proof.lower_bound <= whole.lower_bound <= found.cost.cycles
+    assert proof.evaluated < whole.evaluated
+    assert proof.evaluated + sum(proof.pruned.values()) == proof.represented
+
+
 def test_out_of_time_says_what_is_unsearched(monkeypatch):
     """A clock that runs out while nests are costed: the best so far, a bound, and how many are left."""
-    ticks = iter([0.0] * 3)
-    problem, hierarchy = gemm(1, 256, 256), find_device("systolic-ws-16").hierarchy
+    ticks = iter([0.0] * 4)
+    stopped(monkeypatch, "hwsim.mapping.mapper.time", SimpleNamespace(monotonic=lambda: next(ticks, inf)))
+
+
+def test_interrupted_gives_the_best_so_far(monkeypatch):
+    """Ctrl-C while nests are costed: the same."""
+    calls = count()
+
+    def interrupted(*arguments):
+        if next(calls) == 9:
+            raise KeyboardInterrupt
+        return cost_of(*arguments)
+
+    stopped(monkeypatch, "hwsim.mapping.mapper.cost_of", interrupted)
+
+
+def test_interrupted_while_listing_keeps_the_ideal_bound(monkeypatch):
+    """Ctrl-C before the space is listed: what the ideal search knows."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
     monkeypatch.setenv("HWSIM_MAPPING_CACHE", "")
-    monkeypatch.setattr("hwsim.mapping.mapper.time.monotonic", lambda: next(ticks, 1e9))
-    found = best_nest(problem, hierarchy, Search("latency", mode="pipelined"))
-    proof = found.certificate
-    assert proof.optimal or proof.pruned["unsearched"] > 0
+    monkeypatch.setattr("hwsim.mapping.mapper.open_nests", interrupted)
+    problem, hierarchy = gemm(1, 256, 256), find_device("tpu-256").hierarchy
+    found, ideal = (best_nest(problem, hierarchy, Search(mode=mode)) for mode in ("pipelined", "ideal"))
+    assert found.certificate.lower_bound == ideal.cost.edp

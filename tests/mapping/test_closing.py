@@ -69,7 +69,7 @@ def falling(row):
 
 
 @pytest.mark.parametrize("problem", SMALL, ids=["gemm", "other", "batched", "conv"])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(hierarchy=machines(), objective=st.sampled_from(["latency", "edp"]))
 def test_no_nest_of_the_space_is_better(problem, hierarchy, objective):
     """Every nest, costed one by one: the answer is the best of them, its bound is below all, and the proof is true."""
@@ -89,7 +89,7 @@ def test_no_nest_of_the_space_is_better(problem, hierarchy, objective):
 
 
 @pytest.mark.parametrize("problem", SMALL, ids=["gemm", "other", "batched", "conv"])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(hierarchy=machines())
 def test_a_bound_is_below_the_engine_s_integer(problem, hierarchy):
     """Every nest of the space: its bound is at least its ideal cycles and at most its pipelined ones."""

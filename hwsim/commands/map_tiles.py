@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from hwsim.commands.console import Console
 from hwsim.errors import HwsimError, Infeasible
+from hwsim.mapping.certificate import exhausted
 
 if TYPE_CHECKING:
     from hwsim.devices.cpu import CpuDevice
@@ -56,6 +57,7 @@ def tiles_form(device: GpuDevice, kind: str, pairs: Mapping[str, str], console: 
     if isinstance(answer := kernel(op, device), Infeasible):
         return answer
     represented, evaluated = tried
+    not_offered = {"not offered": represented - evaluated}
     return {
         "kind": kind,
         "arguments": dict(pairs),
@@ -66,15 +68,7 @@ def tiles_form(device: GpuDevice, kind: str, pairs: Mapping[str, str], console: 
         "time_s": answer.time_s,
         "edp": answer.energy_j * answer.time_s,
         "mapping": tile_text(ranked[0]),
-        "optimal": True,
-        "lower_bound": answer.cycles,
-        "gap": 0.0,
-        "space": "menu",
-        "nests": {
-            "represented": represented,
-            "evaluated": evaluated,
-            "pruned": {"not offered": represented - evaluated},
-        },
+        **exhausted("menu", "latency", answer.cycles, represented, left_out=not_offered).form,
         "bytes_by_level": dict(answer.bytes),
         "bound": answer.bound,
         "stack": parameters.stack,
@@ -105,6 +99,7 @@ def blockings_form(
         return ranked
     if isinstance(answer := kernel(op, device), Infeasible):
         return answer
+    above = ranked[0].engine_cycles - min(each.engine_cycles for each in ranked)
     return {
         "kind": kind,
         "arguments": dict(pairs),
@@ -115,15 +110,11 @@ def blockings_form(
         "time_s": answer.time_s,
         "edp": answer.energy_j * answer.time_s,
         "mapping": blocking_text(ranked[0]),
-        "optimal": True,
-        "lower_bound": answer.cycles,
-        "gap": 0.0,
-        "space": "blockings",
-        "nests": {"represented": len(ranked), "evaluated": len(ranked), "pruned": {}},
+        **exhausted("blockings", "latency", answer.cycles, len(ranked), least=answer.cycles - above).form,
         "bytes_by_level": dict(answer.bytes),
         "bound": answer.bound,
         "stack": parameters.stack,
         "notes": list(answer.notes),
-        "covers": "this op alone, the stack's kernels and the splits of its threads, by the pipeline's closed form",
+        "covers": "this op alone, the stack's kernels and the splits of its threads; a closed form chooses",
         "menu": [each.to_dict() for each in ranked],
     }

@@ -81,7 +81,8 @@ def mapper_view(device: Device) -> MapperView:
         hierarchy = linear_hierarchy(p)
         return MapperView(device, hierarchy, (bits, 32), formats, lambda problem: linear_nest(p, problem))
     found = f"{device.name}, of family {device.family}"
-    raise HwsimError.at("--device", found, "a machine of family array or fpga: only those have loop nests")
+    expected = "a machine of family array or fpga, which have loop nests; hwsim map also takes cpu and gpu"
+    raise HwsimError.at("--device", found, expected)
 
 
 def load_mapping(document: Document, device: Device | None = None) -> MappingFile:

@@ -70,7 +70,8 @@ def chain_4f(x: F64, mask: C128, geometry: Geometry) -> C128:
 def mismatch_error(geometry: Geometry, pixels: int, shown: int = 64) -> float:
     """Relative error (L2, of magnitudes) of a 7 x 7 kernel on a random image at this ratio of pitches.
 
-    The chain is run on a grid of ``shown`` pixels with the same relative mismatch: the error depends on the ratio.
+    The chain is run on a grid of ``shown`` pixels with the same relative mismatch. The error depends on picture and
+    grid as well: phases at the rim of the planes go with their extent, so a larger window is mostly worse.
     Magnitudes are compared, as a camera would see them, at their best common scale.
     """
     ratio = 1.0 + mismatch(geometry, pixels)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Any
+from typing import Any, Final
 
 from hwsim.errors import Infeasible
 from hwsim.mapping import cache
 from hwsim.mapping.account import Account, account
+from hwsim.mapping.certificate import Certificate, exhausted
+from hwsim.mapping.closing import open_nests
 from hwsim.mapping.hierarchy import Hierarchy
 from hwsim.mapping.nest import Nest
 from hwsim.mapping.pipelined import pipelined_cycles
 from hwsim.mapping.problem import Problem
 from hwsim.mapping.search import (
-    Certificate,
     Mapped,
     Mode,
     Objective,
@@ -26,6 +28,9 @@ from hwsim.mapping.search import (
 )
 
 __all__ = ["Search", "best_nest", "cost_of", "only_nest"]
+
+_MOST_ROUNDS: Final = 500_000
+"""Rounds counted to close a gap in ``pipelined`` mode: about a second. Not seconds, so that answers are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,8 @@ def best_nest(
 ) -> Mapped | Infeasible:
     """The best nest of a problem on a machine, from the disk where it is known.
 
-    In ``pipelined`` mode the nests tried are the best of every family and the front of the ``ideal`` search; the lower
+    In ``pipelined`` mode the best of every family and the front of the ``ideal`` search are tried, then what a bound
+    of each nest leaves (`hwsim.mapping.closing`). Of a space that is too large to list, or ``imperfect``, the lower
     bound is the ``ideal`` optimum, which no nest's pipelined cost is below.
     """
     asked = search or Search()
@@ -69,11 +75,12 @@ def best_nest(
     known = _known(key, problem, hierarchy, asked)
     if known is not None:
         return known
+    until = time.monotonic() + asked.budget_s
     found = find_best(
         problem, hierarchy, asked.objective, space=asked.space, budget_s=asked.budget_s, progress=progress
     )
     if isinstance(found, Mapped) and asked.mode == "pipelined":
-        found = _pipelined(problem, hierarchy, asked, found)
+        found = _pipelined(problem, hierarchy, asked, found, until)
     if isinstance(found, Mapped) and "unsearched" not in found.certificate.pruned:
         nests = [found.nest, *(nest for nest, _ in found.front)]
         cache.store(key, nests, found.certificate)
@@ -84,7 +91,7 @@ def only_nest(problem: Problem, hierarchy: Hierarchy, nest: Nest, asked: Search)
     """The answer for a machine whose dataflow has one nest for the problem: a space of one."""
     cost = cost_of(problem, hierarchy, nest, asked.mode)
     value = score(asked.objective, cost)
-    certificate = Certificate("dataflow", asked.objective, True, value, 0.0, 1, 1, {}, asked.mode)
+    certificate = exhausted("dataflow", asked.objective, value, 1, mode=asked.mode)
     return Mapped(nest, cost, certificate, ((nest, cost),) if asked.objective == "pareto" else ())
 
 
@@ -97,30 +104,81 @@ def _known(key: str, problem: Problem, hierarchy: Hierarchy, asked: Search) -> M
     return Mapped(*rows[0], Certificate(**entry["certificate"]), tuple(rows[1:]))
 
 
-def _pipelined(problem: Problem, hierarchy: Hierarchy, asked: Search, ideal: Mapped) -> Mapped:
-    """The best of the nests tried, by pipelined cycles."""
+def _pipelined(problem: Problem, hierarchy: Hierarchy, asked: Search, ideal: Mapped, until: float) -> Mapped:
+    """The best of the nests costed, by pipelined cycles.
+
+    First those that the ``ideal`` search points at. Then, where the space can be listed, the nests whose bound is
+    below the best so far, the lowest first, until none is left or `_MOST_ROUNDS` are counted.
+    """
     tried = best_of_each_family(problem, hierarchy, asked.objective)
     front = find_best(problem, hierarchy, "pareto")
     tried += [(ideal.nest, ideal.cost), *ideal.front, *(front.front if isinstance(front, Mapped) else ())]
-    nests = list(dict.fromkeys(nest for nest, _ in tried))
-    rows = [(nest, cost_of(problem, hierarchy, nest, "pipelined")) for nest in nests]
-    best = min(rows, key=lambda row: (score(asked.objective, row[1]), row[1].energy_pj, row[1].cycles))
-    value, lower = score(asked.objective, best[1]), ideal.certificate.lower_bound
+    rows = {nest: cost_of(problem, hierarchy, nest, "pipelined") for nest in dict.fromkeys(nest for nest, _ in tried)}
+    lower, kept = ideal.certificate.lower_bound, _room_of(ideal)
+    listed = asked.space == "perfect" and asked.objective != "pareto" and "unsearched" not in kept
+    if listed and lower < _least(asked.objective, rows):
+        closed = _close(problem, hierarchy, asked.objective, rows, until)
+        lower, kept = (max(lower, closed[0]), closed[1]) if closed else (lower, kept)
+    best = min(rows.items(), key=lambda row: (score(asked.objective, row[1]), row[1].energy_pj, row[1].cycles))
+    value = score(asked.objective, best[1])
     gap = value / lower - 1 if lower else inf
     certificate = replace(
-        ideal.certificate, mode="pipelined", optimal=value == lower, gap=gap, **_tried(ideal.certificate, len(nests))
-    )
-    return Mapped(*best, certificate, _front(rows) if asked.objective == "pareto" else ())
+        ideal.certificate, mode="pipelined", lower_bound=lower, optimal=value == lower, gap=gap,
+        **_tried(ideal.certificate, len(rows), kept),
+    )  # fmt: skip
+    return Mapped(*best, certificate, _front(list(rows.items())) if asked.objective == "pareto" else ())
 
 
-def _tried(ideal: Certificate, evaluated: int) -> dict[str, Any]:
+def _least(objective: Objective, rows: Mapping[Nest, Account]) -> float:
+    return min(score(objective, cost) for cost in rows.values())
+
+
+def _close(
+    problem: Problem, hierarchy: Hierarchy, objective: Objective, rows: dict[Nest, Account], until: float
+) -> tuple[float, dict[str, int]] | None:
+    """Cost nests, into ``rows``, whose bound is below the best; returns the bound of all, and nests set aside.
+
+    None when the space is too large to list, the time is up, or the listing was interrupted.
+    """
+    best = _least(objective, rows)
+    try:
+        found = open_nests(problem, hierarchy, objective, best) if time.monotonic() < until else None
+    except KeyboardInterrupt:
+        return None
+    if found is None:
+        return None
+    counted, kept = 0.0, {"capacity": found.crowded}
+    for done, (bound, rounds, nest) in enumerate(found.nests):
+        counted += 0.0 if nest in rows else rounds
+        if bound >= best or counted > _MOST_ROUNDS:
+            return min(best, bound), kept
+        if time.monotonic() >= until or not _costed(problem, hierarchy, nest, rows):
+            return bound, {**kept, "unsearched": found.count - done}
+        best = min(best, score(objective, rows[nest]))
+    return min(best, found.beyond), kept
+
+
+def _costed(problem: Problem, hierarchy: Hierarchy, nest: Nest, rows: dict[Nest, Account]) -> bool:
+    """Put a nest's cost into ``rows``; false when interrupted: the best so far is then the answer."""
+    try:
+        if nest not in rows:
+            rows[nest] = cost_of(problem, hierarchy, nest, "pipelined")
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def _room_of(ideal: Mapped) -> dict[str, int]:
+    return {name: count for name, count in ideal.certificate.pruned.items() if name in ("capacity", "unsearched")}
+
+
+def _tried(ideal: Certificate, evaluated: int, kept: dict[str, int]) -> dict[str, Any]:
     """What became of the space's nests in ``pipelined`` mode.
 
-    Some are costed, some have no room; the others the ideal search set aside, and the gap is what that leaves open.
+    Some are costed, some have no room; a bound set the others aside, and the gap is what that leaves open.
     """
-    kept = {name: count for name, count in ideal.pruned.items() if name in ("capacity", "unsearched")}
     rest = max(0, ideal.represented - evaluated - sum(kept.values()))
-    return {"evaluated": min(evaluated, ideal.represented), "pruned": {"ideal": rest, **kept}}
+    return {"evaluated": min(evaluated, ideal.represented), "pruned": {"bound": rest, **kept}}
 
 
 def _front(rows: Sequence[tuple[Nest, Account]]) -> tuple[tuple[Nest, Account], ...]:

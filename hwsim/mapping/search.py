@@ -15,6 +15,7 @@ from hwsim.kernels import loopnest_search as kernel
 from hwsim.kernels import loopnest_store as store
 from hwsim.kernels.loopnest import Array, Family
 from hwsim.mapping.account import Account, account
+from hwsim.mapping.certificate import Certificate, Mode
 from hwsim.mapping.check import held_bytes
 from hwsim.mapping.family import (
     Chains,
@@ -32,15 +33,14 @@ from hwsim.mapping.nest import Nest
 from hwsim.mapping.problem import Problem, tile_elements
 
 __all__ = [
-    "MODES", "OBJECTIVES", "SPACES", "Certificate", "Mapped", "Mode", "Objective", "Space", "best_of_each_family",
-    "find_best", "score",
+    "MODES", "OBJECTIVES", "SPACES", "Candidate", "Certificate", "Mapped", "Mode", "Objective", "Space",
+    "best_of_each_family", "candidates_of", "find_best", "score",
 ]  # fmt: skip
 
 Objective = Literal["latency", "energy", "edp", "pareto"]
 OBJECTIVES: Final[tuple[Objective, ...]] = ("latency", "energy", "edp", "pareto")
 Space = Literal["perfect", "imperfect"]
 SPACES: Final[tuple[Space, ...]] = ("perfect", "imperfect")
-Mode = Literal["ideal", "pipelined"]
 MODES: Final[tuple[Mode, ...]] = ("ideal", "pipelined")
 _CODES: Final = {
     "latency": store.LATENCY,
@@ -54,34 +54,6 @@ _FRONT_ROOM: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
-    """What an answer is worth.
-
-    Attributes:
-        space: ``perfect`` or ``imperfect``.
-        objective: what was minimised.
-        optimal: nothing in the space is better.
-        lower_bound: no nest of the space has a smaller objective (cycles, pJ, or pJ x cycles).
-        gap: how far the answer may be above the best, as a share of the lower bound; 0 when optimal.
-        represented: nests of the space (orders of loops between two tiles count once: they cost the same).
-        evaluated: nests costed one by one, in the mode.
-        pruned: rule -> nests that it spared: ``dominated``, ``capacity``, ``bound``; ``unsearched`` when out of budget.
-            In ``pipelined`` mode ``ideal``: set aside by the search of ``ideal`` mode.
-        mode: cycles counted: ``ideal`` or ``pipelined``.
-    """
-
-    space: str
-    objective: Objective
-    optimal: bool
-    lower_bound: float
-    gap: float
-    represented: int
-    evaluated: int
-    pruned: dict[str, int]
-    mode: Mode = "ideal"
-
-
-@dataclass(frozen=True, slots=True)
 class Mapped:
     """The mapper's answer: the best nest, what it costs, the certificate; for a front, all its points by cycles."""
 
@@ -92,8 +64,19 @@ class Mapped:
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A family ready for the kernel."""
+class Candidate:
+    """A family ready for the kernel.
+
+    Attributes:
+        family: cost tables.
+        lanes: what lies on the axes.
+        nodes: (operand, level) of each node.
+        orders: (orders, nodes) in which the nodes may come.
+        tiles: (dims, room) extents that a tile of each dimension may have, lanes divided out; the last one repeats.
+        tile_count: (dims,) how many there are.
+        perfect: (dims,) whether its tiles divide.
+        represented: nests of one order.
+    """
 
     family: Family
     lanes: Lanes
@@ -126,7 +109,7 @@ def find_best(
         progress: called with the share of the families done, from time to time.
 
     """
-    candidates = _candidates(problem, hierarchy, space)
+    candidates = candidates_of(problem, hierarchy, space)
     if not candidates:
         return _nowhere(problem, hierarchy)
     found = _nothing_found(objective, candidates)
@@ -144,7 +127,7 @@ def find_best(
 def best_of_each_family(problem: Problem, hierarchy: Hierarchy, objective: Objective) -> list[tuple[Nest, Account]]:
     """The best perfect nest of every choice of what levels hold and what lies on the lanes, where one fits."""
     answers = []
-    for candidate in _candidates(problem, hierarchy, "perfect"):
+    for candidate in candidates_of(problem, hierarchy, "perfect"):
         found = _nothing_found(objective, [candidate])
         _run([candidate], objective, found, inf, None)
         rows = range(int(found.rows[0]))
@@ -152,7 +135,8 @@ def best_of_each_family(problem: Problem, hierarchy: Hierarchy, objective: Objec
     return answers
 
 
-def _candidates(problem: Problem, hierarchy: Hierarchy, space: Space) -> list[_Candidate]:
+def candidates_of(problem: Problem, hierarchy: Hierarchy, space: Space) -> list[Candidate]:
+    """Every choice of what levels hold and what lies on the lanes: the families of a space."""
     return [
         _candidate(problem, hierarchy, lanes, held, space)
         for lanes in lane_choices(problem, hierarchy)
@@ -160,7 +144,7 @@ def _candidates(problem: Problem, hierarchy: Hierarchy, space: Space) -> list[_C
     ]
 
 
-def _candidate(problem: Problem, hierarchy: Hierarchy, lanes: Lanes, held: Chains, space: Space) -> _Candidate:
+def _candidate(problem: Problem, hierarchy: Hierarchy, lanes: Lanes, held: Chains, space: Space) -> Candidate:
     family, orders = build_family(problem, hierarchy, lanes, held)
     even = [space == "perfect" or dim in divided(problem, lanes) for dim, _ in problem.dims]
     left = [extent // prod(n for _, name, n in lanes if name == dim) for dim, extent in problem.dims]
@@ -172,10 +156,10 @@ def _candidate(problem: Problem, hierarchy: Hierarchy, lanes: Lanes, held: Chain
     nodes = tuple((o, level) for o, chain in enumerate(held) for level in chain)
     count = np.array([len(row) for row in rows], np.int64)
     total = represented(problem, lanes, len(nodes), even)
-    return _Candidate(family, lanes, nodes, orders, table, count, np.array(even), total)
+    return Candidate(family, lanes, nodes, orders, table, count, np.array(even), total)
 
 
-def _nothing_found(objective: Objective, candidates: list[_Candidate]) -> store.Found:
+def _nothing_found(objective: Objective, candidates: list[Candidate]) -> store.Found:
     room = _FRONT_ROOM if objective == "pareto" else 1
     cells = 2 + max(c.orders.shape[1] * c.tiles.shape[0] for c in candidates)
     return store.Found(
@@ -185,7 +169,7 @@ def _nothing_found(objective: Objective, candidates: list[_Candidate]) -> store.
 
 
 def _run(
-    candidates: list[_Candidate],
+    candidates: list[Candidate],
     objective: Objective,
     found: store.Found,
     budget_s: float,
@@ -213,7 +197,7 @@ def _run(
     return lowest
 
 
-def _decode(problem: Problem, hierarchy: Hierarchy, candidates: list[_Candidate], row: Array) -> tuple[Nest, Account]:
+def _decode(problem: Problem, hierarchy: Hierarchy, candidates: list[Candidate], row: Array) -> tuple[Nest, Account]:
     candidate = candidates[row[0]]
     order = candidate.orders[row[1]]
     cells = len(order) * len(problem.dims)
@@ -232,7 +216,7 @@ def _best(objective: Objective, answers: list[tuple[Nest, Account]]) -> tuple[Ne
 
 
 def _certify(
-    candidates: list[_Candidate], objective: Objective, space: Space, found: store.Found, lowest: float, cost: Account
+    candidates: list[Candidate], objective: Objective, space: Space, found: store.Found, lowest: float, cost: Account
 ) -> Certificate:
     total = sum(c.represented * len(c.orders) for c in candidates)
     evaluated, dominated, capacity, bound = (int(n) for n in found.tally)

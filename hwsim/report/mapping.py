@@ -100,25 +100,22 @@ def _form(answer: Mapped, problem: Problem, hierarchy: Hierarchy) -> dict[str, A
         "time_s": cost.cycles / hierarchy.clock_hz,
         "edp": cost.energy_pj * PICO * cost.cycles / hierarchy.clock_hz,
         "mapping": answer.nest.text(problem),
-        "optimal": certificate.optimal,
-        "lower_bound": certificate.lower_bound,
-        "gap": certificate.gap,
-        "space": certificate.space,
+        **certificate.form,
         "mode": certificate.mode,
-        "nests": {
-            "represented": certificate.represented,
-            "evaluated": certificate.evaluated,
-            "pruned": dict(certificate.pruned),
-        },
         "energy_j_by_level": {name: pj * PICO for name, pj in cost.energy_pj_by.items()},
         "bytes_by_level": dict(cost.bytes_by),
         "cycles_by": dict(cost.cycles_by),
-        "covers": f"this op alone, unfused, {certificate.mode} cycles, in this space",
+        "covers": f"this op alone, unfused, {certificate.mode} cycles, in this space" + _orders(certificate.mode),
         "front": [
             {"energy_j": c.energy_pj * PICO, "cycles": c.cycles, "mapping": nest.text(problem)}
             for nest, c in answer.front
         ],
     }
+
+
+def _orders(mode: str) -> str:
+    """Ideal cycles are the same in every order of the loops between two tiles; pipelined ones need not be."""
+    return ", loops between two tiles in the order of the dimensions" if mode == "pipelined" else ""
 
 
 def op_blocks(form: Mapping[str, Any]) -> list[Block]:

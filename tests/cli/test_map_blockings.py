@@ -44,6 +44,19 @@ def test_the_first_is_the_one_that_runs(shape: dict) -> None:
     assert all(row.cycles >= max(row.busy.values()) for row in ranked)
 
 
+def test_a_choice_by_the_closed_form_says_its_gap(capsys: pytest.CaptureFixture[str]) -> None:
+    """Another split ends sooner on the engine than the one that the closed form prefers: no proof, but the gap."""
+    words = ["map", "gemm", "m=33", "n=1000", "k=64", "--device", "spr-56c"]
+    assert main([*words, "--json", "-"]) == 0
+    form = json.loads(capsys.readouterr().out)
+    counted = [each["engine_cycles"] for each in form["menu"]]
+    assert counted[0] > min(counted)
+    assert (form["optimal"], form["lower_bound"]) == (False, form["cycles"] - counted[0] + min(counted))
+    assert form["gap"] == pytest.approx(form["cycles"] / form["lower_bound"] - 1)
+    assert main(words) == 0
+    assert "0.69 % above the least (all blockings of onednn were tried)" in " ".join(capsys.readouterr().out.split())
+
+
 def test_the_table_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     """The busiest stage, what the next one loses, and what is padded."""
     assert main(["map", "gemm", "m=64", "n=4100", "k=4096", "--device", "xeon-8475b"]) == 0

@@ -142,6 +142,29 @@ def test_jobs_of_ops():
     assert jobs_of(build_kernel("norm", {"op": "rmsnorm", "tokens": 2, "width": 4})) == ()
 
 
+@pytest.mark.parametrize(("batch", "packed"), [(128, 1648), (1024, 12128)])
+def test_attention_takes_more_frames_than_packing_all_pairs(batch, packed):
+    """Queries and keys of all sequences on blocks of 12 pixels, against frames for each sequence and head."""
+    tokens, layers, heads, blocks = 145, 8, 4, (4096 // 12) ** 2
+    products = layers * (3 * heads + 2) * -(-batch * tokens // blocks)
+    assert products + layers * 2 * heads * -(-batch * tokens**2 // blocks) == packed
+    shape = dict(
+        phase="bidirectional", batch=batch, heads=heads, kv_heads=heads, q_len=tokens, kv_len=tokens, head_dim=64
+    )
+    jobs = jobs_of(build_kernel("attention", shape), 2048)
+    frames = sum(counts(job, best_layout(PAPER, job), 1).frames for job in jobs)
+    assert frames == 2 * batch * heads
+    assert products == layers * 14 * sum(
+        counts(job, best_layout(PAPER, job), 1).frames for job in [shared(batch * tokens)]
+    )
+    assert products + layers * frames > packed
+
+
+def shared(tokens):
+    """A 7 x 7 kernel that all tokens of 8 x 8 share."""
+    return job(images=tokens, image=8, kernel=7, padding=3)
+
+
 def test_words_of_a_layout():
     """What `map` shows."""
     words = str(Layout((1, 2), (3, 4), (5, 6), (10, 10), (2, 1)))

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from hwsim.devices.base import Analogue, Device
 from hwsim.devices.catalog import find_device
-from hwsim.devices.optical.work import frame_laser_pj
+from hwsim.devices.optical.precision import snr_of
+from hwsim.devices.optical.work import frame_laser_pj, placed
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline import Question, kernel, simulate
 from hwsim.workload import find_workload
@@ -52,6 +53,48 @@ def test_pseudo_negative_doubles_frames():
     assert run("optical-4k-2mhz", "tiling=none", "detection=pseudo_negative").time_s == pytest.approx(2 * plain)
     unsigned = ("tiling=none", "detection=pseudo_negative", "kernels=non_negative")
     assert run("optical-4k-2mhz", *unsigned).time_s == pytest.approx(plain)
+
+
+def test_signed_inputs_are_two_pictures():
+    """Positive and negative parts as images of their own: two pictures, four frames with signed kernels, host sums."""
+    tiles, seen = "tiling=none", "detection=pseudo_negative"
+    both = placed_on("optical-4k-2mhz", tiles, seen, "inputs=signed")
+    plain = placed_on("optical-4k-2mhz", tiles, seen)
+    assert both.counts.frames == 2 * plain.counts.frames == 4 * 64 * 32
+    assert both.counts.read_pixels == 2 * plain.counts.read_pixels
+    assert (both.counts.channel_parts, plain.counts.channel_parts) == (4 * 32, 2 * 32)
+    alone = placed_on("optical-4k-2mhz", tiles, seen, "inputs=signed", "kernels=non_negative")
+    assert alone.counts.frames == plain.counts.frames
+    assert run("optical-4k-2mhz", "tiling=none", "inputs=signed").time_s == pytest.approx(64 * 32 / 2e6)
+
+
+@pytest.mark.parametrize("detection", ["intensity", "sqrt", "channel_tiled"])
+def test_signed_inputs_on_a_machine_that_sees_none(detection):
+    """Magnitudes of sums lose the sign of the image: the ways out are named."""
+    answer = run("optical-4k-2mhz", f"detection={detection}", "kernels=non_negative", "inputs=signed")
+    assert isinstance(answer, Infeasible)
+    assert "has negative inputs" in answer.reason
+    assert answer.levers == (
+        "detection: pseudo_negative (two pictures), field (an interferometer)",
+        "inputs: non_negative",
+    )
+
+
+def test_signed_inputs_are_as_exact_as_their_parts():
+    """Reads subtracted follow the camera's bits, up to the modulators' eight; no better than a non-negative image."""
+
+    def ratio(bits, inputs):
+        changes = ("detection=pseudo_negative", f"camera.bits={bits}", f"inputs={inputs}")
+        return snr_of(find_device("optical-4k-2mhz", changes).parameters, (placed_on("optical-4k-2mhz", *changes),))
+
+    assert ratio(12, "signed") > ratio(8, "signed") + 8
+    assert ratio(10, "signed") < ratio(10, "non_negative")
+
+
+def placed_on(machine, *changes):
+    """The one job of the layer on a machine."""
+    (found,) = placed(find_device(machine, changes).parameters, build_kernel("conv2d", CONV))
+    return found
 
 
 def test_device_limited_names_the_part():
@@ -161,6 +204,7 @@ def test_frame_power_is_power_times_time():
         ("detection=magic", "one of field, intensity, sqrt, pseudo_negative"),
         ("timing=device", "paper"),
         ("offload=[conv1d]", "conv2d"),
+        ("inputs=negative", "non_negative"),
     ],
 )
 def test_bad_values_are_named(setting, fault):

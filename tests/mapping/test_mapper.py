@@ -86,15 +86,15 @@ def test_answers_out_of_budget_are_not_kept(folder, ws16):
 @pytest.mark.parametrize("problem", [gemm(64, 64, 64), gemm(1, 256, 256), conv2d(1, 32, 32, 8, 8, 3, 3)])
 @pytest.mark.parametrize("name", ["systolic-ws-16", "systolic-os-16", "tpu-256", "ws16"])
 def test_pipelined_answers_carry_a_true_bound(problem, name):
-    """The bound is the ideal optimum; the gap is what the answer is above it; the answer is no worse than any tried."""
+    """The bound is at least the ideal optimum; the gap is what the answer is above it; no nest tried is better."""
     hierarchy = find_device(name).hierarchy
     ideal, found = (best_nest(problem, hierarchy, Search(mode=mode)) for mode in ("ideal", "pipelined"))
     proof = found.certificate
     assert proof.mode == "pipelined"
-    assert proof.lower_bound == ideal.cost.edp <= found.cost.edp
+    assert ideal.cost.edp <= proof.lower_bound <= found.cost.edp
     assert proof.gap == pytest.approx(found.cost.edp / proof.lower_bound - 1)
     assert proof.optimal == (proof.gap == 0)
-    assert 1 <= proof.evaluated <= ideal.certificate.evaluated + proof.pruned["ideal"]
+    assert proof.evaluated >= 1
     assert proof.evaluated + sum(proof.pruned.values()) == proof.represented
     assert found.cost == cost_of(problem, hierarchy, found.nest, "pipelined")
     assert found.cost.edp <= cost_of(problem, hierarchy, ideal.nest, "pipelined").edp

@@ -101,7 +101,7 @@ nests:
         ("k: 64}", "z: 64}", "dimension 'z' of a gemm; expected one of batch, m, n, k"),
         ("for n 16", "loop n 16", "x.yaml:10:9: step 'loop n 16'; expected 'for DIM TILE'"),
         ("device: ws16", "device: ws61", "did you mean 'ws16'?"),
-        ("device: ws16", "device: l4", "a machine of family array or fpga"),
+        ("device: ws16", "device: l4", "family gpu; expected a machine of family array or fpga, which have loop nests"),
         ("kind: gemm", "kind: gem", "'gem'"),
     ],
 )

@@ -1,5 +1,6 @@
 """Pipelined cycles: the engine's integers, the systolic array's, never below ideal, every byte on its port."""
 
+from dataclasses import replace
 from math import inf
 
 import numpy as np
@@ -19,6 +20,14 @@ from hwsim.schedule import run
 from hwsim.timing.linear import systolic_os_cycles, systolic_ws_cycles
 
 PROBLEMS = [gemm(4, 6, 4), gemm(2, 4, 3, batch=2), conv2d(1, 4, 2, 4, 2, 2, 1), conv2d(1, 2, 2, 3, 1, 3, 1, stride=2)]
+MORE = [
+    gemm(5, 7, 3),
+    gemm(13, 2, 9),
+    conv2d(1, 4, 2, 3, 2, 2, 2, dilation=2),
+    conv2d(1, 4, 4, 3, 1, 3, 1, groups=2),
+    conv2d(2, 3, 3, 3, 2, 2, 1, stride=2, groups=3),
+]
+"""Primes, dilated, grouped, depthwise and strided."""
 ROOM = 1 << 12
 
 
@@ -64,15 +73,16 @@ def test_imperfect_rounds_move_what_the_account_says(data):
     assert steps == cost.cycles_by["compute"]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_the_recurrence_gives_the_engine_s_integers(data):
     """Any nest, buffers and kind of array: the engine's makespan of the rounds written down, to the cycle."""
-    problem = data.draw(st.sampled_from([*PROBLEMS, gemm(5, 7, 3)]))
+    problem = data.draw(st.sampled_from([*PROBLEMS, *MORE]))
     perfect = data.draw(st.booleans())
     doubled = data.draw(st.tuples(st.booleans(), st.booleans(), st.booleans()))
     hierarchy = machine(data.draw(st.booleans()), doubled, data.draw(st.sampled_from(["", "weight", "output"])))
     nest = data.draw(nests(problem, perfect=perfect))
+    hierarchy = replace(hierarchy, macs_per_cycle=data.draw(st.sampled_from([1, 3])))
     program = program_of(problem, hierarchy, nest, ROOM)
     assert pipelined_cycles(problem, hierarchy, nest) == run(program).makespan_cycles
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from hwsim.schedule import Program, Stage
 
-__all__ = ["PAGE_BYTES", "RESOURCES", "Pipe", "closed_form_cycles", "pipe_program"]
+__all__ = ["PAGE_BYTES", "RESOURCES", "Pipe", "closed_form_cycles", "engine_cycles", "pipe_program"]
 
 PAGE_BYTES: Final = 4096
 RESOURCES: Final = ("memory", "memory_core", "cache", "vector", "amx")
@@ -132,6 +132,16 @@ def pipe_program(pipe: Pipe, op: str, name: str = "") -> Program:
     for producer, consumer in pairwise(stages):
         edges += [after(producer, consumer), fifo(producer, consumer, pipe.depth(consumer.resource))]
     return Program(tuple(stages), tuple(edges), pipe.reps)
+
+
+def engine_cycles(pipe: Pipe) -> int:
+    """Length of the pipeline on the engine, in whole cycles of every tile."""
+    from hwsim.schedule import Deadlock, run  # noqa: PLC0415 - brings in the engine, which `check` never needs
+
+    found = run(pipe_program(pipe, "op"))
+    if isinstance(found, Deadlock):
+        raise ValueError(f"a pipeline with buffers cannot deadlock: {found}")
+    return found.makespan_cycles
 
 
 def closed_form_cycles(pipe: Pipe) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwsim.devices.cpu.blocking import Blocking, blockings, product_of
 from hwsim.devices.cpu.gemm import flowing_bytes, works_of
-from hwsim.devices.cpu.pipeline import closed_form_cycles
+from hwsim.devices.cpu.pipeline import closed_form_cycles, engine_cycles
 from hwsim.errors import Infeasible
 
 if TYPE_CHECKING:
@@ -24,13 +24,15 @@ class RankedBlocking:
 
     Attributes:
         blocking: the blocking.
-        cycles: of the thread that has most, without the op's fixed costs.
+        cycles: of the thread that has most, without the op's fixed costs, by the closed form that chooses.
+        engine_cycles: the same as the engine counts them, in whole tiles.
         dram_bytes: bytes that all threads move from memory.
         busy: stage of the thread's pipeline -> cycles that it is busy.
     """
 
     blocking: Blocking
     cycles: float
+    engine_cycles: int
     dram_bytes: float
     busy: Mapping[str, float]
 
@@ -50,6 +52,7 @@ class RankedBlocking:
             "column_tiles": each.column_tiles,
             "row_blocks": each.row_blocks,
             "cycles": self.cycles,
+            "engine_cycles": self.engine_cycles,
             "bytes": self.dram_bytes,
             "limit": self.limit,
             "busy_cycles": dict(self.busy),
@@ -70,5 +73,6 @@ def ranked_blockings(p: CpuParameters, op: Op) -> tuple[RankedBlocking, ...] | I
             for name, each_tile in work.pipe.durations.items():
                 busy[name] = busy.get(name, 0.0) + each_tile * work.pipe.tiles * work.pipe.reps
         cycles = sum(closed_form_cycles(work.pipe) for work in works)
-        rows.append(RankedBlocking(each, cycles, sum(work.dram_bytes for work in works), busy))
+        counted = sum(engine_cycles(work.pipe) for work in works)
+        rows.append(RankedBlocking(each, cycles, counted, sum(work.dram_bytes for work in works), busy))
     return tuple(sorted(rows, key=lambda row: row.cycles))

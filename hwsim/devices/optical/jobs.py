@@ -27,11 +27,12 @@ class Job:
         kernels: outputs of a group.
         image_rows: rows of an image.
         image_columns: columns of an image.
-        rows: rows of a kernel.
-        columns: columns of a kernel.
+        rows: rows of a kernel, dark ones between its taps included.
+        columns: columns of a kernel, likewise.
         padding: zeros on the wider side.
         out_rows: rows of the result at full resolution (before a stride leaves some out).
         out_columns: columns of the result at full resolution.
+        dilation: distance of neighbouring taps of a kernel; what lies between is dark.
     """
 
     images: int
@@ -45,6 +46,7 @@ class Job:
     padding: int
     out_rows: int
     out_columns: int
+    dilation: int = 1
 
     @property
     def convolutions(self) -> int:
@@ -94,6 +96,7 @@ def _conv2d(op: Op) -> Job:
         -(-zeros // 2),
         out[0],
         out[1],
+        dilation,
     )
 
 

@@ -64,7 +64,7 @@ class Counts:
         input_loads: pictures loaded into the input modulator.
         kernel_loads: masks loaded.
         read_pixels: pixels that are read, partial sums included.
-        channel_parts: partial sums that the host adds up for each pixel.
+        channel_parts: partial sums that the host adds up (or subtracts) for each pixel of a result.
     """
 
     frames: int
@@ -90,7 +90,7 @@ def grid(p: OpticalParameters, job: Job) -> Grid | Infeasible:
     out = (job.out_rows, job.out_columns)
     for place, name in enumerate(("rows", "columns")):
         if kernel[place] > plane[place]:
-            return _too_large(p, name, kernel[place], plane[place])
+            return _too_large(p, job, name, kernel[place], plane[place])
     block, blocks, patches = [], [], []
     for extent, taps, size, limit in zip(image, kernel, out, plane, strict=True):
         guard = extent + taps - 1 if p.guard == "full" else block_pixels(extent, taps, job.padding)
@@ -105,17 +105,19 @@ def grid(p: OpticalParameters, job: Job) -> Grid | Infeasible:
     return Grid((block[0], block[1]), (blocks[0], blocks[1]), (patches[0], patches[1]))
 
 
-def _too_large(p: OpticalParameters, name: str, kernel: int, limit: int) -> Infeasible:
+def _too_large(p: OpticalParameters, job: Job, name: str, kernel: int, limit: int) -> Infeasible:
     superpixel = int(p.plane.superpixel.value)
+    dilated = f", taps {job.dilation} apart" if job.dilation > 1 else ""
     return Infeasible(
         "aperture",
         kernel,
         limit,
         "pixels",
-        f"{p.name} has an aperture of {limit:,} {name}, too small for a kernel of {kernel:,}",
+        f"{p.name} has an aperture of {limit:,} {name}, too small for a kernel of {kernel:,}{dilated}",
         {f"kernel {name}": kernel},
         ("a larger aperture (plane.rows, plane.columns)",)
-        + (("a smaller superpixel (plane.superpixel)",) if superpixel > 1 else ()),
+        + (("a smaller superpixel (plane.superpixel)",) if superpixel > 1 else ())
+        + (("a smaller dilation",) if dilated else ()),
     )
 
 

@@ -198,6 +198,7 @@ class OpticalParameters:
         power: power of the parts.
         host: the electronics.
         compare_with: the machine that `simulate` shows beside this one.
+        inputs: ``non_negative``, as after a relu, or ``signed``: `pseudo_negative` shows their parts one by one.
     """
 
     family: Literal["optical"]
@@ -221,6 +222,7 @@ class OpticalParameters:
     power: Power
     host: Host
     compare_with: str | None = None
+    inputs: Literal["non_negative", "signed"] = "non_negative"
 
     def __post_init__(self) -> None:
         for name in ("rows", "columns", "superpixel", "window"):
@@ -249,3 +251,8 @@ class OpticalParameters:
     def signs(self) -> int:
         """Frames that one convolution takes because a camera sees no sign."""
         return 2 if self.detection == "pseudo_negative" and self.kernels == "signed" else 1
+
+    @property
+    def pictures(self) -> int:
+        """Pictures that an image takes: two where its positive and negative part are shown apart."""
+        return 2 if self.detection == "pseudo_negative" and self.inputs == "signed" else 1

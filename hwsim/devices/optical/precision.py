@@ -28,9 +28,10 @@ def snr_of(p: OpticalParameters, found: tuple[Placed, ...]) -> float:
     """Signal-to-noise ratio of an op's worst job in decibels.
 
     A sample with the job's kernel is run through `hwsim.golden.optics4f`: at most 48 x 48 pixels and 16 channels,
-    images uniform in [0, 1], kernels normal (their magnitudes where the machine takes none with signs), four draws of a
-    fixed seed. Levels of the modulators, of the camera and its shot noise count (photons as many as its bits need), in
-    the channel tiles of the layout: partial sums are read one by one and added up.
+    images uniform in [0, 1] (signed ones in [-1, 1]), kernels normal and dark between dilated taps (their magnitudes
+    where the machine takes none with signs), four draws of a fixed seed. Levels of the modulators, of the camera and
+    its shot noise count (photons as many as its bits need), in the channel tiles of the layout: partial sums are read
+    one by one and added.
     """
     optics = Optics(
         input_bits=int(p.input.bits.value),
@@ -40,35 +41,40 @@ def snr_of(p: OpticalParameters, found: tuple[Placed, ...]) -> float:
         photons=photons_for_bits(int(p.camera.bits.value)),
         read_electrons=p.camera.read_noise.value,
     )
-    return min(_sampled(p.detection, p.kernels, optics, *_shape(each)) for each in found)
+    return min(_sampled(p.detection, (p.inputs, p.kernels), optics, *_shape(each)) for each in found)
 
 
-def _shape(each: Placed) -> tuple[tuple[int, int], tuple[int, int], int, int]:
-    """(image, kernel, channels, channels in a frame) of the sample of a job."""
+def _shape(each: Placed) -> tuple[tuple[int, int], tuple[int, int], int, int, int]:
+    """(image, kernel, channels, channels in a frame, distance of taps) of the sample of a job."""
     job, tiles = each.job, each.layout.channels
     image = (min(job.image_rows, _PIXELS), min(job.image_columns, _PIXELS))
     kernel = (min(job.rows, image[0]), min(job.columns, image[1]))
     channels = min(job.channels, _CHANNELS)
-    return image, kernel, channels, min(channels, tiles[0] * tiles[1])
+    return image, kernel, channels, min(channels, tiles[0] * tiles[1]), job.dilation
 
 
 @lru_cache(maxsize=512)
 def _sampled(
     detection: str,
-    kernels: str,
+    signs: tuple[str, str],
     optics: Optics,
     image: tuple[int, int],
     kernel: tuple[int, int],
     channels: int,
     together: int,
+    dilation: int,
 ) -> float:
     """The ratio of a sample, all images of its channels against exact sums of the same kind."""
     rng = np.random.default_rng(_SEED)
+    inputs, kernels = signs
     plane = (image[0] + kernel[0] - 1, image[1] + kernel[1] - 1)
+    taps = np.zeros(kernel)
+    taps[::dilation, ::dilation] = 1.0
     exact, seen = [], []
     for _ in range(_REPEATS):
         x = rng.random((channels, *image))
-        k = rng.normal(size=(channels, *kernel))
+        x = 2.0 * x - 1.0 if inputs == "signed" else x
+        k = rng.normal(size=(channels, *kernel)) * taps
         k = np.abs(k) if kernels == "non_negative" else k
         parts = [slice(first, first + together) for first in range(0, channels, together)]
         seen.append(np.sum([_frame(x[part], k[part], plane, detection, optics, rng) for part in parts], axis=0))
@@ -85,7 +91,10 @@ def _wanted(field: C128, detection: str) -> F64:
 
 
 def _frame(x: F64, k: F64, plane: tuple[int, int], detection: str, optics: Optics, rng: np.random.Generator) -> F64:
-    """What is read of channels that share a frame (two frames where signs take two)."""
+    """What is read of channels that share a frame (two frames, and two pictures, where signs take two)."""
+    if detection == "pseudo_negative" and float(x.min()) < 0.0:
+        parts = (_frame(np.maximum(part, 0.0), k, plane, detection, optics, rng) for part in (x, -x))
+        return next(parts) - next(parts)
 
     def light(part: F64) -> C128:
         fields = [camera_field(*each, plane, optics) for each in zip(x, part, strict=True)]

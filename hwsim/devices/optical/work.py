@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from hwsim.devices.optical.jobs import Job, jobs_of
@@ -41,13 +41,27 @@ def placed(p: OpticalParameters, op: Op) -> tuple[Placed, ...] | Infeasible:
         reason = f"{p.name} sees {p.detection} only, and {op.name} has negative weights"
         levers = (f"detection: {_SIGNED}", "kernels: non_negative, for a network trained without signs")
         return Infeasible("detection", 1, 0, "signs", reason, {op.name: 1}, levers)
+    if p.inputs == "signed" and p.detection not in ("pseudo_negative", "field"):
+        reason = f"{p.name} sees {p.detection} only, and {op.name} has negative inputs"
+        levers = ("detection: pseudo_negative (two pictures), field (an interferometer)", "inputs: non_negative")
+        return Infeasible("detection", 1, 0, "signs", reason, {op.name: 1}, levers)
     found = []
     for job in jobs:
-        layout = best_layout(p, job)
-        if isinstance(layout, Infeasible):
-            return layout
-        found.append(Placed(job, layout, counts(job, layout, p.signs)))
+        each = _shown(p, job)
+        if isinstance(each, Infeasible):
+            return each
+        found.append(each)
     return _sums_in_light(p, op, tuple(found))
+
+
+def _shown(p: OpticalParameters, job: Job) -> Placed | Infeasible:
+    """A job with its best layout; parts of signed images are images of their own, that the host subtracts."""
+    job = replace(job, images=job.images * p.pictures)
+    layout = best_layout(p, job)
+    if isinstance(layout, Infeasible):
+        return layout
+    found = counts(job, layout, p.signs)
+    return Placed(job, layout, replace(found, channel_parts=found.channel_parts * p.pictures))
 
 
 def _sums_in_light(p: OpticalParameters, op: Op, found: tuple[Placed, ...]) -> tuple[Placed, ...] | Infeasible:

@@ -115,7 +115,7 @@ def attention_path(
         block_q=float(form.block_q),
         block_kv=float(form.block_kv if head_dim <= 128 else 64),
         occupancy=2.0,
-        dram_bytes_s=p.memory.bandwidth.value * v.dram_share.value,
+        dram_bytes_s=p.stream_bytes_s * v.dram_share.value,
         l2_bytes=l2_bytes(p) if setting.replayed else 1.0,
         l2_bytes_s=p.l2.bandwidth.value * v.vector.l2_share.value,
         q_bytes=FORMATS[dtype].bits_per_element / 8.0,
@@ -190,7 +190,7 @@ def _eager(p: GpuParameters, op: Op) -> Estimate | Infeasible:
     flop = 4.0 * scores * d["head_dim"]
     clock = p.chip.tensor_clock.value
     compute = flop / (p.chip.sms.value * rate * clock * v.gemm.tensor_share.value)
-    memory = moved / (p.memory.bandwidth.value * v.dram_share.value * v.vector.stream.value)
+    memory = moved / (p.stream_bytes_s * v.dram_share.value * v.vector.stream.value)
     floors = 7.0 * v.vector.floor.value
     bound = "latency" if floors > compute + memory else "memory" if memory > compute else "tensor"
     return Estimate(floors + compute + memory, bound, {"dram": moved}, flop, 5.0 * scores, "attention")

@@ -37,7 +37,9 @@ class AttentionPath(NamedTuple):
         softmax_s: softmax work of one score on one SM (SFU and fp32 lanes).
         overlap: share of the lesser of products and softmax that hides behind the other.
         block_q: queries of a CTA.
-        block_kv: key-value positions of a step.
+        block_kv: key-value positions of a step of a prefill.
+        decode_kv: the same of a decode.
+        tile_dim: elements of a head in the tiles of a prefill, padding included.
         occupancy: CTAs per SM.
         dram_bytes_s: achieved DRAM bandwidth.
         l2_bytes: L2 capacity.
@@ -68,6 +70,8 @@ class AttentionPath(NamedTuple):
     overlap: float
     block_q: float
     block_kv: float
+    decode_kv: float
+    tile_dim: float
     occupancy: float
     dram_bytes_s: float
     l2_bytes: float
@@ -168,7 +172,7 @@ def prefill_times(
         total, largest, blocks = _steps(q[i], kv[i], causal, window[i], p)
         grid = batch[i] * heads[i]
         rows = min(p.block_q, 16.0 * math.ceil(q[i] / 16.0))
-        flop = 2.0 * rows * p.block_kv * dim[i]
+        flop = 2.0 * rows * p.block_kv * p.tile_dim
         tensor = flop / p.qk_flop_s + flop / p.pv_flop_s
         softmax = rows * p.block_kv * p.softmax_s
         step = max(tensor, softmax) + (1.0 - p.overlap) * min(tensor, softmax)
@@ -228,14 +232,14 @@ def decode_times(
         rate = p.cta_bytes_s * (1.0 if together else min(1.0, p.kv_bytes / 2.0))
         whole = group == 1.0 and p.splits_single <= 0.0
         for split in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64):
-            if split > 1 and (whole or streams * (split - 1) >= slots or seen < split * p.block_kv):
+            if split > 1 and (whole or streams * (split - 1) >= slots or seen < split * p.decode_kv):
                 break
-            steps = math.ceil(seen / split / p.block_kv)
+            steps = math.ceil(seen / split / p.decode_kv)
             ctas = streams * split
             waves = math.ceil(ctas / slots)
             even = ctas / slots
-            stream = steps * p.block_kv * position / rate
-            work = steps * rows * p.block_kv * (2.0 * dim[i] * (1.0 / p.qk_flop_s + 1.0 / p.pv_flop_s) + p.softmax_s)
+            stream = steps * p.decode_kv * position / rate
+            work = steps * rows * p.decode_kv * (2.0 * dim[i] * (1.0 / p.qk_flop_s + 1.0 / p.pv_flop_s) + p.softmax_s)
             chain = first + max(stream, work * min(p.occupancy, math.ceil(ctas / p.sms)))
             memory = (unique * cold + qo) / p.dram_bytes_s
             hot = unique * readers / p.l2_bytes_s

@@ -37,7 +37,9 @@ class AttentionPath(NamedTuple):
         softmax_s: softmax work of one score on one SM (SFU and fp32 lanes).
         overlap: share of the lesser of products and softmax that hides behind the other.
         block_q: queries of a CTA.
-        block_kv: key-value positions of a step.
+        block_kv: key-value positions of a step of a prefill.
+        decode_kv: the same of a decode.
+        tile_dim: elements of a head in the tiles of a prefill, padding included.
         occupancy: CTAs per SM.
         dram_bytes_s: achieved DRAM bandwidth.
         l2_bytes: L2 capacity.
@@ -48,11 +50,12 @@ class AttentionPath(NamedTuple):
         block_s: time of a CTA before and after its loop.
         decode_floor_s: a decode that does nothing.
         step_s: latency of one key-value block of a decode CTA that serves one query head.
-        shared_step_s: the same of a CTA that serves all query heads of a key-value head.
+        shared_step_s: the same of a CTA that serves all query heads of a key-value head, for each 128 elements of it.
         narrow_step: share of that with a cache of 8 bits and less.
         splits_single: above 0 where streams of one query head may be split over positions.
         combine_s: second pass of a split.
-        cta_bytes_s: bytes per second that one decode CTA can stream.
+        cta_bytes_s: bytes per second of a 16-bit cache that one decode CTA can stream. Kernels that serve one query
+            head convert narrower elements on ALUs and stream no more of them.
         shared_heads: query heads of one key-value head that a CTA can serve together; larger groups run head by head.
         write_passes: bytes of q, k and v moved before prefill (rope, cache write), in passes over them.
         peak_qk_flop_s: nominal tensor rate of the card in q . k^T at its highest clock.
@@ -67,6 +70,8 @@ class AttentionPath(NamedTuple):
     overlap: float
     block_q: float
     block_kv: float
+    decode_kv: float
+    tile_dim: float
     occupancy: float
     dram_bytes_s: float
     l2_bytes: float
@@ -167,7 +172,7 @@ def prefill_times(
         total, largest, blocks = _steps(q[i], kv[i], causal, window[i], p)
         grid = batch[i] * heads[i]
         rows = min(p.block_q, 16.0 * math.ceil(q[i] / 16.0))
-        flop = 2.0 * rows * p.block_kv * dim[i]
+        flop = 2.0 * rows * p.block_kv * p.tile_dim
         tensor = flop / p.qk_flop_s + flop / p.pv_flop_s
         softmax = rows * p.block_kv * p.softmax_s
         step = max(tensor, softmax) + (1.0 - p.overlap) * min(tensor, softmax)
@@ -222,17 +227,19 @@ def decode_times(
         together = shared and group > 1.0
         slots = p.sms * (1.0 if together else p.occupancy)  # buffers and scores of a whole group fill an SM
         small = p.narrow_step if p.kv_bytes <= 1.0 else 1.0
-        first = p.shared_step_s * small if together else p.step_s
+        # a group's kernel takes wide heads in parts of 128 elements; the others convert narrow ones on ALUs, one by one
+        first = p.shared_step_s * small * max(1.0, dim[i] / 128.0) if together else p.step_s
+        rate = p.cta_bytes_s * (1.0 if together else min(1.0, p.kv_bytes / 2.0))
         whole = group == 1.0 and p.splits_single <= 0.0
         for split in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64):
-            if split > 1 and (whole or streams * (split - 1) >= slots or seen < split * p.block_kv):
+            if split > 1 and (whole or streams * (split - 1) >= slots or seen < split * p.decode_kv):
                 break
-            steps = math.ceil(seen / split / p.block_kv)
+            steps = math.ceil(seen / split / p.decode_kv)
             ctas = streams * split
             waves = math.ceil(ctas / slots)
             even = ctas / slots
-            stream = steps * p.block_kv * position / p.cta_bytes_s
-            work = steps * rows * p.block_kv * (2.0 * dim[i] * (1.0 / p.qk_flop_s + 1.0 / p.pv_flop_s) + p.softmax_s)
+            stream = steps * p.decode_kv * position / rate
+            work = steps * rows * p.decode_kv * (2.0 * dim[i] * (1.0 / p.qk_flop_s + 1.0 / p.pv_flop_s) + p.softmax_s)
             chain = first + max(stream, work * min(p.occupancy, math.ceil(ctas / p.sms)))
             memory = (unique * cold + qo) / p.dram_bytes_s
             hot = unique * readers / p.l2_bytes_s

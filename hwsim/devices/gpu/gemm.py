@@ -115,7 +115,8 @@ def gemm_path(
     gemm, sms, clock = p.software.gemm, p.chip.sms.value, p.chip.tensor_clock.value
     skipped = formats.density if formats.structure == "2:4" else 1.0
     rate = path.flop_per_clock * clock / path.work / skipped
-    base = max(rate_of(p, "fp16") or 0.0, rate_of(p, "bf16") or 0.0, 2.0 * p.chip.fp32_lanes.value) * clock
+    wide = ("fp16", "bf16", "fp16_acc16")  # boards that halve products with fp32 sums keep the chip's operand feed
+    base = max(*(rate_of(p, each) or 0.0 for each in wide), 2.0 * p.chip.fp32_lanes.value) * clock
     convert = p.chip.fp32_lanes.value * clock / path.convert_ops if path.convert_ops else np.inf
     peak = sms * path.flop_per_clock * p.chip.boost_clock.value / path.work / skipped
     share = gemm.tensor_share if FORMATS[formats.a].bits > 8 else gemm.narrow_share
@@ -125,7 +126,7 @@ def gemm_path(
         sms=sms,
         tensor_flop_s=achieved,
         feed_bytes_s=base / gemm.feed.value,
-        dram_bytes_s=p.memory.bandwidth.value * p.software.dram_share.value,
+        dram_bytes_s=p.stream_bytes_s * p.software.dram_share.value,
         sm_dram_bytes_s=gemm.sm_dram.value * p.memory.bandwidth.value / sms,
         convert_weights_s=convert,
         l2_bytes=l2_bytes(p),
@@ -205,7 +206,7 @@ def _quantize_s(p: GpuParameters, elements: NDArray[np.float64], formats: GemmFo
     floor = p.software.gemm.quantize_block if scaled else p.software.gemm.quantize
     moved = elements * (2.0 * (1 if scaled else _DYNAMIC_READS) + FORMATS[formats.a].bits_per_element / 8.0)
     cold = np.clip(elements * 2.0 / l2_bytes(p) - 1.0, 0.0, 1.0)
-    rate = p.memory.bandwidth.value * p.software.dram_share.value
+    rate = p.stream_bytes_s * p.software.dram_share.value
     hot = p.l2.bandwidth.value * p.software.vector.l2_share.value
     return floor.value + moved * (cold / rate + (1.0 - cold) / hot)
 

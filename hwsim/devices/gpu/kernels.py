@@ -45,7 +45,7 @@ def _conv2d(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infeasible
     if isinstance(answer, Infeasible):
         return answer
     moved = float(sum(op.bytes_by_role.values()))
-    memory = moved / (p.memory.bandwidth.value * p.software.dram_share.value)
+    memory = moved / (p.stream_bytes_s * p.software.dram_share.value)
     compute = float(answer.times_s[0])
     bound = "memory" if memory > compute else "tensor"
     return Estimate(max(compute, memory), bound, {"dram": moved}, 2.0 * op.macs, path=answer.path.name)

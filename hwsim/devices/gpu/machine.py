@@ -228,7 +228,7 @@ class GpuDevice:
                 continue
             p = self.parameters
             more = float(extra * state)
-            rate = p.memory.bandwidth.value * p.software.scan.stream.value
+            rate = p.stream_bytes_s * p.software.scan.stream.value
             moved = {**found.bytes, "dram": found.bytes.get("dram", 0.0) + more}
             yield op, replace(found, time_s=found.time_s + more / rate, bytes=moved)
 

@@ -69,10 +69,18 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Device memory: nominal bandwidth, and what it holds."""
+    """Device memory.
+
+    Attributes:
+        bandwidth: nominal.
+        capacity: bytes.
+        carry: share of its nominal bandwidth that streaming kernels reach here, over that of the card which told the
+            stacks' shares of bandwidth; None, for 1, on that card and where nobody measured both.
+    """
 
     bandwidth: Rate
     capacity: Bytes
+    carry: Amount | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +234,11 @@ class Attention:
         block: time of a thread block before and after its loop.
         decode_floor: decode that does nothing.
         step: latency of one dependent key-value block of a decode step, in kernels that serve one query head.
-        shared_step: the same in kernels that serve all query heads of a key-value head.
+        shared_step: the same in kernels that serve all query heads of a key-value head, for each 128 elements of it.
         narrow_step: share of that latency with caches of 8 bits and less, whose tiles take fewer stages.
         splits_single: 1 where streams of one query head are split over positions when the grid is small, 0 where never.
         combine: second pass of a split over key-value positions.
-        cta_bytes: bytes per second that one decode thread block can stream.
+        cta_bytes: bytes per second of a 16-bit cache that one decode thread block can stream.
         shared_heads: query heads of one key-value head that a decode thread block can serve together; larger groups
             run head by head.
     """
@@ -386,6 +394,11 @@ class GpuParameters:
                 raise Refused(f"path {path!r}", "one of " + ", ".join(PATHS), at=f"tensor.{path}")
         if self.stack not in self.stacks:
             raise Refused(f"stack {self.stack!r}", "one of " + ", ".join(sorted(self.stacks)), at="stack")
+
+    @property
+    def stream_bytes_s(self) -> float:
+        """Device memory's bandwidth as the stacks' achieved shares count it: nominal, carried to this card's memory."""
+        return self.memory.bandwidth.value * (self.memory.carry.value if self.memory.carry else 1.0)
 
     @property
     def software(self) -> Stack:

@@ -49,9 +49,9 @@ def conv_time_s(p: GpuParameters, phase: str, batch: float, channels: float, mov
     s = p.software.scan
     hot = min(moved_bytes, l2_bytes(p)) * s.conv_cached.value
     if phase == "decode":
-        stream = (moved_bytes - hot) / (p.memory.bandwidth.value * s.stream.value) + hot / p.l2.bandwidth.value
+        stream = (moved_bytes - hot) / (p.stream_bytes_s * s.stream.value) + hot / p.l2.bandwidth.value
         return s.update_floor.value + stream
-    rate = p.memory.bandwidth.value * s.conv_stream.value
+    rate = p.stream_bytes_s * s.conv_stream.value
     stream = (moved_bytes - hot) / rate + hot / (p.l2.bandwidth.value * s.conv_stream.value)
     blocks = batch * channels * s.conv_block.value / p.chip.sms.value
     return s.conv_floor.value + math.hypot(stream, blocks)
@@ -79,7 +79,7 @@ def _split(p: GpuParameters, moved: float, share: float, l2_share: float) -> tup
     """(seconds, bytes that miss L2) of traffic: what exceeds L2 goes at the memory's rate."""
     hot = min(moved, l2_bytes(p))
     cold = moved - hot
-    return cold / (p.memory.bandwidth.value * share) + hot / (p.l2.bandwidth.value * l2_share), cold
+    return cold / (p.stream_bytes_s * share) + hot / (p.l2.bandwidth.value * l2_share), cold
 
 
 def _update(p: GpuParameters, op: Op) -> Estimate:
@@ -91,7 +91,7 @@ def _update(p: GpuParameters, op: Op) -> Estimate:
         stream, cold = _split(p, moved, s.state_stream.value, s.state_l2.value)
         floor = s.state_floor.value
     else:
-        stream, cold, floor = moved / (p.memory.bandwidth.value * s.stream.value), moved, s.update_floor.value
+        stream, cold, floor = moved / (p.stream_bytes_s * s.stream.value), moved, s.update_floor.value
     time = max(floor + stream, cold / p.memory.bandwidth.value, moved / p.l2.bandwidth.value)
     return Estimate(time, "latency" if floor > 0.5 * time else "memory", {"dram": cold}, alu_ops=_alu(op))
 
@@ -127,7 +127,7 @@ def _selective(p: GpuParameters, op: Op, moved: float) -> Estimate:
     elements = float(d["batch"] * d["seq_len"] * d["groups"] * d["group"] * d["head_dim"] * d["d_state"])
     per_clock = 1.0 / chip.sfu_lanes.value + 4.0 / chip.fp32_lanes.value
     work = elements * per_clock / (chip.sms.value * chip.tensor_clock.value)
-    memory = moved / (p.memory.bandwidth.value * s.stream.value)
+    memory = moved / (p.stream_bytes_s * s.stream.value)
     time = s.floor.value + max(work, memory)
     bound = "latency" if s.floor.value > 0.5 * time else "alu" if work > memory else "memory"
     return Estimate(max(time, moved / p.memory.bandwidth.value), bound, {"dram": moved}, alu_ops=_alu(op))

@@ -86,7 +86,7 @@ def vector_times(
     cold = moved - hot
     share = getattr(v, vector_class(op)).value
     l2_rate = p.l2.bandwidth.value * v.l2_share.value * min(1.0, share / v.stream.value)
-    times = floor_s(p, op) + hot / l2_rate + cold / (p.memory.bandwidth.value * share)
+    times = floor_s(p, op) + hot / l2_rate + cold / (p.stream_bytes_s * share)
     least = np.maximum(cold / p.memory.bandwidth.value, moved / p.l2.bandwidth.value)
     return np.maximum(times, least), cold
 

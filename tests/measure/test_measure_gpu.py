@@ -71,7 +71,7 @@ def test_calibration_finds_the_constants_that_made_the_rows(measured: Path, tmp_
     assert stack.gemm.floor.kind == "measured"
     assert "rows of products" in stack.gemm.floor.source
     assert mine.parameters.launches.eager.value == pytest.approx(8e-6)
-    assert stack.vector.gated == base.software.vector.gated  # no row tells it
+    assert stack.vector.rotary == base.software.vector.rotary  # no row tells it
     rows = [build_kernel(case.kind, case.named) for case in cases()]
 
     def miss(p) -> float:

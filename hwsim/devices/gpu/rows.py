@@ -73,9 +73,8 @@ def _vectors(p: GpuParameters, op: Op, dims: Mapping[str, NDArray[np.float64]]) 
         return None
     whole: dict[str, Any] = {**op.dims, "tokens": tokens.astype(np.int64), "width": width.astype(np.int64)}
     moved = np.asarray(sum(each.bytes(whole) for each in op.operands), dtype=np.float64)
-    rows = np.asarray(op.output.bytes(whole), dtype=np.float64) / tokens
     name = str(op.attributes["op"])
-    times, cold = vector_times(p, name, moved, rows)
+    times, cold = vector_times(p, name, moved, tokens, width)
     counted: Any = Named(whole)
     other = np.asarray(COUNTS[op.kind](counted, op.attributes)[1], dtype=np.float64)
     terms = energy_terms(p.power, op.kind, FORMATS[op.operands[0].format].bits, np.zeros_like(other), other, cold)

@@ -8,12 +8,13 @@ from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwsim.commands.arguments import Parser, path, whole_number
 from hwsim.commands.console import Console
-from hwsim.commands.inputs import device_of, split_overrides, workload_of
+from hwsim.commands.inputs import LoadedDevice, LoadedWorkload, device_of, split_overrides, workload_of
 from hwsim.errors import Fault, HwsimError, Where
 
 if TYPE_CHECKING:
@@ -74,10 +75,18 @@ def evaluate(point: Point) -> Row:
     from hwsim.pipeline import Question, simulate  # noqa: PLC0415
     from hwsim.sweep import row_of  # noqa: PLC0415
 
-    overrides = split_overrides(point.settings, point.transforms)
-    workload, device = workload_of(point.workload, overrides), device_of(point.device, overrides)
+    workload, device = _loaded(point.workload, point.device, point.settings, point.transforms)
     asked: dict[str, Any] = dict(point.question)
     return row_of(point.index, point.values, simulate(workload.value, device.value, Question(**asked)))
+
+
+@lru_cache(maxsize=256)
+def _loaded(
+    workload: str, device: str, settings: tuple[str, ...], transforms: tuple[str, ...]
+) -> tuple[LoadedWorkload, LoadedDevice]:
+    """What a point names, read once for all points that differ in their question only."""
+    overrides = split_overrides(settings, transforms)
+    return workload_of(workload, overrides), device_of(device, overrides)
 
 
 def _of_file(fault: Fault, spec: Path) -> Fault:
@@ -95,7 +104,6 @@ def _check(arguments: Namespace) -> None:
 
 def _inputs_of(point: Point) -> dict[str, str]:
     """Load what a point names, so that its faults are told before anything runs; the files that were read."""
-    overrides = split_overrides(point.settings, point.transforms)
     for name, least in (("batch", 1), ("context", 0), ("new_tokens", 1)):
         value = point.question[name]
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
@@ -103,7 +111,8 @@ def _inputs_of(point: Point) -> dict[str, str]:
     phases = ("decode", "prefill", "inference", "train")
     if point.question["phase"] not in (None, *phases):
         raise HwsimError.unknown_name("axes.phase", "phase", str(point.question["phase"]), phases)
-    return workload_of(point.workload, overrides).inputs | device_of(point.device, overrides).inputs
+    workload, device = _loaded(point.workload, point.device, point.settings, point.transforms)
+    return workload.inputs | device.inputs
 
 
 def _all_rows(

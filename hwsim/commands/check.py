@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 EXIT_INPUT = 2
-_MARKS = {"sweep": "sweep", "model": "workload", "family": "device", "paper": "paper", "mapping": "mapping"}
+_MARKS = {"model": "workload", "family": "device", "paper": "paper", "mapping": "mapping", "sweep": "sweep"}
 
 
 def add_arguments(parser: Parser) -> None:

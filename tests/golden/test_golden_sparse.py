@@ -174,6 +174,24 @@ def test_int8_tile_adds_and_wraps(rows, seed):
     assert int(got[m, n]) == (total + 2**31) % 2**32 - 2**31
 
 
+def test_int8_accumulators_wrap_and_do_not_saturate():
+    """The largest accumulator plus 64 products of 127 x 127, modulo 2^32; and the least minus as much."""
+    most, ones = np.full((1, 16), 2**31 - 1, dtype=np.int32), np.full((1, 64), 127, dtype=np.int8)
+    weights_127 = np.full((16, 64), 127, dtype=np.int8)
+    step = 64 * 127 * 127
+    assert (tdpbssd(most, ones, weights_127) == step - 1 - 2**31).all()
+    assert (tdpbssd(-most - 1, -ones, weights_127) == 2**31 - step).all()
+
+
+def test_zeros_of_either_sign_are_not_stored():
+    """Minus zero is a zero: no bit, no value."""
+    w = np.full((16, 32), -0.0, dtype=np.float32)
+    w[3, 5] = -1.5
+    packed = pack(w, "bf16")
+    assert len(packed.values) == 1
+    assert np.unpackbits(packed.metadata.reshape(-1)).sum() == 1
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.integers(1, 20), st.integers(1, 70), st.integers(1, 150), st.floats(0, 1), st.integers(0, 99), st.booleans())
 def test_int8_products_are_exact(m, n, k, sparsity, seed, grouped):

@@ -18,9 +18,9 @@ _ON_TENSOR_CORES: Final = frozenset({"gemm", "attention", "conv2d"})
 
 
 def energy_terms(
-    power: Power, kind: str, bits: int, macs: Number, other_ops: Number, dram: Number
+    power: Power, kind: str, bits: int, macs: Number, other_ops: Number, dram: Number, l2: Number
 ) -> dict[str, Number]:
-    """Picojoules by component: device memory, tensor cores (in proportion to the bits of a), ALUs.
+    """Picojoules by component: device memory, L2, tensor cores (in proportion to the bits of a), ALUs.
 
     Args:
         power: energies of the card.
@@ -29,8 +29,9 @@ def energy_terms(
         macs: multiply-accumulates.
         other_ops: other scalar operations.
         dram: bytes to and from device memory.
+        l2: bytes of operands and results that L2 serves without it.
     """
-    energy = {"dram": dram * power.dram.value}
+    energy = {"dram": dram * power.dram.value, "l2": l2 * power.l2.value}
     if kind in _ON_TENSOR_CORES:
         energy["tensor"] = 2.0 * macs * power.tensor.value * bits / 16.0
         energy["alu"] = other_ops * power.alu.value

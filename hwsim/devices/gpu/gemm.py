@@ -19,7 +19,7 @@ from hwsim.workload.structured import is_structured
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from hwsim.devices.gpu.parameters import GpuParameters
+    from hwsim.devices.gpu.parameters import Gemm, GpuParameters
     from hwsim.kernels.gpu_gemm import GemmPath
     from hwsim.workload.op import Op
 
@@ -38,6 +38,10 @@ LIMITS: Final = {"tensor": "tensor", "feed": "l2", "memory": "memory", "convert"
 """Limiter of the closed form to the resource that a result names."""
 _DYNAMIC_READS: Final = 2
 """Passes over the activations that quantising them takes: the largest magnitude, then the cast."""
+_SPILL: Final = 1.1
+"""Operands used in turn miss L2 wholly when they exceed it by a tenth: rows of RTX PRO 6000 just above 128 MiB."""
+_SPLITS_CONVERTED: Final = 3
+"""Splits along k that weight-only kernels offer, chosen by the rows of A100; those of 8-bit integers have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,13 @@ def _weight_bytes(formats: GemmFormats) -> float:
     return (bits + index) / 8.0 * formats.density
 
 
+def _most_split(gemm: Gemm, formats: GemmFormats, path: TensorPath) -> float:
+    """Splits along k that a kernel offers: block-scaled and SmoothQuant's none, weight-only ones few."""
+    if FORMATS[formats.a].group or (path.name == "int8" and gemm.int8.value):
+        return 1.0
+    return float(_SPLITS_CONVERTED if path.convert_ops else 16)
+
+
 def gemm_path(
     p: GpuParameters, formats: GemmFormats, setting: Setting = ALONE
 ) -> tuple[TensorPath, GemmPath] | Infeasible:
@@ -122,22 +133,28 @@ def gemm_path(
     share = gemm.tensor_share if FORMATS[formats.a].bits > 8 else gemm.narrow_share
     achieved = rate * share.value
     floor = gemm.floor.value + (gemm.convert.value if path.convert_ops else 0.0)
+    if path.name == "int8":
+        floor += gemm.int8.value
     return path, GemmPath(
         sms=sms,
         tensor_flop_s=achieved,
         feed_bytes_s=base / gemm.feed.value,
         dram_bytes_s=p.stream_bytes_s * p.software.dram_share.value,
-        sm_dram_bytes_s=gemm.sm_dram.value * p.memory.bandwidth.value / sms,
+        sm_dram_bytes_s=gemm.sm_dram.value,
         convert_weights_s=convert,
+        hot_bytes_s=p.l2.bandwidth.value * gemm.l2_share.value,
         l2_bytes=l2_bytes(p),
+        spill_bytes=_SPILL * p.l2.capacity.value,
         copies=setting.weight_copies,
+        turn_bytes=p.l2.capacity.value if setting.fills_l2 else math.inf,
+        most_split=_most_split(gemm, formats, path),
         a_bytes=FORMATS[formats.a].bits_per_element / 8.0 / path.planes,
         b_bytes=_weight_bytes(formats),
         out_bytes=FORMATS[formats.out].bits_per_element / 8.0 / path.planes,
         floor_s=floor,
         fill_s=gemm.fill.value,
         store_s=gemm.store.value / (128 * 128),
-        split_s=math.inf if FORMATS[formats.a].group else gemm.split.value,  # block-scaled kernels do not split k
+        split_s=gemm.split.value,
         power_share=_power_share(p, sms * achieved, FORMATS[formats.a].bits),
         power_time_s=p.power.settle.value,
         peak_flop_s=peak,

@@ -198,7 +198,8 @@ class Gemm:
         narrow_share: the same for formats of 8 bits and less, whose products are issued twice as fast or faster.
         feed: 16-bit operations of the tensor cores, at the rated clock, in the time in which one byte of operands
             comes from L2.
-        sm_dram: DRAM bandwidth that one SM can draw, in shares of the card's over its SMs.
+        sm_dram: bytes per second that one SM can draw from DRAM: what it has in flight over the latency.
+        l2_share: share of L2's rate at which operands stream that it holds.
         floor: time of a kernel that does nothing, without host launch.
         fill: pipeline fill and drain of a thread block.
         store: epilogue of a tile of 128 x 128.
@@ -206,13 +207,15 @@ class Gemm:
         quantize: added by quantising activations within the op: kernels of its own.
         quantize_block: the same for formats with a scale for each few elements: one pass, no maximum over the tensor.
         convert: added by engines that hold weights in another format than they compute in.
+        int8: added by products of 8-bit integers, where an engine has kernels of its own for them (SmoothQuant).
     """
 
     menu: str
     tensor_share: Share
     narrow_share: Share
     feed: Count
-    sm_dram: Count
+    sm_dram: Rate
+    l2_share: Share
     floor: Seconds
     fill: Seconds
     store: Seconds
@@ -220,6 +223,7 @@ class Gemm:
     quantize: Seconds
     quantize_block: Seconds
     convert: Seconds
+    int8: Seconds
 
 
 @dataclass(frozen=True, slots=True)

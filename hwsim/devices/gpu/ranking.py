@@ -101,7 +101,7 @@ def choices_tried(p: GpuParameters, op: Op) -> tuple[int, int] | Infeasible:
         return found
     tiles, d = tiles_of(p, formats), op.dims
     rows, depth = float(d["m"] * found[0].planes), float(_walked(p, op, formats)[0])
-    tried = pairs_tried(rows, float(d["n"]), depth, float(d["batch"]), tiles, p.chip.sms.value)
+    tried = pairs_tried(rows, float(d["n"]), depth, float(d["batch"]), tiles, found[1])
     return tiles.shape[0] * len(SPLITS), int(tried)
 
 

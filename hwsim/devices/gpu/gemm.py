@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from hwsim.devices.gpu.energy import dynamic_limit_w, product_pj
 from hwsim.devices.gpu.estimate import ALONE, Estimate, Setting, l2_bytes
 from hwsim.devices.gpu.menus import menu
 from hwsim.devices.gpu.paths import TensorPath, rate_of, tensor_path
@@ -88,10 +89,10 @@ class GemmAnswer:
     path: TensorPath
 
 
-def _power_share(p: GpuParameters, flop_s: float, bits: int) -> float:
-    """Tensor rate that the board's power limit allows over ``flop_s``, at most 1. Energy goes with the bits."""
-    needed_w = p.power.tensor.value * 1e-12 * bits / 16.0 * flop_s
-    return min(1.0, (p.power.limit.value - p.power.idle.value) / needed_w) if needed_w else 1.0
+def _power_share(p: GpuParameters, flop_s: float, name: str) -> float:
+    """Rate of products of a format that the board's power limit allows over ``flop_s``, at most 1."""
+    needed_w = product_pj(p.power, name) * 1e-12 * flop_s
+    return min(1.0, dynamic_limit_w(p.power) / needed_w) if needed_w else 1.0
 
 
 def _weight_bytes(formats: GemmFormats) -> float:
@@ -135,14 +136,15 @@ def gemm_path(
     floor = gemm.floor.value + (gemm.convert.value if path.convert_ops else 0.0)
     if path.name == "int8":
         floor += gemm.int8.value
+    hot = p.l2.bandwidth.value * gemm.l2_share.value
     return path, GemmPath(
         sms=sms,
         tensor_flop_s=achieved,
-        feed_bytes_s=base / gemm.feed.value,
+        feed_bytes_s=max(base / gemm.feed.value, hot / sms),
         dram_bytes_s=p.stream_bytes_s * p.software.dram_share.value,
         sm_dram_bytes_s=gemm.sm_dram.value,
         convert_weights_s=convert,
-        hot_bytes_s=p.l2.bandwidth.value * gemm.l2_share.value,
+        hot_bytes_s=hot,
         l2_bytes=l2_bytes(p),
         spill_bytes=_SPILL * p.l2.capacity.value,
         copies=setting.weight_copies,
@@ -155,7 +157,7 @@ def gemm_path(
         fill_s=gemm.fill.value,
         store_s=gemm.store.value / (128 * 128),
         split_s=gemm.split.value,
-        power_share=_power_share(p, sms * achieved, FORMATS[formats.a].bits),
+        power_share=_power_share(p, sms * achieved, formats.a),
         power_time_s=p.power.settle.value,
         peak_flop_s=peak,
         peak_dram_bytes_s=p.memory.bandwidth.value,

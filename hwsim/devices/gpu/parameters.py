@@ -168,8 +168,8 @@ class Power:
         limit: board power limit.
         idle: power drawn whether or not work is done.
         tensor: one 16-bit floating-point operation of the tensor cores with its operand traffic; other formats in
-            proportion to their bits.
-        alu: one fp32 operation.
+            proportion to their bits, fp32 on the ALUs.
+        alu: one fp32 operation of the ALUs with its registers; products of fp32 run there.
         dram: one byte to or from device memory.
         l2: one byte from L2.
         settle: length of a kernel (repeated) at which the power limit is half in force.

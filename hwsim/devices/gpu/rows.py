@@ -62,7 +62,7 @@ def _products(p: GpuParameters, op: Op, dims: Mapping[str, NDArray[np.float64]])
         return answer
     other = 3.0 * batch * m * k if formats.quantize == "dynamic" else np.zeros_like(macs)
     served = np.maximum(0.0, _moved(op, dims) - answer.dram_bytes)
-    terms = energy_terms(p.power, op.kind, FORMATS[formats.a].bits, macs, other, answer.dram_bytes, served)
+    terms = energy_terms(p.power, op.kind, formats.a, macs, other, answer.dram_bytes, served)
     names = np.array([LIMITS[name] for name in BOUNDS], dtype=object)
     return _answer(p, answer.times_s, terms, names[answer.bounds])
 
@@ -91,7 +91,7 @@ def _vectors(p: GpuParameters, op: Op, dims: Mapping[str, NDArray[np.float64]]) 
     other = np.asarray(COUNTS[op.kind](counted, op.attributes)[1], dtype=np.float64)
     served = np.maximum(0.0, moved - cold)
     terms = energy_terms(
-        p.power, op.kind, FORMATS[op.operands[0].format].bits, np.zeros_like(other), other, cold, served
+        p.power, op.kind, op.operands[0].format, np.zeros_like(other), other, cold, served
     )
     bounds = np.where(cold > 0, "memory", "l2").astype(object)
     bounds[floor_s(p, name) > 0.5 * times] = "latency"

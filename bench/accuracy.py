@@ -207,15 +207,18 @@ def quantise_tables(name: str, rows: list[Row], p: GpuParameters, _: Setting) ->
     return [Table(f"{name} {op}", times(rows), predicted, moved * 0, moved / p.memory.bandwidth.value)]
 
 
-PCIE = {"NVIDIA A100-PCIE-40GB": "a100-sxm-40", "Tesla V100-PCIE-32GB": "v100"}
-"""Cards of NeuSight's rows and the catalogue's nearest: the same chip and memory on another board."""
+PCIE: dict[str, tuple[str, ...]] = {
+    "NVIDIA A100-PCIE-40GB": ("a100-sxm-40",),
+    "Tesla V100-PCIE-32GB": ("v100", "chip.boost_clock=1.38 GHz", "chip.tensor_clock=1.38 GHz", "power.limit=250 W"),
+}
+"""Cards of NeuSight's rows as the catalogue's nearest with what differs: the same chip and memory on another board."""
 
 
 def single_call_tables(name: str, rows: list[Row], _: GpuParameters, __: Setting) -> list[Table]:
     """fp32 kernels timed from the host with PyTorch 2.1: products and row kernels, by card and op."""
     tables = []
     for gpu, op in sorted({(row["gpu"], row["op"]) for row in rows}):
-        own, p = [row for row in rows if (row["gpu"], row["op"]) == (gpu, op)], card(PCIE[gpu], "stack=torch-2")
+        own, p = [row for row in rows if (row["gpu"], row["op"]) == (gpu, op)], card(*PCIE[gpu], "stack=torch-2")
         if "m" in own[0]:
             b, m, n, k = (column(own, each) for each in "bmnk")
             tall, count = (m * b, np.ones_like(b)) if op == "linear" else (m, b)

@@ -113,7 +113,7 @@ def _wave(
     feeding = deep * feed / p.feed_bytes_s
     memory = ctas * (dram / min(p.dram_bytes_s, min(ctas, p.sms) * p.sm_dram_bytes_s) + hot / p.hot_bytes_s)
     convert = deep * weights / p.convert_weights_s
-    total = (tensor**3 + feeding**3 + memory**3 + convert**3) ** (1.0 / 3.0)
+    total = np.cbrt(tensor**3 + feeding**3 + memory**3 + convert**3)
     return total, tensor, feeding, memory, convert
 
 
@@ -143,9 +143,29 @@ def _try(
         time, t, f, d, c = _wave(tail, flop, feed, dram / ctas, hot / ctas, weights, power, p)
         total += time + fill / min(occupancy, math.ceil(tail / p.sms))
         tensor, feeding, memory, convert = tensor + t, feeding + f, memory + d, convert + c
-    if split > 1:
-        total += p.split_s + split * batch * m * n * 8.0 / p.peak_l2_bytes_s
-    return total, tensor, feeding, memory, convert
+    return total + _split_cost(m, n, batch, split, p), tensor, feeding, memory, convert
+
+
+@jit_part
+def _split_cost(m: float, n: float, batch: float, split: float, p: GemmPath) -> float:
+    """Second pass of a split: its start, and the partial sums written and read again."""
+    return p.split_s + split * batch * m * n * 8.0 / p.peak_l2_bytes_s if split > 1.0 else 0.0
+
+
+@jit_part
+def _at_least(
+    tiles: float, k: float, tile: NDArray[np.float64], dram: float, hot: float, power: float, p: GemmPath
+) -> float:
+    """A time that no split of a tile goes below: its work spread evenly, its bytes at the full rate, one fill."""
+    tm, tn = tile[0], tile[1]
+    work = max(
+        2.0 * tm * tn * k / (p.tensor_flop_s * power),
+        (tm * p.a_bytes + tn * p.b_bytes) * k / p.feed_bytes_s,
+        tn * k / p.convert_weights_s,
+    )
+    memory = dram / p.dram_bytes_s + hot / p.hot_bytes_s
+    least: float = p.floor_s + max(tiles * work / p.sms, memory) + (p.fill_s + p.store_s * tm * tn) / tile[3]
+    return least
 
 
 @jit_part
@@ -210,8 +230,11 @@ def gemm_times(
         best = np.inf
         for row in range(menu.shape[0]):
             tiles = batch[i] * math.ceil(m[i] / menu[row, 0]) * math.ceil(n[i] / menu[row, 1])
+            bound = _at_least(tiles, k[i], menu[row], dram, hot, power, p)
             for split in SPLITS:
                 if not _offered(tiles, k[i], menu[row, 2], menu[row, 3], float(split), p.sms, p.most_split):
+                    break
+                if bound + _split_cost(m[i], n[i], batch[i], float(split), p) >= best:
                     break
                 time, t, f, d, c = _try(m[i], n[i], k[i], batch[i], menu[row], split, dram, hot, power, p)
                 if time < best:

@@ -134,3 +134,15 @@ def test_splits_even_out_waves_of_long_products():
     time, _, choice, _ = run(128, 128, 1 << 18, batch=11)
     assert choice[1] > 1
     assert 1.1 * one_tile < time < 1.6 * one_tile
+
+
+@settings(max_examples=60)
+@given(m=SIZES, n=SIZES, k=SIZES, batch=st.integers(1, 3))
+def test_bounds_leave_out_no_better_choice(m, n, k, batch):
+    """The least time of a menu is that of its tiles one by one, where none is left out for a better one before it."""
+    menu = np.array(
+        [(tm, tn, 32.0, 2.0 if tm * tn < 8192 else 1.0) for tn in (64.0, 128.0) for tm in (16.0, 64.0, 256.0)]
+    )
+    path = PLAIN._replace(feed_bytes_s=3e10, dram_bytes_s=2e11, sm_dram_bytes_s=3e10, fill_s=1e-6, store_s=1e-11)
+    together = run(m, n, k, batch, menu, path)[0]
+    assert together == min(run(m, n, k, batch, menu[row : row + 1], path)[0] for row in range(len(menu)))

@@ -39,6 +39,8 @@ LIMITS: Final = {"tensor": "tensor", "feed": "l2", "memory": "memory", "convert"
 """Limiter of the closed form to the resource that a result names."""
 _DYNAMIC_READS: Final = 2
 """Passes over the activations that quantising them takes: the largest magnitude, then the cast."""
+_SGEMM_APART: Final = frozenset({"ampere", "ada", "hopper", "blackwell"})
+"""Generations whose batched fp32 products all run one tile, the largest, which single ones do not (NeuSight, A100)."""
 _SPILL: Final = 1.1
 """Operands used in turn miss L2 wholly when they exceed it by a tenth: rows of RTX PRO 6000 just above 128 MiB."""
 _SPLITS_CONVERTED: Final = 3
@@ -129,18 +131,20 @@ def gemm_path(
     rate = path.flop_per_clock * clock / path.work / skipped
     wide = ("fp16", "bf16", "fp16_acc16")  # boards that halve products with fp32 sums keep the chip's operand feed
     base = max(*(rate_of(p, each) or 0.0 for each in wide), 2.0 * p.chip.fp32_lanes.value) * clock
+    hot = p.l2.bandwidth.value * gemm.l2_share.value
     convert = p.chip.fp32_lanes.value * clock / path.convert_ops if path.convert_ops else np.inf
     peak = sms * path.flop_per_clock * p.chip.boost_clock.value / path.work / skipped
-    share = gemm.tensor_share if FORMATS[formats.a].bits > 8 else gemm.narrow_share
-    achieved = rate * share.value
+    share = (gemm.tensor_share if FORMATS[formats.a].bits > 8 else gemm.narrow_share).value
+    achieved, feed = rate * share, max(base / gemm.feed.value, hot / sms)
+    if path.name == "fp32":  # the ALUs issue at their rate; tiles that are small wait for shared memory
+        achieved, feed = rate * gemm.simt_share.value, rate / gemm.simt_feed.value
     floor = gemm.floor.value + (gemm.convert.value if path.convert_ops else 0.0)
     if path.name == "int8":
         floor += gemm.int8.value
-    hot = p.l2.bandwidth.value * gemm.l2_share.value
     return path, GemmPath(
         sms=sms,
         tensor_flop_s=achieved,
-        feed_bytes_s=max(base / gemm.feed.value, hot / sms),
+        feed_bytes_s=feed,
         dram_bytes_s=p.stream_bytes_s * p.software.dram_share.value,
         sm_dram_bytes_s=gemm.sm_dram.value,
         convert_weights_s=convert,
@@ -165,10 +169,18 @@ def gemm_path(
     )
 
 
-def tiles_of(p: GpuParameters, formats: GemmFormats) -> NDArray[np.float64]:
-    """The stack's tiles, or those of block-sparse, bit-plane and 4-bit block-scaled kernels."""
+def tiles_of(p: GpuParameters, formats: GemmFormats, batched: bool = False) -> NDArray[np.float64]:
+    """The stack's tiles, or those of block-sparse, fp32, bit-plane and 4-bit block-scaled kernels.
+
+    Args:
+        p: the card.
+        formats: formats of the product.
+        batched: whether it is several products side by side.
+    """
     if formats.structure.startswith("block:"):
         return block_menu(formats.structure)
+    if formats.a == "fp32":
+        return menu("simt" if p.generation not in _SGEMM_APART else "simt-batched" if batched else "simt-single")
     if "int6" in (formats.a, formats.b) and "int1" in p.tensor:
         return menu("binary")
     return menu("block" if FORMATS[formats.a].group and FORMATS[formats.a].bits == 4 else p.software.gemm.menu)
@@ -211,9 +223,14 @@ def gemm_rows(
             lambda tall, n, k, batch: gemm_rows(p, tall, n, k, factors, batch, setting),
         )
     walked = block_depth(p, formats, rows, wide, deep) if formats.structure.startswith("block:") else deep
-    times, bounds, choices, missed = gemm_times(
-        rows * path.planes, wide, walked, count, tiles_of(p, formats), constants
-    )
+    times, missed = np.empty(rows.size), np.empty(rows.size)
+    bounds, choices = np.empty(rows.size, np.int64), np.empty((rows.size, 2))
+    for batched in (False, True):
+        own = np.flatnonzero((count > 1) == batched)
+        if own.size:
+            times[own], bounds[own], choices[own], missed[own] = gemm_times(
+                rows[own] * path.planes, wide[own], walked[own], count[own], tiles_of(p, formats, batched), constants
+            )
     if formats.quantize == "dynamic":
         times = times + _quantize_s(p, rows * deep * count, formats)
     return GemmAnswer(times, bounds, choices, missed, path)
@@ -255,7 +272,7 @@ def gemm_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infe
     answer = gemm_rows(p, rows, d["n"], d["k"], formats_of(op), count, setting)
     if isinstance(answer, Infeasible):
         return answer
-    tile = tiles_of(p, formats_of(op))[int(answer.choices[0, 0])]
+    tile = tiles_of(p, formats_of(op), count > 1)[int(answer.choices[0, 0])]
     split = int(answer.choices[0, 1])
     ctas = count * math.ceil(rows * answer.path.planes / tile[0]) * math.ceil(d["n"] / tile[1]) * split
     mapping: dict[str, float | str] = {"tm": tile[0], "tn": tile[1], "tk": tile[2], "split": split, "ctas": ctas}

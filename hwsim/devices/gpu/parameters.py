@@ -198,6 +198,8 @@ class Gemm:
         narrow_share: the same for formats of 8 bits and less, whose products are issued twice as fast or faster.
         feed: 16-bit operations of the tensor cores, at the rated clock, in the time in which one byte of operands
             comes from L2.
+        simt_share: achieved over rated rate of fp32 products on the ALUs.
+        simt_feed: fp32 operations of the ALUs in the time in which one byte of operands comes out of shared memory.
         sm_dram: bytes per second that one SM can draw from DRAM: what it has in flight over the latency.
         l2_share: share of L2's rate at which operands stream that it holds.
         floor: time of a kernel that does nothing, without host launch.
@@ -214,6 +216,8 @@ class Gemm:
     tensor_share: Share
     narrow_share: Share
     feed: Count
+    simt_share: Share
+    simt_feed: Count
     sm_dram: Rate
     l2_share: Share
     floor: Seconds

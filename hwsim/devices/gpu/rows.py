@@ -90,9 +90,7 @@ def _vectors(p: GpuParameters, op: Op, dims: Mapping[str, NDArray[np.float64]]) 
     counted: Any = Named(whole)
     other = np.asarray(COUNTS[op.kind](counted, op.attributes)[1], dtype=np.float64)
     served = np.maximum(0.0, moved - cold)
-    terms = energy_terms(
-        p.power, op.kind, op.operands[0].format, np.zeros_like(other), other, cold, served
-    )
+    terms = energy_terms(p.power, op.kind, op.operands[0].format, np.zeros_like(other), other, cold, served)
     bounds = np.where(cold > 0, "memory", "l2").astype(object)
     bounds[floor_s(p, name) > 0.5 * times] = "latency"
     return _answer(p, times, terms, bounds)

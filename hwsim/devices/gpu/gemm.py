@@ -138,7 +138,7 @@ def gemm_path(
     achieved, feed = rate * share, max(base / gemm.feed.value, hot / sms)
     if path.name == "fp32":  # the ALUs issue at their rate; tiles that are small wait for shared memory
         achieved, feed = rate * gemm.simt_share.value, rate / gemm.simt_feed.value
-    floor = gemm.floor.value + (gemm.convert.value if path.convert_ops else 0.0)
+    floor = gemm.floor.value / clock + (gemm.convert.value if path.convert_ops else 0.0)
     if path.name == "int8":
         floor += gemm.int8.value
     return path, GemmPath(
@@ -158,9 +158,9 @@ def gemm_path(
         b_bytes=_weight_bytes(formats),
         out_bytes=FORMATS[formats.out].bits_per_element / 8.0 / path.planes,
         floor_s=floor,
-        fill_s=gemm.fill.value,
-        store_s=gemm.store.value / (128 * 128),
-        split_s=gemm.split.value,
+        fill_s=gemm.fill.value / clock,
+        store_s=gemm.store.value / clock / (128 * 128),
+        split_s=gemm.split.value / clock,
         power_share=_power_share(p, sms * achieved, formats.a),
         power_time_s=p.power.settle.value,
         peak_flop_s=peak,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias
 
-from hwsim.devices.ranges import AMOUNT, CLOCK, COUNT, ENERGY, POWER, RATE, SECONDS, SHARE, STOCK
+from hwsim.devices.ranges import AMOUNT, CLOCK, COUNT, CYCLES, ENERGY, POWER, RATE, SECONDS, SHARE, STOCK
 from hwsim.spec import Bound, Positive, Quantity, Refused, Unit
 
 __all__ = [
@@ -36,6 +36,7 @@ Clock: TypeAlias = Annotated[Quantity, Unit("Hz"), CLOCK]
 Rate: TypeAlias = Annotated[Quantity, Unit("bytes/s"), RATE]
 Bytes: TypeAlias = Annotated[Quantity, Unit("bytes"), STOCK]
 Seconds: TypeAlias = Annotated[Quantity, Unit("s"), SECONDS]
+Cycles: TypeAlias = Annotated[Quantity, Unit("1"), CYCLES]
 Watts: TypeAlias = Annotated[Quantity, Unit("W"), POWER]
 
 PATHS: Final = ("fp16", "fp16_acc16", "bf16", "tf32", "fp8", "fp8_acc16", "int8", "int4", "int1", "fp4")
@@ -190,7 +191,7 @@ class Power:
 
 @dataclass(frozen=True, slots=True)
 class Gemm:
-    """How a library's matrix products run on a generation of cards.
+    """How a library's matrix products run on a generation of cards. Cycles are of the clock of the tensor rates.
 
     Attributes:
         menu: the tiles that the library ships: a name of `hwsim.devices.gpu.menus`.
@@ -202,10 +203,10 @@ class Gemm:
         simt_feed: fp32 operations of the ALUs in the time in which one byte of operands comes out of shared memory.
         sm_dram: bytes per second that one SM can draw from DRAM: what it has in flight over the latency.
         l2_share: share of L2's rate at which operands stream that it holds.
-        floor: time of a kernel that does nothing, without host launch.
-        fill: pipeline fill and drain of a thread block.
-        store: epilogue of a tile of 128 x 128.
-        split: second pass of a split along k.
+        floor: cycles of a kernel that does nothing, without host launch.
+        fill: cycles of pipeline fill and drain of a thread block.
+        store: cycles of the epilogue of a tile of 128 x 128.
+        split: cycles of the second pass of a split along k.
         quantize: added by quantising activations within the op: kernels of its own.
         quantize_block: the same for formats with a scale for each few elements: one pass, no maximum over the tensor.
         convert: added by engines that hold weights in another format than they compute in.
@@ -220,10 +221,10 @@ class Gemm:
     simt_feed: Count
     sm_dram: Rate
     l2_share: Share
-    floor: Seconds
-    fill: Seconds
-    store: Seconds
-    split: Seconds
+    floor: Cycles
+    fill: Cycles
+    store: Cycles
+    split: Cycles
     quantize: Seconds
     quantize_block: Seconds
     convert: Seconds

@@ -61,9 +61,20 @@ def _products(p: GpuParameters, op: Op, dims: Mapping[str, NDArray[np.float64]])
     if isinstance(answer, Infeasible):
         return answer
     other = 3.0 * batch * m * k if formats.quantize == "dynamic" else np.zeros_like(macs)
-    terms = energy_terms(p.power, op.kind, FORMATS[formats.a].bits, macs, other, answer.dram_bytes)
+    served = np.maximum(0.0, _moved(op, dims) - answer.dram_bytes)
+    terms = energy_terms(p.power, op.kind, formats.a, macs, other, answer.dram_bytes, served)
     names = np.array([LIMITS[name] for name in BOUNDS], dtype=object)
     return _answer(p, answer.times_s, terms, names[answer.bounds])
+
+
+def _moved(op: Op, dims: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Bytes of all operands and of the result, each once."""
+    whole: dict[str, Any] = {**op.dims, **{name: extents.astype(np.int64) for name, extents in dims.items()}}
+    total = np.zeros(1)
+    for each in op.operands:
+        stored: Any = np.ceil(each.elements(whole) * each.density).astype(np.int64)
+        total = total + FORMATS[each.format].bytes_for(stored)
+    return total
 
 
 def _vectors(p: GpuParameters, op: Op, dims: Mapping[str, NDArray[np.float64]]) -> KernelRows | None:
@@ -78,7 +89,8 @@ def _vectors(p: GpuParameters, op: Op, dims: Mapping[str, NDArray[np.float64]]) 
     times, cold = vector_times(p, name, moved, rows)
     counted: Any = Named(whole)
     other = np.asarray(COUNTS[op.kind](counted, op.attributes)[1], dtype=np.float64)
-    terms = energy_terms(p.power, op.kind, FORMATS[op.operands[0].format].bits, np.zeros_like(other), other, cold)
+    served = np.maximum(0.0, moved - cold)
+    terms = energy_terms(p.power, op.kind, op.operands[0].format, np.zeros_like(other), other, cold, served)
     bounds = np.where(cold > 0, "memory", "l2").astype(object)
     bounds[floor_s(p, name) > 0.5 * times] = "latency"
     return _answer(p, times, terms, bounds)

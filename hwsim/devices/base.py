@@ -275,8 +275,8 @@ class KernelRows:
 class TimesRows(Protocol):
     """What a family adds that times kernels by the array; answers are those of one kernel at a time."""
 
-    def kernel_rows(self, op: Op, dims: Mapping[str, NDArray[np.float64]]) -> KernelRows | Infeasible | None:
-        """Many kernels that differ from ``op`` in their dimensions only; None where they are timed one by one."""
+    def kernel_rows(self, op: Op) -> KernelRows | Infeasible | None:
+        """Many kernels as one op whose dimensions are arrays (`hwsim.workload.rows`); None: row by row."""
 
 
 @runtime_checkable

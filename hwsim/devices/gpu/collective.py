@@ -8,10 +8,12 @@ steps and each card sends 2 (g - 1) / g of the tensor; gathering or scattering t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any
 
-from hwsim.devices.gpu.estimate import Estimate, Setting
+import numpy as np
+
+from hwsim.devices.gpu.estimate import Estimate, Setting, limiter
 from hwsim.errors import Infeasible
 
 if TYPE_CHECKING:
@@ -38,8 +40,8 @@ class CollectiveTime:
     algorithm: str
 
 
-def collective_time(link: Link, op: str, total_bytes: float, gpus: int) -> CollectiveTime:
-    """Time of a collective over one kind of link.
+def collective_time(link: Link, op: str, total_bytes: Any, gpus: int) -> CollectiveTime:
+    """Time of a collective over one kind of link; arrays of each where ``total_bytes`` is one.
 
     Args:
         link: latency of a step, bandwidth of a card and direction, floor.
@@ -63,7 +65,16 @@ def collective_time(link: Link, op: str, total_bytes: float, gpus: int) -> Colle
         for name, steps, sent in ways
         for latency in (link.floor.value + steps * link.latency.value,)
     ]
-    return min(timed, key=lambda each: each.time_s)
+    return timed[0] if len(timed) == 1 else _shorter(*timed)
+
+
+def _shorter(one: CollectiveTime, other: CollectiveTime) -> CollectiveTime:
+    """The shorter way, row by row."""
+    first = one.time_s <= other.time_s
+    if not np.ndim(first):
+        return one if first else other
+    pairs = zip(astuple(one), astuple(other), strict=True)
+    return CollectiveTime(*(np.where(first, mine, others) for mine, others in pairs))
 
 
 def link_between(p: GpuParameters, gpus: int, name: str = "auto") -> Link | Infeasible:
@@ -87,7 +98,7 @@ def collective_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate 
     link = link_between(p, op.dims["gpus"], str(op.attributes["link"]))
     if isinstance(link, Infeasible):
         return link
-    found = collective_time(link, str(op.attributes["op"]), float(op.dims["bytes"]), op.dims["gpus"])
-    bound = "latency" if found.latency_s > 0.5 * found.time_s else "link"
+    found = collective_time(link, str(op.attributes["op"]), 1.0 * op.dims["bytes"], op.dims["gpus"])
+    bound = limiter((found.latency_s > 0.5 * found.time_s, "latency"), otherwise="link")
     mapping: dict[str, float | str] = {"algorithm": found.algorithm, "link": link.name}
     return Estimate(found.time_s, bound, {"link": found.sent_bytes}, mapping=mapping)

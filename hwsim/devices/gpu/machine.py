@@ -19,9 +19,6 @@ from hwsim.errors import HwsimError, Infeasible
 from hwsim.formats import FORMATS
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from hwsim.devices.base import KernelRows
     from hwsim.schedule import Stage
     from hwsim.workload.decoding import Policy
@@ -305,11 +302,11 @@ class GpuDevice:
             self.parameters.power, op.kind, bits, float(op.macs), float(op.other_ops), moved_bytes.get("dram", 0.0)
         )
 
-    def kernel_rows(self, op: Op, dims: Mapping[str, NDArray[np.float64]]) -> KernelRows | Infeasible | None:
-        """Many kernels that differ from ``op`` in their dimensions only (`hwsim.devices.base.TimesRows`)."""
+    def kernel_rows(self, op: Op) -> KernelRows | Infeasible | None:
+        """Many kernels as one op (`hwsim.devices.base.TimesRows`)."""
         from hwsim.devices.gpu.rows import kernel_rows  # noqa: PLC0415 - brings in numba
 
-        return kernel_rows(self.parameters, op, dims)
+        return kernel_rows(self.parameters, op)
 
     def enters(self, path: str) -> Enters:
         """Energies of ALUs and memories; capacity; everything else has a say in time."""

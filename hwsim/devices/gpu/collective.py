@@ -2,13 +2,15 @@
 
 A ring (Patarasuk and Yuan 2009, bandwidth-optimal) cuts the tensor into a part per card: an all-reduce takes 2 (g - 1)
 steps and each card sends 2 (g - 1) / g of the tensor; gathering or scattering takes half of both. A tree takes
-2 ceil(log2 g) steps and sends the whole tensor up and down. The shorter one is taken.
+2 ceil(log2 g) steps and sends the whole tensor up and down. The shorter one is taken. Small all-reduces run a protocol
+with shorter steps and a fraction of the bandwidth.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import astuple, dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +33,7 @@ class CollectiveTime:
         time_s: seconds.
         latency_s: floor and steps, without bytes.
         sent_bytes: bytes that each card sends over its link.
-        algorithm: ring, tree or direct.
+        algorithm: ring, tree, small ring or direct.
     """
 
     time_s: float
@@ -65,7 +67,16 @@ def collective_time(link: Link, op: str, total_bytes: Any, gpus: int) -> Collect
         for name, steps, sent in ways
         for latency in (link.floor.value + steps * link.latency.value,)
     ]
-    return timed[0] if len(timed) == 1 else _shorter(*timed)
+    return reduce(_shorter, [*timed, *_small(link, *ways[0][1:])] if op == "all_reduce" else timed)
+
+
+def _small(link: Link, steps: int, sent: Any) -> tuple[CollectiveTime, ...]:
+    """A ring under the protocol for small tensors, where the link's file has one."""
+    if link.small_floor is None or link.small_latency is None or link.small_share is None:
+        return ()
+    latency = link.small_floor.value + steps * link.small_latency.value
+    rate = link.bandwidth.value * link.small_share.value
+    return (CollectiveTime(latency + sent / rate, latency, sent, "small ring"),)
 
 
 def _shorter(one: CollectiveTime, other: CollectiveTime) -> CollectiveTime:

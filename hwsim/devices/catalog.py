@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,6 +71,7 @@ def _family_named(name: object) -> Family | None:
     return _FAMILIES.get(name)
 
 
+@cache
 def device_names() -> tuple[str, ...]:
     """Names of the shipped machines, sorted."""
     return tuple(sorted(path.stem for path in _CATALOG.glob("*.yaml")))
@@ -118,9 +120,17 @@ def _family_of(document: Document) -> Family:
 
 
 def find_device(name_or_file: str, overrides: Sequence[str] = ()) -> Device:
-    """The machine that a shipped name or a file means, with overrides.
+    """The machine that a shipped name or a file means, with overrides. Shipped ones are frozen and read once.
 
     Raises:
         HwsimError: see `device_document` and `device_of_document`.
     """
+    found = _shipped if name_or_file in device_names() else _read_device
+    return found(name_or_file, tuple(overrides))
+
+
+def _read_device(name_or_file: str, overrides: tuple[str, ...]) -> Device:
     return device_of_document(device_document(name_or_file, overrides))
+
+
+_shipped = lru_cache(maxsize=256)(_read_device)

@@ -36,11 +36,12 @@ def largest(demand: Demand, capacity: float, question: Question) -> dict[str, in
 def _last(demand: Callable[[int], float], least: int, most: int, capacity: float) -> int | None:
     """The last whole number whose demand fits; None where ``most`` does, 0 where ``least`` does not."""
     low, high = least, most
-    if _cost(demand, low) > capacity:
+    at_low = _cost(demand, low)
+    if at_low > capacity:
         return 0
-    if _cost(demand, high) <= capacity:
+    at_high = _cost(demand, high)
+    if at_high <= capacity:
         return None
-    at_low, at_high = _cost(demand, low), _cost(demand, high)
     while high - low > 1:
         guess = low + int((high - low) * (capacity - at_low) / (at_high - at_low))
         guess = min(max(guess, low + 1), high - 1)

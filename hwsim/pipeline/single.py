@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hwsim.result import Constant
     from hwsim.workload.op import Op
 
-__all__ = ["KernelResult", "configured", "kernel", "kernels"]
+__all__ = ["KernelResult", "configured", "figures", "kernel", "kernels"]
 
 _Constants: TypeAlias = "tuple[tuple[Constant, ...], tuple[Constant, ...]]"
 
@@ -80,6 +80,11 @@ def kernels(ops: Iterable[Op], device: Device) -> list[KernelResult | Infeasible
 def kernel(op: Op, device: Device) -> KernelResult | Infeasible:
     """One op on its own; see `kernels`."""
     return kernels((op,), device)[0]
+
+
+def figures(op: Op, device: Device) -> KernelResult | Infeasible:
+    """One op on a machine as it stands, without its accounts: for callers that move constants many times."""
+    return _kernel(op, device, ((), ()))
 
 
 def _kernel(op: Op, device: Device, constants: _Constants) -> KernelResult | Infeasible:

@@ -22,7 +22,7 @@ from hwsim.workload.kernel import build_kernel
 
 Capture = pytest.CaptureFixture[str]
 TRUTH = (
-    "stacks.trtllm-1.gemm.floor='4 us'",
+    "stacks.trtllm-1.gemm.floor=5640",
     "stacks.trtllm-1.gemm.tensor_share=0.7",
     "stacks.trtllm-1.dram_share=0.7",
     "stacks.trtllm-1.vector.stream=0.8",

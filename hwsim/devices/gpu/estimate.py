@@ -21,14 +21,17 @@ class Setting:
     Attributes:
         weight_copies: sets of weights used in turn before the same come again.
         replayed: whether the inputs of the last run are still in L2.
+        fills_l2: whether no more sets are used than exceed L2.
     """
 
     weight_copies: float
     replayed: bool
+    fills_l2: bool = False
 
 
-ALONE: Final = Setting(5.0, True)
-"""A kernel on its own, as benchmarks time it: repeated, five sets of weights in turn, activations in place."""
+ALONE: Final = Setting(5.0, True, True)
+"""A kernel on its own, as benchmarks time it: repeated, activations in place, sets of weights in turn until they fill
+L2, five at most."""
 
 IN_MODEL: Final = Setting(1e6, False)
 """A kernel among others: its weights come from memory, its inputs were just written."""

@@ -319,11 +319,10 @@ class GpuDevice:
         return time_s + host_s(p)
 
     def energy_pj(self, op: Op, moved_bytes: Mapping[str, float], work: PassWork) -> Mapping[str, float]:
-        """Tensor cores by bits, ALUs, and device memory."""
-        bits = FORMATS[op.operands[0].format].bits
-        return energy_terms(
-            self.parameters.power, op.kind, bits, float(op.macs), float(op.other_ops), moved_bytes.get("dram", 0.0)
-        )
+        """Products by format, other arithmetic, device memory, and L2 for what it serves."""
+        name, dram = op.operands[0].format, moved_bytes.get("dram", 0.0)
+        served = max(0.0, float(sum(op.bytes_by_role.values())) - dram)
+        return energy_terms(self.parameters.power, op.kind, name, float(op.macs), float(op.other_ops), dram, served)
 
     def kernel_rows(self, op: Op) -> KernelRows | Infeasible | None:
         """Many kernels as one op (`hwsim.devices.base.TimesRows`)."""

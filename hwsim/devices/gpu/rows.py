@@ -45,11 +45,19 @@ def kernel_rows(p: GpuParameters, op: Op) -> KernelRows | Infeasible | None:
     found = _products(p, op) if op.kind == "gemm" else estimate(p, op, ALONE)
     if isinstance(found, Infeasible):
         return found
-    dram = found.bytes.get("dram", 0.0)
-    terms: Mapping[str, Any] = energy_terms(
-        p.power, op.kind, FORMATS[op.operands[0].format].bits, macs, other, np.asarray(dram)
-    )
+    dram = np.asarray(found.bytes.get("dram", 0.0))
+    served = np.maximum(0.0, _moved(op) - dram)
+    terms: Mapping[str, Any] = energy_terms(p.power, op.kind, op.operands[0].format, macs, other, dram, served)
     return _answer(p, found, terms)
+
+
+def _moved(op: Op) -> NDArray[np.float64]:
+    """Bytes of all operands and of the result, each once, and of a state twice."""
+    total = np.zeros(1)
+    for each in op.operands:
+        stored: Any = np.ceil(each.elements(op.dims) * each.density).astype(np.int64)
+        total = total + FORMATS[each.format].bytes_for(stored) * (2 if each.role == "state" else 1)
+    return total
 
 
 def _products(p: GpuParameters, op: Op) -> Estimate | Infeasible:

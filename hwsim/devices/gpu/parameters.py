@@ -111,6 +111,10 @@ class Link:
         floor: time of a collective that moves nothing.
         message_share: share of the bandwidth that one message from card to card reaches.
         message_floor: time of a message that moves nothing.
+        small_floor: time of an all-reduce that moves nothing under the library's protocol for small tensors (NCCL's
+            LL: a flag beside each word, so that no step waits for a fence); None where no row tells of one.
+        small_latency: time of a step under it.
+        small_share: share of the bandwidth that it reaches.
     """
 
     name: Literal["nvlink", "pcie", "infinity_fabric", "infiniband"]
@@ -120,6 +124,14 @@ class Link:
     floor: Seconds
     message_share: Share
     message_floor: Seconds
+    small_floor: Seconds | None = None
+    small_latency: Seconds | None = None
+    small_share: Share | None = None
+
+    def __post_init__(self) -> None:
+        given = [each for each in ("small_floor", "small_latency", "small_share") if getattr(self, each) is not None]
+        if len(given) in (1, 2):
+            raise Refused(" and ".join(given) + " alone", "small_floor, small_latency and small_share together")
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,8 @@ class AttentionPath(NamedTuple):
         overlap: share of the lesser of products and softmax that hides behind the other.
         block_q: queries of a CTA.
         block_kv: key-value positions of a step of a prefill.
-        decode_kv: the same of a decode.
+        own_step: time of a causal step over the prompt's own positions, over that of one over cached positions.
+        decode_kv: the same as ``block_kv`` of a decode.
         tile_dim: elements of a head in the tiles of a prefill, padding included.
         occupancy: CTAs per SM.
         dram_bytes_s: achieved DRAM bandwidth.
@@ -70,6 +71,7 @@ class AttentionPath(NamedTuple):
     overlap: float
     block_q: float
     block_kv: float
+    own_step: float
     decode_kv: float
     tile_dim: float
     occupancy: float
@@ -95,11 +97,19 @@ class AttentionPath(NamedTuple):
 
 
 @jit_part
-def _seen_blocks(first: float, last: float, causal: bool, window: float, kv: float, block: float) -> float:
-    """Key-value blocks that queries at positions ``first`` to ``last`` (inclusive) of ``kv`` see."""
-    end = last + 1.0 if causal else kv
-    start = max(0.0, first - window + 1.0) if window > 0.0 else 0.0
-    return math.ceil(end / block) - math.floor(start / block)
+def _seen_blocks(
+    first: float, last: float, causal: bool, window: float, q: float, kv: float, p: AttentionPath
+) -> float:
+    """Key-value blocks that queries at positions ``first`` to ``last`` (inclusive) of ``kv`` see.
+
+    Those of the prompt's own ``q`` positions count `AttentionPath.own_step` times where a mask is at work.
+    """
+    end = math.ceil((last + 1.0 if causal else kv) / p.block_kv)
+    start = math.floor(max(0.0, first - window + 1.0) / p.block_kv) if window > 0.0 else 0.0
+    if not causal:
+        return end - start
+    own = end - max(start, math.floor((kv - q) / p.block_kv))
+    return end - start + (p.own_step - 1.0) * max(0.0, own)
 
 
 @jit_part
@@ -110,7 +120,7 @@ def _steps(q: float, kv: float, causal: bool, window: float, p: AttentionPath) -
     for i in range(blocks):
         first = kv - q + i * p.block_q
         last = min(kv - 1.0, first + p.block_q - 1.0)
-        seen = _seen_blocks(first, last, causal, window, kv, p.block_kv)
+        seen = _seen_blocks(first, last, causal, window, q, kv, p)
         total += seen
         largest = max(largest, seen)
     return total, largest, float(blocks)

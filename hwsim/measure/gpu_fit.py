@@ -64,8 +64,9 @@ def _attention(*phases: str) -> Callable[[Op], bool]:
 
 GROUPS: Final = (
     Group("streaming kernels", _vector("add", "copy", "gelu"), ("vector.floor", "vector.stream", "vector.l2_share"), 6),
-    Group("gated kernels", _vector("silu_mul"), ("vector.gated",), 3),
-    Group("norms and softmax", _vector("rmsnorm", "layernorm", "softmax"), ("vector.rowwise",), 6),
+    Group("gated kernels", _vector("silu_mul"), ("vector.gated.hot", "vector.gated.cold"), 3),
+    Group("norms of engines", _vector("rmsnorm"), ("vector.norm.hot", "vector.norm.cold"), 3),
+    Group("layer norms and softmax", _vector("layernorm", "softmax"), ("vector.rowwise",), 3),
     Group(
         "products of 16 and 32 bits",
         _wide,
@@ -131,17 +132,17 @@ def _value(p: GpuParameters, path: str) -> float:
 
 def _with(p: GpuParameters, path: str, value: float, source: str) -> GpuParameters | None:
     """The card with one constant of its stack changed; None for a share above one."""
-    head, _, rest = path.partition(".")
-    last = rest or head
-    if last.endswith(_SHARES) and value > 1.0:
+    if path.rpartition(".")[2].endswith(_SHARES) and value > 1.0:
         return None
-    stack: Stack = p.software
-    if rest:
-        part: Any = getattr(stack, head)
-        changed = replace(part, **{rest: _measured(getattr(part, rest), value, source)})
-    else:
-        changed = _measured(getattr(stack, head), value, source)
-    return replace(p, stacks={**p.stacks, p.stack: replace(stack, **{head: changed})})
+    stack: Stack = _changed(p.software, path, value, source)
+    return replace(p, stacks={**p.stacks, p.stack: stack})
+
+
+def _changed(part: Any, path: str, value: float, source: str) -> Any:
+    """A part of a stack with the quantity at a dotted path changed."""
+    head, _, rest = path.partition(".")
+    old = getattr(part, head)
+    return replace(part, **{head: _changed(old, rest, value, source) if rest else _measured(old, value, source)})
 
 
 def _measured(old: Quantity, value: float, source: str) -> Quantity:

@@ -3,6 +3,8 @@
 import pytest
 
 from hwsim.devices.catalog import find_device
+from hwsim.devices.gpu.attention import attention_estimate
+from hwsim.devices.gpu.estimate import ALONE
 from hwsim.errors import Infeasible
 from hwsim.pipeline import kernel
 from hwsim.workload.kernel import build_kernel
@@ -36,3 +38,18 @@ def test_a_narrow_window_saves_less_than_its_share():
     windowed = prefill_us("h100-sxm", "prefill", head_dim=64, window=128)
     pairs = 128 / (4096 / 2)
     assert 2.0 * pairs < windowed / full < 0.5
+
+
+def test_a_prompt_s_own_positions_cost_more_where_all_are_masked():
+    """The paged kernel of 2023 masks all of the prompt; FlashAttention's the diagonal, whatever the stack."""
+    p = find_device("a100-sxm-80", ("stack=torch-2",)).parameters
+    shape = {"batch": 1, "heads": 32, "kv_heads": 4, "head_dim": 128, "dtype": "fp16", "phase": "prefill"}
+
+    def gain(name):
+        """Time of 1,024 new tokens over that of 1,024 behind a cache of as many."""
+        ops = [build_kernel("attention", {**shape, "kernel": name, "q_len": 1024, "kv_len": kv}) for kv in (1024, 2048)]
+        own, cached = (attention_estimate(p, op, ALONE).time_s for op in ops)
+        return own / cached
+
+    assert p.software.attention.own_step.value > 1
+    assert gain("paged") > 1.5 * gain("fa2")

@@ -25,7 +25,7 @@ TRUTH = (
     "stacks.trtllm-1.gemm.floor=7050",
     "stacks.trtllm-1.gemm.tensor_share=0.6",
     "stacks.trtllm-1.dram_share=0.65",
-    "stacks.trtllm-1.vector.stream=0.8",
+    "stacks.trtllm-1.vector.stream=0.6",
     "stacks.trtllm-1.attention.decode_floor='9 us'",
     "stacks.trtllm-1.scan.conv_floor='7 us'",
 )
@@ -71,7 +71,7 @@ def test_calibration_finds_the_constants_that_made_the_rows(measured: Path, tmp_
     assert stack.gemm.floor.kind == "measured"
     assert "rows of products" in stack.gemm.floor.source
     assert mine.parameters.launches.eager.value == pytest.approx(8e-6)
-    assert stack.vector.gated == base.software.vector.gated  # no row tells it
+    assert stack.vector.rotary == base.software.vector.rotary  # no row tells it
     rows = [build_kernel(case.kind, case.named) for case in cases()]
 
     def miss(p) -> float:

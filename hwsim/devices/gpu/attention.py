@@ -56,6 +56,7 @@ class Form:
 
 FORMS: Final[dict[str, Form]] = {
     "fa2": Form(),
+    "paged": Form(block_q=64),
     "fa3": Form(block_kv=128, warp_specialised=True, issue="wgmma", widths=(64, 128, 192, 256)),
     "sage1": Form("int8", "fp16", "fp16", fp32_ops=8.0),
     "sage2-8b": Form("int8", "fp8_e4m3", fp32_ops=9.0),
@@ -64,7 +65,8 @@ FORMS: Final[dict[str, Form]] = {
     "sage2++-4b": Form("int4", "fp8_e4m3", "fp16", fp32_ops=9.5),
 }
 """Kernels by name: FlashAttention 2 and 3 (Dao 2023, Shah et al. 2024), SageAttention 1, 2 and 2++ (Zhang et al. 2024,
-2025: tiles of 128 x 64, formats as the papers give them). ``eager`` is three kernels: scores, softmax, product."""
+2025: tiles of 128 x 64, formats as the papers give them). ``paged`` is the prefill over a paged cache in engines of
+2023; its tiles of 64 x 64 are inferred from rows. ``eager`` is three kernels: scores, softmax, product."""
 
 
 def form_named(p: GpuParameters, name: str) -> Form:
@@ -126,6 +128,7 @@ def attention_path(
         overlap=a.overlap.value,
         block_q=float(form.block_q),
         block_kv=float(_block_kv(form, head_dim, FORMATS[dtype].bits)),
+        own_step=a.own_step.value if form is FORMS[a.kernel] else 1.0,
         decode_kv=float(form.block_kv if head_dim <= 128 else 64),
         tile_dim=float(next((wide for wide in form.widths if wide >= head_dim), head_dim)),
         occupancy=2.0,

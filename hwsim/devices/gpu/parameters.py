@@ -23,6 +23,7 @@ __all__ = [
     "Link",
     "Memory",
     "Power",
+    "RowKernel",
     "Scan",
     "Stack",
     "Vector",
@@ -56,6 +57,7 @@ class Chip:
         sfu_lanes: exponentials, roots and reciprocals per clock and SM.
         shared_memory: bytes of shared memory per SM.
         registers: bytes of registers per SM.
+        threads: threads that an SM holds at once; None for 2,048.
     """
 
     sms: Count
@@ -66,6 +68,7 @@ class Chip:
     sfu_lanes: Count
     shared_memory: Bytes
     registers: Bytes
+    threads: Count | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,9 +251,11 @@ class Attention:
     """How a stack's attention kernels run.
 
     Attributes:
-        kernel: the prefill kernel where none is named: fa2 or fa3.
+        kernel: the prefill kernel where none is named: fa2, fa3 or paged.
         tensor_share: achieved over rated tensor rate of the two products.
         overlap: 1 where softmax hides behind the products of another warp group, 0 where each waits for the other.
+        own_step: time of a causal step over the prompt's own positions, over that of one over cached positions: above 1
+            in kernels that mask all of the prompt and not just the diagonal.
         floor: prefill that does nothing, further kernels of the op (cache writes) included.
         block: time of a thread block before and after its loop.
         decode_floor: decode that does nothing.
@@ -264,9 +269,10 @@ class Attention:
             run head by head.
     """
 
-    kernel: Literal["fa2", "fa3"]
+    kernel: Literal["fa2", "fa3", "paged"]
     tensor_share: Share
     overlap: Annotated[Quantity, Unit("1"), Bound(low=0, high=1)]
+    own_step: Amount
     floor: Seconds
     block: Seconds
     decode_floor: Seconds
@@ -280,27 +286,46 @@ class Attention:
 
 
 @dataclass(frozen=True, slots=True)
+class RowKernel:
+    """A kernel that gives each token a thread block and each thread one element at a time. In clocks of an SM.
+
+    Attributes:
+        step: from one element of a thread to its next: loads, arithmetic, store.
+        hot: an SM's time for one step of one warp while its bytes come from L2.
+        cold: the same while they come from memory.
+    """
+
+    step: Amount
+    hot: Amount
+    cold: Amount
+
+
+@dataclass(frozen=True, slots=True)
 class Vector:
     """Bandwidth-bound kernels.
 
     Attributes:
         floor: time of a kernel that does nothing.
         stream: share of the memory's rate that a plain streaming kernel reaches (add).
-        gather: the same for kernels with index arithmetic or a wide stride (rope).
-        gated: the same for two-input activation kernels (silu_mul).
-        rowwise: the same for kernels that reduce a row and then pass over it again (norms, softmax).
+        gather: the same for kernels with index arithmetic (top-k, the largest magnitude of a tensor).
+        rowwise: the same for PyTorch's kernels that reduce a row (layer norm, softmax).
         l2_share: share of L2's rate that hot bytes get.
         rereads: 1 where kernels that reduce a row read it again from memory once the rows at work outgrow L2, 0 where
             a row stays in registers.
+        norm: the engine's root-mean-square norm, beside the limits of a plain streaming kernel.
+        rotary: the same of rotary embedding.
+        gated: the same of two-input activations.
     """
 
     floor: Seconds
     stream: Share
     gather: Share
-    gated: Share
     rowwise: Share
     l2_share: Share
     rereads: Amount
+    norm: RowKernel
+    rotary: RowKernel
+    gated: RowKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,11 +337,11 @@ class Scan:
         chunk_share: share of the tensor rate that the chunks' products reach.
         chunk_stream: share of memory bandwidth of their operands and states, L2's alike.
         step: time of one chunk in the pass that carries the state from chunk to chunk.
-        state_floor: one decode step of a matrix state that does nothing.
+        state_floor: one decode step of a recurrent state that does nothing.
         state_stream: share of memory bandwidth of such a step.
         state_l2: share of L2's rate of such a step.
-        stream: share of memory bandwidth of other updates: Mamba-1 and the convolution's window.
-        update_floor: one decode step that does nothing.
+        stream: share of memory bandwidth of Mamba-1's scan and of updates of the convolution's window.
+        update_floor: one update of the convolution's window that does nothing.
         conv_cached: 1 where the convolution's windows stay in L2 from step to step, 0 where they lie in a pool of slots
             that is read as if from memory.
         conv_floor: a causal convolution that does nothing.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,20 +15,45 @@ if TYPE_CHECKING:
     from hwsim.devices.gpu.parameters import GpuParameters
     from hwsim.workload.op import Op
 
-__all__ = ["FUSED", "floor_s", "vector_class", "vector_estimate", "vector_times"]
+__all__ = ["FUSED", "RowForm", "floor_s", "vector_class", "vector_estimate", "vector_times"]
 
 _CLASSES: Final = {
-    "rope": "gather",
     "topk": "gather",
     "weighted_sum": "gather",
-    "silu_mul": "gated",
-    "gelu_mul": "gated",
-    "rmsnorm": "rowwise",
     "layernorm": "rowwise",
-    "gated_rmsnorm": "rowwise",
     "softmax": "rowwise",
     "absmax_scale": "gather",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class RowForm:
+    """How a kernel of one thread block for each token divides it among threads.
+
+    Attributes:
+        constants: its constants in the stack (`hwsim.devices.gpu.parameters.RowKernel`).
+        threads: most threads of a block.
+        passes: walks over the token: two to sum and then scale, or over queries and then keys.
+        items: steps of all threads in one pass, for each element of the output.
+        after_product: whether a matrix product wrote its input, whose weights take their part of L2.
+    """
+
+    constants: str
+    threads: int
+    passes: float
+    items: float = 1.0
+    after_product: bool = False
+
+
+_ROWS: Final = {
+    "rmsnorm": RowForm("norm", 1024, 2.0),
+    "rope": RowForm("rotary", 512, 2.0, 0.25, after_product=True),
+    "silu_mul": RowForm("gated", 1024, 1.0, after_product=True),
+    "gelu_mul": RowForm("gated", 1024, 1.0, after_product=True),
+}
+"""Kernels of vLLM's csrc (layernorm, pos_encoding, activation; 2023): grid of tokens, threads that stride over
+elements. Rotary embedding takes pairs of elements, queries first; as many keys as queries are assumed. Mamba-2's gated
+norm is none of them: a Triton kernel that holds a row in registers."""
 
 FUSED: Final = frozenset({"add", "rope", "softplus", "softplus_bias", "copy", "scale", "silu", "mul"})
 """Elementwise ops that engines fuse into a neighbour: residual adds into norms, rope into the cache write, softplus and
@@ -35,11 +61,11 @@ gates into scans."""
 
 
 def vector_class(op: str) -> str:
-    """Which of a stack's achieved bandwidths an op gets: stream, gather, gated or rowwise."""
+    """Which of a stack's achieved bandwidths an op gets: stream, gather or rowwise."""
     return _CLASSES.get(op, "stream")
 
 
-_AGAIN: Final = {"layernorm": (1.0, 16.0, 0), "rmsnorm": (1.0, 16.0, 0), "softmax": (2.0, 2.0, 4096)}
+_AGAIN: Final = {"layernorm": (1.0, 16.0, 0), "softmax": (2.0, 2.0, 4096)}
 """Op -> (further reads of a row, thread blocks of one row each per SM, bytes of a row that registers hold): PyTorch's
 layer norm takes blocks of 128 threads and two passes, its softmax blocks of 1,024 and three, or a warp up to 1,024."""
 
@@ -66,36 +92,77 @@ def floor_s(p: GpuParameters, op: str) -> float:
     return max(floor, p.software.gemm.quantize.value - 2.0 * floor) if op == "absmax_scale" else floor
 
 
+def _hot_bytes(p: GpuParameters, op: str, moved: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bytes that L2 serves: those that fit.
+
+    After a product whose weights passed through L2, half of that, and none of them once they are three times as many.
+    """
+    fits = l2_bytes(p)
+    if op in _ROWS and _ROWS[op].after_product:
+        half = 0.5 * fits
+        return moved * np.clip((1.5 * half - moved) / (0.5 * half), 0.0, 1.0)
+    return np.minimum(moved, fits)
+
+
+def _row_s(
+    p: GpuParameters, op: str, tokens: ArrayLike, width: ArrayLike, cold_share: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Seconds that SMs need for a kernel of one thread block per token, whatever the bandwidth: chain and work.
+
+    Blocks run in waves, as many together as an SM holds threads for; each waits for the chain of its threads' steps.
+    An SM takes so many clocks for a step of a warp.
+    """
+    form, chip = _ROWS[op], p.chip
+    constants = getattr(p.software.vector, form.constants)
+    items = form.items * np.asarray(width, dtype=np.float64)
+    threads = np.minimum(np.ceil(items), form.threads)
+    warps = np.ceil(threads / 32.0)
+    most = chip.threads.value if chip.threads else 2048.0
+    together = np.maximum(1.0, np.floor(most / 32.0 / warps))
+    clock, count = chip.tensor_clock.value, np.asarray(tokens, dtype=np.float64)
+    waves = np.ceil(count / (together * chip.sms.value))
+    chain = waves * form.passes * np.ceil(items / threads) * constants.step.value / clock
+    each = constants.hot.value + cold_share * (constants.cold.value - constants.hot.value)
+    work = count * form.passes * np.ceil(items / 32.0) * each / (chip.sms.value * clock)
+    total: NDArray[np.float64] = np.hypot(chain, work)
+    return total
+
+
 def vector_times(
-    p: GpuParameters, op: str, moved_bytes: ArrayLike, row_bytes: ArrayLike = 0.0
+    p: GpuParameters, op: str, moved_bytes: ArrayLike, tokens: ArrayLike = 1.0, width: ArrayLike = 1.0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Seconds of kernels that move ``moved_bytes``, and the bytes that miss L2.
 
-    ``T = floor + hot bytes / L2 rate + cold bytes / DRAM rate``: what exceeds L2's capacity is cold.
+    ``T = floor + hot bytes / L2 rate + cold bytes / DRAM rate``; engines' kernels of one thread block for each token
+    also keep their SMs busy, which hides behind the traffic (the root of the squares).
 
     Args:
         p: the card.
         op: which op.
         moved_bytes: bytes read and written once.
-        row_bytes: bytes of one row, for ops that reduce rows.
+        tokens: rows.
+        width: elements of the output in a row.
     """
     v = p.software.vector
     moved = np.asarray(moved_bytes, dtype=np.float64)
-    moved = moved * (1.0 + 0.5 * _read_again(p, op, np.asarray(row_bytes, dtype=np.float64)))
-    hot = np.minimum(moved, l2_bytes(p))
+    row_bytes = 0.5 * moved / np.asarray(tokens, dtype=np.float64)  # ops that read again move one row in, one out
+    moved = moved * (1.0 + 0.5 * _read_again(p, op, row_bytes))
+    hot = _hot_bytes(p, op, moved)
     cold = moved - hot
     share = getattr(v, vector_class(op)).value
     l2_rate = p.l2.bandwidth.value * v.l2_share.value * min(1.0, share / v.stream.value)
-    times = floor_s(p, op) + hot / l2_rate + cold / (p.stream_bytes_s * share)
+    stream = hot / l2_rate + cold / (p.stream_bytes_s * share)
+    if op in _ROWS:
+        stream = np.hypot(stream, _row_s(p, op, tokens, width, cold / np.maximum(moved, 1.0)))
     least = np.maximum(cold / p.memory.bandwidth.value, moved / p.l2.bandwidth.value)
-    return np.maximum(times, least), cold
+    return np.maximum(floor_s(p, op) + stream, least), cold
 
 
 def vector_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate:
     """Time of a norm, softmax, elementwise op or embedding."""
     name = str(op.attributes.get("op", "copy"))
     moved = 1.0 * sum(op.bytes_by_role.values())
-    times, cold = vector_times(p, name, moved, op.output.bytes(op.dims) / op.dims["tokens"])
+    times, cold = vector_times(p, name, moved, op.dims["tokens"], op.dims["width"])
     time: Any = times[()]
     missed: Any = cold[()]
     floor = floor_s(p, name)

@@ -80,6 +80,9 @@ def device_names() -> tuple[str, ...]:
 def _file_of(name_or_file: str) -> Path:
     if "/" in name_or_file or name_or_file.endswith((".yaml", ".yml")):
         return Path(name_or_file)
+    if name_or_file == "local":
+        made = "the file of your own machine: `hwsim measure cpu --out DIR`, `hwsim calibrate DIR --out local.yaml`"
+        raise HwsimError.at("--device", "local, which does not ship", f"{made}, then --device local.yaml")
     if name_or_file not in device_names():
         raise HwsimError.unknown_name("--device", "device", name_or_file, device_names())
     return _CATALOG / f"{name_or_file}.yaml"

@@ -173,3 +173,18 @@ def test_levers_are_ones_that_help(workload: str, card: str) -> None:
         assert not isinstance(simulate(workload_in, find_device(card), Question("decode", 1, 64)), Infeasible)
     cards = next(int(lever.split()[0]) for lever in refused.levers if "cards or more" in lever)
     assert (cards - 1) * refused.bound < refused.demand <= cards * refused.bound
+
+
+@pytest.mark.parametrize("card", ["p100", "v100", "a100-sxm-80", "h100-sxm"])
+def test_fp32_is_limited_by_the_alus(card):
+    """No tensor core multiplies in fp32: products and attention that wait for it name the ALUs, alone or as rows."""
+    shapes = (
+        ("gemm", {"m": 4096, "n": 4096, "k": 4096, "dtype": "fp32"}),
+        ("attention", {"phase": "prefill", "batch": 4, "heads": 16, "kv_heads": 16, "q_len": 4096, "kv_len": 4096,
+                       "head_dim": 64, "dtype": "fp32"}),
+    )  # fmt: skip
+    for kind, arguments in shapes:
+        op = build_kernel(kind, arguments)
+        assert kernel(op, find_device(card)).bound == "alu", kind
+    found = find_device(card).kernel_rows(build_kernel(*shapes[0]))
+    assert list(found.bounds) == ["alu"]

@@ -173,12 +173,18 @@ def attention_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate |
     batch, heads, kv_heads, q, kv, dim, near = (np.ascontiguousarray(each) for each in columns)
     rows = (batch, heads, kv_heads, q, kv, dim, near)
     times, bounds = decode_times(*rows, path) if phase == "decode" else prefill_times(*rows, phase == "prefill", path)
-    names: Any = np.array([_LIMITS[each] for each in BOUNDS], dtype=object)[bounds]
+    limits = _LIMITS | {"tensor": _multiplier(op)}
+    names: Any = np.array([limits[each] for each in BOUNDS], dtype=object)[bounds]
     moved = 1.0 * sum(op.bytes_by_role.values())
     time: Any = times
     if not np.ndim(moved):
         time, names = times[0], names[0]
     return Estimate(time, names, {"dram": moved}, 2.0 * op.macs, 1.0 * op.other_ops, "attention")
+
+
+def _multiplier(op: Op) -> str:
+    """The resource that multiplies: tensor cores, the ALUs for fp32."""
+    return "alu" if op.output.format == "fp32" else "tensor"
 
 
 def _eager(p: GpuParameters, op: Op) -> Estimate | Infeasible:
@@ -200,5 +206,5 @@ def _eager(p: GpuParameters, op: Op) -> Estimate | Infeasible:
     compute = flop / (p.chip.sms.value * rate * clock * v.gemm.tensor_share.value)
     memory = moved / (p.stream_bytes_s * v.dram_share.value * v.vector.stream.value)
     floors = 7.0 * v.vector.floor.value
-    bound = limiter((floors > compute + memory, "latency"), (memory > compute, "memory"), otherwise="tensor")
+    bound = limiter((floors > compute + memory, "latency"), (memory > compute, "memory"), otherwise=_multiplier(op))
     return Estimate(floors + compute + memory, bound, {"dram": moved}, flop, 5.0 * scores, "attention")

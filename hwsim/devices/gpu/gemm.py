@@ -25,18 +25,17 @@ if TYPE_CHECKING:
     from hwsim.workload.op import Op
 
 __all__ = [
-    "LIMITS",
     "GemmAnswer",
     "GemmFormats",
     "formats_of",
     "gemm_estimate",
     "gemm_path",
     "gemm_rows",
+    "limits",
     "tiles_of",
 ]
 
-LIMITS: Final = {"tensor": "tensor", "feed": "l2", "memory": "memory", "convert": "alu", "latency": "latency"}
-"""Limiter of the closed form to the resource that a result names."""
+_LIMITS: Final = {"tensor": "tensor", "feed": "l2", "memory": "memory", "convert": "alu", "latency": "latency"}
 _DYNAMIC_READS: Final = 2
 """Passes over the activations that quantising them takes: the largest magnitude, then the cast."""
 _SGEMM_APART: Final = frozenset({"ampere", "ada", "hopper", "blackwell"})
@@ -263,10 +262,16 @@ def formats_of(op: Op) -> GemmFormats:
     )
 
 
-def gemm_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infeasible:
-    """Time of a gemm op. Experts are products side by side (a grouped GEMM), each with its share of the rows."""
+def limits(path: TensorPath, bounds: NDArray[np.int64]) -> NDArray[np.object_]:
+    """Resources that limit products, as a result names them; fp32 multiplies on the ALUs, not on tensor cores."""
     from hwsim.kernels.gpu_gemm import BOUNDS  # noqa: PLC0415 - brings in numba
 
+    names = _LIMITS | ({"tensor": "alu"} if path.name == "fp32" else {})
+    return np.array([names[each] for each in BOUNDS], dtype=object)[bounds]
+
+
+def gemm_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infeasible:
+    """Time of a gemm op. Experts are products side by side (a grouped GEMM), each with its share of the rows."""
     d, experts = op.dims, op.dims.get("expert", 1)
     rows, count = -(-d["m"] // experts), d["batch"] * experts
     answer = gemm_rows(p, rows, d["n"], d["k"], formats_of(op), count, setting)
@@ -279,7 +284,7 @@ def gemm_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infe
     mapping["waves"] = ctas / (p.chip.sms.value * tile[3])
     return Estimate(
         time_s=float(answer.times_s[0]),
-        bound=LIMITS[BOUNDS[int(answer.bounds[0])]],
+        bound=str(limits(answer.path, answer.bounds)[0]),
         bytes={"dram": float(answer.dram_bytes[0])},
         flop=2.0 * op.macs,
         path=answer.path.name,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwsim.devices.gpu.estimate import ALONE
-from hwsim.devices.gpu.gemm import LIMITS, GemmFormats, formats_of, gemm_path, tiles_of
+from hwsim.devices.gpu.gemm import GemmFormats, formats_of, gemm_path, limits, tiles_of
 from hwsim.devices.gpu.structured import block_depth
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.workload.structured import is_structured
@@ -66,7 +66,7 @@ def ranked_tiles(p: GpuParameters, op: Op) -> tuple[RankedTile, ...] | Infeasibl
     Raises:
         HwsimError: the op is no product.
     """
-    from hwsim.kernels.gpu_gemm import BOUNDS, gemm_times  # noqa: PLC0415 - brings in numba
+    from hwsim.kernels.gpu_gemm import gemm_times  # noqa: PLC0415 - brings in numba
 
     formats = _one_product(op)
     found = gemm_path(p, formats, ALONE)
@@ -79,7 +79,7 @@ def ranked_tiles(p: GpuParameters, op: Op) -> tuple[RankedTile, ...] | Infeasibl
     tiles = tiles_of(p, formats, op.dims["batch"] > 1)
     for row in range(tiles.shape[0]):
         times, bounds, choices, _ = gemm_times(m * path.planes, n, walked, batch, tiles[row : row + 1], constants)
-        limit = LIMITS[BOUNDS[int(bounds[0])]]
+        limit = str(limits(path, bounds)[0])
         ranked.append(_tile(p, op, tiles[row], int(choices[0, 1]), float(times[0]), limit, path.planes))
     ranked.sort(key=lambda each: (each.time_s, each.ctas, each.tm, each.tn))
     return tuple(_with_reason(each, ranked[0]) for each in ranked)

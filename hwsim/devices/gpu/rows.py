@@ -9,7 +9,7 @@ import numpy as np
 from hwsim.devices.base import KernelRows
 from hwsim.devices.gpu.energy import dynamic_limit_w, energy_terms
 from hwsim.devices.gpu.estimate import ALONE, Estimate, host_s
-from hwsim.devices.gpu.gemm import LIMITS, formats_of, gemm_rows
+from hwsim.devices.gpu.gemm import formats_of, gemm_rows, limits
 from hwsim.devices.gpu.kernels import estimate
 from hwsim.errors import Infeasible
 from hwsim.formats import FORMATS
@@ -62,13 +62,11 @@ def _moved(op: Op) -> NDArray[np.float64]:
 
 def _products(p: GpuParameters, op: Op) -> Estimate | Infeasible:
     """Matrix products, without the tile of each."""
-    from hwsim.kernels.gpu_gemm import BOUNDS  # noqa: PLC0415 - brings in numba
-
     m, n, k, batch = (op.dims[name] for name in ("m", "n", "k", "batch"))
     answer = gemm_rows(p, m, n, k, formats_of(op), batch, ALONE)
     if isinstance(answer, Infeasible):
         return answer
-    names: Any = np.array([LIMITS[name] for name in BOUNDS], dtype=object)[answer.bounds]
+    names: Any = limits(answer.path, answer.bounds)
     times: Any = answer.times_s
     moved: Any = answer.dram_bytes
     return Estimate(times, names, {"dram": moved})

@@ -129,7 +129,9 @@ def _sensitivity(
 
     name = arguments.device[0] if arguments.device else DEFAULT_DEVICE
     overrides = split_overrides(arguments.overrides)
-    parameters = [each for each in parameters_of(device.parameters) if device.enters(each.path) == "time"]
+    every = parameters_of(device.parameters)
+    parameters = [each for each in every if device.enters(each.path) == "time"]
+    not_in_time = tuple(each.path for each in every if each not in parameters)
 
     def run(parameter: Parameter, value: float) -> Result | Infeasible:
         unit = "" if parameter.unit == "1" else f" {parameter.unit}"
@@ -138,7 +140,7 @@ def _sensitivity(
         return simulate(workload.value, varied.value, question_of(arguments, workload, varied))
 
     with console.progress("varying the machine's constants", len(parameters)) as step:
-        return sensitivity(answer, step(parameters), run)
+        return sensitivity(answer, step(parameters), run, not_in_time)
 
 
 def _show(

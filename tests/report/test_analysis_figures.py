@@ -91,6 +91,26 @@ def test_tornado_is_sorted_by_width_and_says_the_values() -> None:
     assert " 11 GB/s: -10.0 % " in {text.get_text() for text in axes.texts}
 
 
+def test_every_constant_is_shown_or_counted_by_reason() -> None:
+    """Shown, weaker, without effect, without another value, of energy or room: all in the words below the chart."""
+    found = Sensitivity("m", "b", 0.1, FOUND.effects, ("a", "b"), ("c",), ("d", "e", "f"))
+    (axes,) = tornado_figure(found).axes
+    words = (
+        "Constants not shown: 2 that change it by nothing, 1 with no other value to try, 3 of energy or of room only."
+    )
+    assert words in " ".join(axes.get_xlabel().split())
+    assert words in " ".join(plain(sensitivity_blocks(found)).split())
+
+
+def test_a_change_that_rounds_to_nothing_has_no_sign() -> None:
+    """No -0.0 %."""
+    still = Effect(Parameter("delay", 2.5e-6, "s", "assumed"), 2.25e-6, 0.09999, 2.75e-6, 0.102, 0.1)
+    text = plain(sensitivity_blocks(Sensitivity("m", "b", 0.1, (still,), (), ())))
+    assert "2.5 us" in text
+    assert " 0.0 %" in text
+    assert "-0.0 %" not in text
+
+
 def test_tornado_without_effect_is_refused() -> None:
     """There is nothing to draw."""
     with pytest.raises(ValueError, match="no parameter"):
@@ -101,7 +121,7 @@ def test_sensitivity_table_says_what_is_left_out() -> None:
     """Elasticity, both runs, and the constants without a say."""
     text = plain(sensitivity_blocks(FOUND))
     assert "device.memory.bandwidth" in text
-    assert "change it by nothing: 1;" in text
+    assert "1 that change it by nothing" in text
     assert "-10.0 %" in text
     cannot = Effect(Parameter("clock", 4e8, "Hz", "assumed"), 3.6e8, 0.12, 4.4e8, None, 0.1)
     assert "cannot run" in plain(sensitivity_blocks(Sensitivity("m", "b", 0.1, (cannot,), (), ())))

@@ -68,7 +68,9 @@ def run(arguments: Namespace) -> int:
         device = with_mapping_file(device, arguments.mapping)
     workload = workload_of(arguments.workload, overrides)
     console.announce_compilation()
-    answer = simulate(workload.value, device.value, question_of(arguments, workload, device))
+    with console.progress("simulating", 1) as step:
+        question = question_of(arguments, workload, device)
+        (answer,) = [simulate(workload.value, each.value, question) for each in step([device])]
     if isinstance(answer, Infeasible):
         return _cannot(console, workload.value, device.value, answer)
     notes = (*answer.notes, *_setting_notes(arguments.overrides, answer), *_mapping_notes(arguments.mapping))

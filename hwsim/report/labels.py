@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from matplotlib.transforms import Bbox
 
@@ -13,7 +13,10 @@ from hwsim.report.style import GREY, HALO
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Taken", "place_along", "place_label", "slanted_boxes"]
+__all__ = ["Taken", "covering", "place_along", "place_label", "slanted_boxes"]
+
+_COVERS_PIXELS: Final = 9.0
+"""Marks whose centres are nearer than this cover each other."""
 
 
 class Taken:
@@ -66,6 +69,19 @@ class Taken:
     def _pixels_per_point(self) -> float:
         figure = self.axes.get_figure()
         return float(figure.dpi) / 72 if figure is not None else 1.0
+
+
+def covering(axes: Axes, places: Sequence[tuple[float, float]]) -> list[list[int]]:
+    """Marks that cover each other, in groups of their numbers; the first of a group is the first in ``places``."""
+    groups: list[tuple[tuple[float, float], list[int]]] = []
+    for number, place in enumerate(places):
+        x, y = axes.transData.transform(place)
+        near = next((group for at, group in groups if math.dist(at, (x, y)) < _COVERS_PIXELS), None)
+        if near is None:
+            groups.append(((float(x), float(y)), [number]))
+        else:
+            near.append(number)
+    return [group for _, group in groups]
 
 
 def place_label(

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from hwsim.analysis.roofline import Point, Roofline
-from hwsim.report.labels import Taken, place_label
+from hwsim.report.labels import Taken, covering, place_label
 from hwsim.report.roofs import draw_roofs, room_for_names
 from hwsim.report.style import BLUE, GREY, STYLE, VERMILION
 from hwsim.report.table import per_cent, printable
@@ -33,10 +33,8 @@ _LEAST_AREA: Final = 36.0
 _MOST_AREA: Final = 420.0
 _STAR_AREA: Final = 230.0
 _LEFT, _RIGHT = 0.135, 0.97
-_COVERS_PIXELS: Final = 9.0
-"""Marks whose centres are nearer than this are named together."""
 _LINES: Final = 3
-"""Names in such a label before the rest are counted."""
+"""Names of marks that cover each other before the rest are counted."""
 _HIDDEN: Final = 5e-4
 """Shares of the step below this are hidden behind other work."""
 
@@ -150,23 +148,12 @@ def _name_marks(axes: Axes, drawn: Roofline, taken: Taken) -> int:
     """A label at the step and at each mark, one for marks that cover each other; how many operators have none."""
     place_label(axes, "whole step", *_place(axes, drawn.step), _STAR_AREA, taken, bold=True)
     nameless = 0
-    for together in _covering(axes, [point for point in drawn.points if point.ops]):
+    points = [point for point in drawn.points if point.ops]  # the largest share first
+    for group in covering(axes, [_place(axes, point) for point in points]):
+        together = [points[number] for number in group]
         if not place_label(axes, _words(together), *_place(axes, together[0]), _area(together[0]), taken):
             nameless += len(together)
     return nameless
-
-
-def _covering(axes: Axes, points: Sequence[Point]) -> list[list[Point]]:
-    """Points whose marks cover each other, in groups; the first of a group has the largest share of the step."""
-    groups: list[tuple[tuple[float, float], list[Point]]] = []
-    for point in points:
-        x, y = axes.transData.transform(_place(axes, point))
-        near = next((group for at, group in groups if math.dist(at, (x, y)) < _COVERS_PIXELS), None)
-        if near is None:
-            groups.append(((float(x), float(y)), [point]))
-        else:
-            near.append(point)
-    return [group for _, group in groups]
 
 
 def _words(together: Sequence[Point]) -> str:

@@ -32,6 +32,7 @@ from hwsim.workload.op import Op
 Row = dict[str, str]
 Floats = np.ndarray
 SAME_WEIGHTS = Setting(1.0, True)
+IN_LAYER = Setting(1e6, True)
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ FORMATS = {
     "nvfp4": GemmFormats("nvfp4", "nvfp4", quantize="dynamic"),
     "int8_wo": GemmFormats("bf16", "int8"),
     "int4_wo": GemmFormats("bf16", "int4", group=128),
-    "sq": GemmFormats("int8", "int8", quantize="dynamic"),
+    "sq": GemmFormats("int8", "int8"),
 }
 BYTES = {"bfloat16": (2, 2), "fp16": (2, 2), "fp8": (1, 1), "fp8_block": (1, 1), "nvfp4": (0.5625, 0.5625)}
 BYTES |= {"int8_wo": (2, 1), "int4_wo": (2, 0.515625), "sq": (1, 1)}
@@ -206,15 +207,18 @@ def quantise_tables(name: str, rows: list[Row], p: GpuParameters, _: Setting) ->
     return [Table(f"{name} {op}", times(rows), predicted, moved * 0, moved / p.memory.bandwidth.value)]
 
 
-PCIE = {"NVIDIA A100-PCIE-40GB": "a100-sxm-40", "Tesla V100-PCIE-32GB": "v100"}
-"""Cards of NeuSight's rows and the catalogue's nearest: the same chip and memory on another board."""
+PCIE: dict[str, tuple[str, ...]] = {
+    "NVIDIA A100-PCIE-40GB": ("a100-sxm-40",),
+    "Tesla V100-PCIE-32GB": ("v100", "chip.boost_clock=1.38 GHz", "chip.tensor_clock=1.38 GHz", "power.limit=250 W"),
+}
+"""Cards of NeuSight's rows as the catalogue's nearest with what differs: the same chip and memory on another board."""
 
 
 def single_call_tables(name: str, rows: list[Row], _: GpuParameters, __: Setting) -> list[Table]:
     """fp32 kernels timed from the host with PyTorch 2.1: products and row kernels, by card and op."""
     tables = []
     for gpu, op in sorted({(row["gpu"], row["op"]) for row in rows}):
-        own, p = [row for row in rows if (row["gpu"], row["op"]) == (gpu, op)], card(PCIE[gpu], "stack=torch-2")
+        own, p = [row for row in rows if (row["gpu"], row["op"]) == (gpu, op)], card(*PCIE[gpu], "stack=torch-2")
         if "m" in own[0]:
             b, m, n, k = (column(own, each) for each in "bmnk")
             tall, count = (m * b, np.ones_like(b)) if op == "linear" else (m, b)
@@ -278,8 +282,8 @@ FILES: dict[str, tuple[str, tuple[str, ...], Reader, Setting]] = {
     "gemm_a100_sxm": ("a100-sxm-80", (), gemm_tables, ALONE),
     "gemm_h100_sxm": ("h100-sxm", (), gemm_tables, ALONE),
     "gemm_rtx_pro_6000_server": ("rtx-pro-6000-server", (), gemm_tables, ALONE),
-    "gemm_vidur_a100": ("a100-sxm-80", ("stack=torch-2",), gemm_tables, SAME_WEIGHTS),
-    "gemm_vidur_h100": ("h100-sxm", ("stack=torch-2",), gemm_tables, SAME_WEIGHTS),
+    "gemm_vidur_a100": ("a100-sxm-80", ("stack=torch-2",), gemm_tables, IN_LAYER),
+    "gemm_vidur_h100": ("h100-sxm", ("stack=torch-2",), gemm_tables, IN_LAYER),
     "attention_a100_sxm": ("a100-sxm-80", (), attention_tables, ALONE),
     "attention_h100_sxm": ("h100-sxm", (), attention_tables, ALONE),
     "attention_vidur_a100": ("a100-sxm-80", ("stack=torch-2",), attention_tables, ALONE),

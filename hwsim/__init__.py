@@ -7,14 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hwsim.api import simulate, sweep
+    from hwsim.api import simulate, simulate_each
     from hwsim.errors import HwsimError, Infeasible
     from hwsim.result import Result
 
 __version__ = "0.1.0"
-__all__ = ["HwsimError", "Infeasible", "Result", "__version__", "simulate", "sweep"]
+__all__ = ["HwsimError", "Infeasible", "Result", "__version__", "simulate", "simulate_each"]
 
-_HOMES = {"simulate": "api", "sweep": "api", "HwsimError": "errors", "Infeasible": "errors", "Result": "result"}
+_HOMES = {"simulate": "api", "simulate_each": "api", "HwsimError": "errors", "Infeasible": "errors", "Result": "result"}
 """Where each name comes from: it is imported when it is asked for, so that `hwsim --help` imports none of it."""
 
 

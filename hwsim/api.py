@@ -13,7 +13,7 @@ from hwsim.commands.inputs import device_of, split_overrides, workload_of
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.result import Result
 
-__all__ = ["simulate", "sweep"]
+__all__ = ["simulate", "simulate_each"]
 
 Phase = Literal["decode", "prefill", "inference"]
 _ASKED = ("batch", "context", "new_tokens")
@@ -58,7 +58,7 @@ def simulate(
     return run(loaded.value, machine.value, question)
 
 
-def sweep(
+def simulate_each(
     workload: str,
     device: str,
     values: Iterable[int],

@@ -53,6 +53,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "draw a workload's operators under the machine's roofs",
         "roofline mamba --device vck190 --out mamba.svg",
     ),
+    "sweep": ("every combination of the values of some axes, in one table", "sweep my-sweep.yaml --workers 2"),
     "paper": ("hold the simulator against published figures", "paper lightmamba"),
     "list": ("name the workloads, devices, papers and kernels that exist", "list devices"),
     "show": ("print a device with its sources, a workload, or a paper", "show device vck190"),

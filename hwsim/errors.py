@@ -65,6 +65,10 @@ class HwsimError(Exception):
         self.faults: tuple[Fault, ...] = faults
         super().__init__("\n".join(str(fault) for fault in faults))
 
+    def __reduce__(self) -> tuple[type[HwsimError], tuple[Fault, ...]]:
+        """Its faults, not its text, so that it reaches other processes whole."""
+        return type(self), self.faults
+
     @classmethod
     def at(cls, source: str | Where, found: str, expected: str, suggestion: str | None = None) -> HwsimError:
         """An error with a single fault; ``source`` is a file, an option name or a full :class:`Where`."""

@@ -49,12 +49,12 @@ def test_what_is_wrong_is_raised_and_what_cannot_run_is_answered() -> None:
         hwsim.simulate("mambo", "vck190")
     assert isinstance(hwsim.simulate("llama-3-8b", "vck190"), hwsim.Infeasible)
     with pytest.raises(hwsim.HwsimError, match="unknown part of a question 'batches'"):
-        hwsim.sweep("mamba", "vck190", [1], over="batches")  # type: ignore[arg-type]
+        hwsim.simulate_each("mamba", "vck190", [1], over="batches")  # type: ignore[arg-type]
 
 
 def test_sweep_leaves_out_what_does_not_fit() -> None:
     """Batches in order; the one that the memory cannot hold is gone."""
-    found = hwsim.sweep("llama-3-8b", "rtx-4090", [1, 8, 100_000])
+    found = hwsim.simulate_each("llama-3-8b", "rtx-4090", [1, 8, 100_000])
     assert [answer.batch for answer in found] == [1, 8]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from hwsim.errors import Fault, HwsimError, Infeasible, Where, did_you_mean
@@ -81,3 +83,11 @@ def test_infeasible_reads_and_serialises() -> None:
     told = Infeasible("URAM", 5, 4, "URAM", "too few", {"state": 5}, (), {"state": "derived: its bits"})
     assert told.to_dict()["sources"] == {"state": "derived: its bits"}
     assert str(Infeasible("x", 1, 0, "units", "no x")) == "no x (x: needs 1 units, has 0)"
+
+
+def test_an_error_reaches_another_process_whole() -> None:
+    """Pickled, as between the workers of a sweep, it keeps its faults with their places."""
+    error = HwsimError(Fault(Where("a.yaml", 3, 7), "found", "expected", "near"), Fault(Where("b"), "x", "y"))
+    again = pickle.loads(pickle.dumps(error))
+    assert again.faults == error.faults
+    assert str(again) == str(error)

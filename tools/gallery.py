@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from hwsim import sweep
+from hwsim import simulate_each
 from hwsim.analysis.compare import Entry
 from hwsim.analysis.roofline import roofline
 from hwsim.devices.base import Device
@@ -68,7 +68,7 @@ def _mamba_machines() -> bytes:
 def _latency_throughput() -> bytes:
     """A transformer by batch on two cards."""
     cards = ("h100-sxm", "rtx-4090")
-    answers = [answer for card in cards for answer in sweep("llama-3-8b", card, (1, 2, 4, 8, 16, 32, 64, 128))]
+    answers = [answer for card in cards for answer in simulate_each("llama-3-8b", card, (1, 2, 4, 8, 16, 32, 64, 128))]
     return figure_bytes(latency_figure(answers), "svg")
 
 

@@ -1,4 +1,4 @@
-"""`hwsim check`: every fault of workload, device, mapping and paper files. Imports neither numba nor matplotlib."""
+"""`hwsim check`: every fault of the files that a user writes. Imports neither numba nor matplotlib."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 EXIT_INPUT = 2
-_MARKS = {"model": "workload", "family": "device", "paper": "paper", "mapping": "mapping"}
+_MARKS = {"model": "workload", "family": "device", "paper": "paper", "mapping": "mapping", "sweep": "sweep"}
 
 
 def add_arguments(parser: Parser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help="YAML files of workloads, devices, mappings or papers")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="YAML files of workloads, devices, mappings, sweeps or papers"
+    )
     parser.add_json()
 
 
@@ -79,7 +81,7 @@ def _read(name: str) -> Document:
 
 
 def _kind(document: Document) -> str:
-    """Workload, device, mapping or paper, by the key that only it has."""
+    """Workload, device, mapping, sweep or paper, by the key that only it has."""
     from hwsim.spec import plain  # noqa: PLC0415
 
     content = plain(document.root)
@@ -88,7 +90,10 @@ def _kind(document: Document) -> str:
         if mark in keys:
             return kind
     near = next((word for word in (did_you_mean(key, _MARKS) for key in keys) if word), None)
-    expected = "a workload (model: ...), a device (family: ...), a mapping (mapping: ...) or a paper (paper: ...)"
+    expected = (
+        "a workload (model: ...), a device (family: ...), a mapping (mapping: ...), a sweep (sweep: ...) "
+        "or a paper (paper: ...)"
+    )
     found = f"none of {', '.join(_MARKS)} among its keys" if keys else "no keys"
     raise HwsimError(Fault(Where(document.source, 1, 1), found, expected, near))
 
@@ -111,6 +116,10 @@ def _load(kind: str, document: Document) -> tuple[str, ...]:
         from hwsim.devices.mapped import load_mapping  # noqa: PLC0415
 
         load_mapping(document)
+    elif kind == "sweep":
+        from hwsim.sweep import Sweep  # noqa: PLC0415
+
+        load(document, Sweep)
     else:
         from hwsim.published.model import Paper  # noqa: PLC0415
 

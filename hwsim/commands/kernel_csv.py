@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hwsim.pipeline import KernelResult
     from hwsim.workload.op import Op
 
-__all__ = ["APPENDED", "KernelTable", "check_header", "read_lines", "read_rows", "table_text", "write_rows"]
+__all__ = ["APPENDED", "KernelTable", "cells_text", "check_header", "read_rows", "write_rows"]
 
 APPENDED: Final = ("time_s", "energy_j", "bound", "infeasible")
 MAX_BYTES: Final = 16 << 20
@@ -71,17 +71,25 @@ def _bounded(faults: list[Fault], source: Path) -> list[Fault]:
     return faults[:MAX_FAULTS] + rest
 
 
-def read_lines(source: Path) -> list[tuple[int, list[str]]]:
-    """The rows that are not empty, with their line numbers."""
+def read_text(source: Path) -> str:
+    """A file's text.
+
+    Raises:
+        HwsimError: it cannot be read, is too large, or is no UTF-8.
+    """
     try:
         if source.is_file() and source.stat().st_size > MAX_BYTES:
             found = f"{source.stat().st_size:,} bytes"
             raise HwsimError.at(str(source), found, f"a CSV file of at most {MAX_BYTES:,} bytes")
-        text = source.read_text(encoding="utf-8-sig")
+        return source.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise HwsimError.at(str(source), f"cannot read: {reason}", "a readable CSV file in UTF-8") from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+
+
+def read_lines(source: Path) -> list[tuple[int, list[str]]]:
+    """The rows that are not empty, with their line numbers."""
+    reader = csv.reader(io.StringIO(read_text(source), newline=""), strict=True)
     rows = []
     try:
         for row in reader:
@@ -135,6 +143,13 @@ def write_rows(target: Path, table: KernelTable, answers: Sequence[KernelResult 
 
     rows = ((*cells, *_appended(answer)) for cells, answer in zip(table.cells, answers, strict=True))
     write_text(target, table_text(table.header, rows))
+
+
+def cells_text(cells: Sequence[str]) -> str:
+    """Cells as they stand in a file, without the end of the line."""
+    stream = io.StringIO(newline="")
+    csv.writer(stream, lineterminator="").writerow(cells)
+    return stream.getvalue()
 
 
 def table_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,15 +1,16 @@
 """The quick way through a CSV file of kernels, for machines that time arrays of rows.
 
 Cells are read by column; rows that share everything but their dimensions are timed in one call. Whatever is unusual
-(a blank or faulty cell, a kind that the machine times one by one) leaves the file to the ordinary way, which builds
+(quotes, a blank or faulty cell, rows that are timed one by one) leaves the file to the ordinary way, which builds
 every op and names every fault. Both ways give the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from hwsim.errors import HwsimError, Infeasible
 
@@ -19,12 +20,24 @@ if TYPE_CHECKING:
 
     from hwsim.devices.base import Device
 
+    Columns = dict[str, NDArray[np.int64]]
+
 __all__ = ["run_rows"]
 
-_DIMENSIONS: Final = {"gemm": ("m", "n", "k", "batch")} | dict.fromkeys(
-    ("norm", "softmax", "elementwise"), ("tokens", "width")
-)
-"""Arguments that are dimensions of the op under the same name, by kind of kernel."""
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A file without quotes.
+
+    Attributes:
+        header: names of the columns.
+        lines: the rows as they stand, without their ends.
+        columns: the cells of each column.
+    """
+
+    header: list[str]
+    lines: list[str]
+    columns: list[list[str]]
 
 
 def run_rows(source: Path, target: Path, kind: str, shared: dict[str, str], device: Device) -> tuple[int, int] | None:
@@ -33,102 +46,109 @@ def run_rows(source: Path, target: Path, kind: str, shared: dict[str, str], devi
     Returns:
         Rows and how many of them the machine cannot run; None where the file is left to the ordinary way.
     """
-    from hwsim.commands.kernel_csv import check_header, read_lines, table_text  # noqa: PLC0415
+    from hwsim.commands.kernel_csv import APPENDED, check_header  # noqa: PLC0415
     from hwsim.devices.base import TimesRows  # noqa: PLC0415
     from hwsim.report.files import write_text  # noqa: PLC0415
+    from hwsim.workload.rows import COLUMNS  # noqa: PLC0415
 
-    if kind not in _DIMENSIONS or not isinstance(device, TimesRows):
+    table = _read(source) if kind in COLUMNS and isinstance(device, TimesRows) else None
+    if table is None:
         return None
-    lines = read_lines(source)
-    if not lines:
+    check_header(source, tuple(table.header), kind, shared)
+    answered = _answers(kind, table, shared, device)
+    if answered is None:
         return None
-    header = [name.strip() for name in lines[0][1]]
-    check_header(source, tuple(header), kind, shared)
-    rows = [row for _, row in lines[1:]]
-    appended = _answers(kind, header, rows, shared, device)
-    if appended is None:
-        return None
-    write_text(target, table_text(header, [row + cells for row, cells in zip(rows, appended, strict=True)]))
-    return len(rows), sum(bool(cells[-1]) for cells in appended)
+    tails, infeasible = answered
+    rows = map(",".join, zip(table.lines, tails, strict=True))
+    write_text(target, "\n".join([",".join((*table.header, *APPENDED)), *rows, ""]))
+    return len(table.lines), infeasible
 
 
-def _answers(
-    kind: str, header: list[str], rows: list[list[str]], shared: dict[str, str], device: Device
-) -> list[list[str]] | None:
-    """The four cells of each row, or None."""
-    named = {name: place for place, name in enumerate(header) if name in _DIMENSIONS[kind]}
-    dims = _columns(rows, named, len(header))
-    if dims is None:
+def _read(source: Path) -> _Table | None:
+    """A file's cells by column; None where it holds a quote, a row of another length, or no row at all."""
+    from hwsim.commands.kernel_csv import read_text  # noqa: PLC0415
+
+    text = read_text(source)
+    if '"' in text or "\0" in text:
         return None
-    others = [place for place in range(len(header)) if place not in named.values()]
-    answers: list[list[str]] = [[] for _ in rows]
-    for places in _groups(rows, others):
-        cells = _group(
-            kind, header, rows[places[0]], {name: each[places] for name, each in dims.items()}, shared, device
-        )
-        if cells is None:
+    lines = [line for line in text.split("\n") if line.strip(", \t")]
+    if len(lines) < 2 or len({line.count(",") for line in lines}) > 1:
+        return None
+    header = [name.strip() for name in lines[0].split(",")]
+    cells = ",".join(lines[1:]).split(",")
+    return _Table(header, lines[1:], [cells[place :: len(header)] for place in range(len(header))])
+
+
+def _answers(kind: str, table: _Table, shared: dict[str, str], device: Device) -> tuple[list[str], int] | None:
+    """The text that follows each row, and the rows that the machine cannot run; None for the ordinary way."""
+    from hwsim.workload.rows import COLUMNS  # noqa: PLC0415
+
+    named = {name: place for place, name in enumerate(table.header) if name in COLUMNS[kind]}
+    columns = _whole_numbers({name: table.columns[place] for name, place in named.items()})
+    if columns is None:
+        return None
+    others = {name: table.columns[place] for place, name in enumerate(table.header) if name not in named}
+    tails: list[str] = [""] * len(table.lines)
+    infeasible = 0
+    for places in _groups(list(others.values()), len(tails)):
+        first = {name: cells[places[0]] for name, cells in zip(table.header, table.columns, strict=True)}
+        own = columns if len(places) == len(tails) else {name: each[places] for name, each in columns.items()}
+        found = _group(kind, {**shared, **{name: cell.strip() for name, cell in first.items()}}, own, device)
+        if found is None:
             return None
-        for place, own in zip(places, cells, strict=True):
-            answers[place] = own
-    return answers
+        if isinstance(found, str):
+            infeasible += len(places)
+            found = [found] * len(places)
+        for place, tail in zip(places, found, strict=True):
+            tails[place] = tail
+    return tails, infeasible
 
 
-def _columns(rows: list[list[str]], named: dict[str, int], width: int) -> dict[str, NDArray[np.float64]] | None:
-    """The dimensions as whole numbers in range; None where a row or a cell is not."""
+def _whole_numbers(cells: dict[str, list[str]]) -> Columns | None:
+    """The dimensions as whole numbers in range; None where a cell is not one."""
     import numpy as np  # noqa: PLC0415
 
     from hwsim.workload.ops.checks import MAX_DIMENSION  # noqa: PLC0415
 
-    if any(len(row) != width for row in rows):
-        return None
     found = {}
-    for name, place in named.items():
+    for name, texts in cells.items():
         try:
-            column = np.array([row[place] for row in rows], dtype=np.float64)
+            column = np.fromiter(map(float, texts), np.float64, len(texts))
         except ValueError:
             return None
         if not bool(np.all((column >= 1) & (column <= MAX_DIMENSION) & (column == np.floor(column)))):
             return None
-        found[name] = column
+        found[name] = column.astype(np.int64)
     return found
 
 
-def _groups(rows: list[list[str]], others: Sequence[int]) -> list[list[int]]:
-    """Places of rows that agree in the columns ``others``."""
+def _groups(columns: list[list[str]], rows: int) -> Iterable[list[int] | range]:
+    """Places of rows that agree in all of the columns."""
+    if not columns:
+        return (range(rows),)
     groups: dict[tuple[str, ...], list[int]] = {}
-    for number, row in enumerate(rows):
-        groups.setdefault(tuple([row[place] for place in others]), []).append(number)
-    return list(groups.values())
+    for place, cells in enumerate(zip(*columns, strict=True)):
+        groups.setdefault(cells, []).append(place)
+    return groups.values()
 
 
-def _group(
-    kind: str,
-    header: list[str],
-    first: list[str],
-    dims: dict[str, NDArray[np.float64]],
-    shared: dict[str, str],
-    device: Device,
-) -> list[list[str]] | None:
-    """The cells of rows like ``first``, or None."""
-    import numpy as np  # noqa: PLC0415
-
+def _group(kind: str, first: dict[str, str], columns: Columns, device: Device) -> list[str] | str | None:
+    """What follows rows that are like the first but for ``columns``; one text for all that cannot run; None."""
+    from hwsim.commands.kernel_csv import cells_text  # noqa: PLC0415
     from hwsim.devices.base import TimesRows  # noqa: PLC0415
     from hwsim.pipeline import configured  # noqa: PLC0415
     from hwsim.workload.kernel import build_kernel  # noqa: PLC0415
+    from hwsim.workload.rows import op_of_rows  # noqa: PLC0415
 
     try:
-        op = build_kernel(kind, {**shared, **dict(zip(header, (cell.strip() for cell in first), strict=True))})
-        machine = configured(op, device)
+        op = build_kernel(kind, first)
+        machine, rows = configured(op, device), op_of_rows(op, columns)
+        answer = machine.kernel_rows(rows) if rows is not None and isinstance(machine, TimesRows) else None
     except HwsimError:
         return None
-    if not isinstance(machine, TimesRows):
-        return None
-    count = next((each.size for each in dims.values()), 1)
-    whole = {name: dims.get(name, np.full(count, float(op.dims[name]))) for name in _DIMENSIONS[kind]}
-    answer = machine.kernel_rows(op, whole)
     if answer is None:
         return None
     if isinstance(answer, Infeasible):
-        return [["", "", "", answer.reason]] * count
+        return cells_text(("", "", "", answer.reason))
     times, energies = (map(repr, each.tolist()) for each in (answer.time_s, answer.energy_j))
-    return [list(cells) for cells in zip(times, energies, answer.bounds.tolist(), [""] * count, strict=True)]
+    return [f"{time},{energy},{bound}," for time, energy, bound in zip(times, energies, answer.bounds, strict=True)]

@@ -36,7 +36,7 @@ _MODES: Final = ("ideal", "pipelined")
 
 def add_arguments(parser: Parser) -> None:
     """Declare the command's arguments."""
-    what = "gemm, conv2d or attention with its arguments, or a workload; on a GPU gemm alone, on a CPU gemm and conv2d"
+    what = "gemm, conv2d or attention with its arguments, or a workload; on a GPU gemm alone, on a CPU no attention"
     parser.add_argument("words", nargs="*", metavar="KIND name=value | WORKLOAD", help=what)
     parser.add_device()
     parser.add_set()
@@ -75,12 +75,14 @@ def run(arguments: Namespace) -> int:
     overrides = split_overrides(arguments.overrides)
     device = device_of(one_device(arguments.device, "map"), overrides)
     word, pairs = _word_and_pairs(arguments.words)
+    from hwsim.workload.kernel import KERNELS  # noqa: PLC0415
+
+    if isinstance(device.value, CpuDevice) and word not in KERNELS and not pairs:
+        return _model_blockings(arguments, console, device.value, word)
     if isinstance(device.value, (GpuDevice, CpuDevice)):
         _refuse_question(arguments, overrides.workload)
         return _tiles(arguments, console, device.value, word, pairs)
     view = mapper_view(device.value)
-    from hwsim.workload.kernel import KERNELS  # noqa: PLC0415
-
     if word in KERNELS or pairs:
         _refuse_question(arguments, overrides.workload)
         return _one_op(arguments, console, view, word, pairs)
@@ -132,6 +134,28 @@ def _tiles(
     if isinstance(form, Infeasible):
         return _cannot(console, {"kind": kind, "arguments": pairs, "device": device.name}, form)
     console.answer(form, blocks(form))
+    if arguments.out is not None:
+        _write_json(arguments.out, form)
+    return 0
+
+
+def _model_blockings(arguments: Namespace, console: Console, device: CpuDevice, name: str) -> int:
+    """The blocking of every matrix product of a model on a CPU, equal ones searched once."""
+    from hwsim.commands.map_tiles import model_blockings_form, refuse_search_options  # noqa: PLC0415
+    from hwsim.pipeline.graphs import graph_of  # noqa: PLC0415
+    from hwsim.report.blockings import model_blocking_blocks  # noqa: PLC0415
+
+    refuse_search_options(arguments)
+    workload = workload_of(name, split_overrides(arguments.overrides, arguments.transforms))
+    graph = graph_of(workload.value, device, question_of(arguments, workload))
+    form = {"workload": workload.value.name, "device": device.name}
+    console.announce_compilation()
+    with console.share("searching") as tell:
+        found = model_blockings_form(device, graph, tell)
+    if isinstance(found, Infeasible):
+        return _cannot(console, form, found)
+    form |= found
+    console.answer(form, model_blocking_blocks(form))
     if arguments.out is not None:
         _write_json(arguments.out, form)
     return 0

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from hwsim.commands.console import Console
+from hwsim.cost import add_counts, scale_counts
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.mapping.certificate import exhausted
 
 if TYPE_CHECKING:
     from hwsim.devices.cpu import CpuDevice
     from hwsim.devices.gpu import GpuDevice
+    from hwsim.workload.graph import Graph
+    from hwsim.workload.op import Op
 
-__all__ = ["blockings_form", "refuse_search_options", "tiles_form"]
+__all__ = ["blockings_form", "model_blockings_form", "refuse_search_options", "tiles_form"]
+
+_PRODUCTS: Final = ("gemm", "conv2d")
 
 _NEST_OPTIONS: Final = {"space": "--space", "mode": "--mode", "budget_s": "--budget-s"}
 
@@ -85,15 +90,72 @@ def blockings_form(
     Raises:
         HwsimError: a kind that is no product, or arguments that are wrong.
     """
-    from hwsim.devices.cpu.ranking import ranked_blockings  # noqa: PLC0415
-    from hwsim.pipeline import configured, kernel  # noqa: PLC0415
-    from hwsim.report.blockings import blocking_text  # noqa: PLC0415
     from hwsim.workload.kernel import build_kernel  # noqa: PLC0415
 
-    if kind not in ("gemm", "conv2d"):
+    if kind not in _PRODUCTS:
         raise HwsimError.at("hwsim map", kind, "gemm or conv2d: on a CPU only products have blockings")
     op = build_kernel(kind, pairs, "hwsim map")
     console.announce_compilation()
+    found = _ranked_form(device, op)
+    if isinstance(found, Infeasible):
+        return found
+    return {"kind": kind, "arguments": dict(pairs), "device": device.name, **found}
+
+
+def model_blockings_form(device: CpuDevice, graph: Graph, tell: Callable[[float], None]) -> dict[str, Any] | Infeasible:
+    """The fields of `map` for a model on a CPU: sums over its products, and the ranked blockings of each.
+
+    Products are costed each alone, as `hwsim kernel` does; what is no product is named, and in no sum.
+    """
+    distinct = graph.distinct()
+    rows: list[dict[str, Any]] = []
+    elsewhere: dict[str, int] = {}
+    for done, (op, count) in enumerate(distinct):
+        tell(done / len(distinct))
+        if op.kind not in _PRODUCTS:
+            elsewhere[op.name] = elsewhere.get(op.name, 0) + count
+            continue
+        found = _ranked_form(device, op)
+        if isinstance(found, Infeasible):
+            return found
+        rows.append({"name": op.name, "count": count, "dims": dict(op.dims), **found})
+
+    def total(value: Callable[[dict[str, Any]], float]) -> float:
+        return float(sum(value(row) * row["count"] for row in rows))
+
+    energy_j, time_s = total(lambda row: row["energy_j"]), total(lambda row: row["time_s"])
+    return {
+        "objective": "latency",
+        "energy_j": energy_j,
+        "cycles": total(lambda row: row["cycles"]),
+        "time_s": time_s,
+        "edp": energy_j * time_s,
+        "mapping": " ; ".join(row["mapping"] for row in rows),
+        "optimal": all(row["optimal"] for row in rows),
+        "lower_bound": total(lambda row: row["lower_bound"]),
+        "gap": max((row["gap"] for row in rows), default=0.0),
+        "space": "blockings",
+        "nests": {
+            "represented": sum(row["nests"]["represented"] for row in rows),
+            "evaluated": sum(row["nests"]["evaluated"] for row in rows),
+            "pruned": {},
+        },
+        "energy_j_by_level": add_counts(*(scale_counts(row["energy_j_by_level"], row["count"]) for row in rows)),
+        "bytes_by_level": add_counts(*(scale_counts(row["bytes_by_level"], row["count"]) for row in rows)),
+        "stack": device.parameters.stack,
+        "covers": "each product alone, the stack's kernels and the splits of its threads; a closed form chooses",
+        "searched": len(rows),
+        "not_mapped": elsewhere,
+        "results": rows,
+    }
+
+
+def _ranked_form(device: CpuDevice, op: Op) -> dict[str, Any] | Infeasible:
+    """The chosen blocking of a product with its costs, and all others ranked."""
+    from hwsim.devices.cpu.ranking import ranked_blockings  # noqa: PLC0415
+    from hwsim.pipeline import configured, kernel  # noqa: PLC0415
+    from hwsim.report.blockings import blocking_text  # noqa: PLC0415
+
     parameters = cast("CpuDevice", configured(op, device)).parameters
     if isinstance(ranked := ranked_blockings(parameters, op), Infeasible):
         return ranked
@@ -101,9 +163,6 @@ def blockings_form(
         return answer
     above = ranked[0].engine_cycles - min(each.engine_cycles for each in ranked)
     return {
-        "kind": kind,
-        "arguments": dict(pairs),
-        "device": device.name,
         "objective": "latency",
         "energy_j": answer.energy_j,
         "cycles": answer.cycles,
@@ -111,6 +170,7 @@ def blockings_form(
         "edp": answer.energy_j * answer.time_s,
         "mapping": blocking_text(ranked[0]),
         **exhausted("blockings", "latency", answer.cycles, len(ranked), least=answer.cycles - above).form,
+        "energy_j_by_level": dict(answer.energy_j_by),
         "bytes_by_level": dict(answer.bytes),
         "bound": answer.bound,
         "stack": parameters.stack,

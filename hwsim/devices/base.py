@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from hwsim.workload.graph import Graph
     from hwsim.workload.model import Formats
     from hwsim.workload.op import Op
+    from hwsim.workload.recipe import Recipe
+    from hwsim.workload.training import TrainingGraphs
 
 __all__ = [
     "MEMORY",
@@ -46,7 +48,9 @@ __all__ = [
     "verifies",
 ]
 
-Role: TypeAlias = Literal["decode", "draft", "verify", "prefill", "inference", "forward", "backward", "optimizer"]
+Role: TypeAlias = Literal[
+    "decode", "draft", "verify", "prefill", "inference", "forward", "recompute", "backward", "optimizer"
+]
 MEMORY: Final = "device memory"
 """The resource of an `Infeasible` that a smaller batch or a shorter context would mend."""
 
@@ -108,6 +112,7 @@ class PassWork:
         level: level of the tree that a draft pass proposes, from 1; 0 for other passes.
         tree: the token tree that is drafted or verified, if any.
         state: recurrent-state traffic of one sequence.
+        recipe: how the model is trained; None where it is not.
 
     """
 
@@ -118,6 +123,7 @@ class PassWork:
     level: int = 0
     tree: TokenTree | None = None
     state: StatePlan = field(default_factory=StatePlan)
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,8 +281,8 @@ class KernelRows:
 class TimesRows(Protocol):
     """What a family adds that times kernels by the array; answers are those of one kernel at a time."""
 
-    def kernel_rows(self, op: Op, dims: Mapping[str, NDArray[np.float64]]) -> KernelRows | Infeasible | None:
-        """Many kernels that differ from ``op`` in their dimensions only; None where they are timed one by one."""
+    def kernel_rows(self, op: Op) -> KernelRows | Infeasible | None:
+        """Many kernels as one op whose dimensions are arrays (`hwsim.workload.rows`); None: row by row."""
 
 
 @runtime_checkable
@@ -292,9 +298,11 @@ class HoldsInMemory(Protocol):
 class Trains(HoldsInMemory, Protocol):
     """A machine that can run a step of training."""
 
-    @property
-    def trains(self) -> bool:
-        """Whether it can."""
+    def training_terms(self, graphs: TrainingGraphs, work: PassWork, recipe: Recipe) -> Mapping[str, float]:
+        """Bytes that a step needs (of the card that holds most): weights, state, gradients, activations."""
+
+    def updated_parameters(self, graphs: TrainingGraphs, work: PassWork, recipe: Recipe) -> int:
+        """Parameters that one card updates in the optimizer's pass."""
 
 
 @runtime_checkable

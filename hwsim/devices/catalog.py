@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,6 +71,7 @@ def _family_named(name: object) -> Family | None:
     return _FAMILIES.get(name)
 
 
+@cache
 def device_names() -> tuple[str, ...]:
     """Names of the shipped machines, sorted."""
     return tuple(sorted(path.stem for path in _CATALOG.glob("*.yaml")))
@@ -78,6 +80,9 @@ def device_names() -> tuple[str, ...]:
 def _file_of(name_or_file: str) -> Path:
     if "/" in name_or_file or name_or_file.endswith((".yaml", ".yml")):
         return Path(name_or_file)
+    if name_or_file == "local":
+        made = "the file of your own machine: `hwsim measure cpu --out DIR`, `hwsim calibrate DIR --out local.yaml`"
+        raise HwsimError.at("--device", "local, which does not ship", f"{made}, then --device local.yaml")
     if name_or_file not in device_names():
         raise HwsimError.unknown_name("--device", "device", name_or_file, device_names())
     return _CATALOG / f"{name_or_file}.yaml"
@@ -118,9 +123,17 @@ def _family_of(document: Document) -> Family:
 
 
 def find_device(name_or_file: str, overrides: Sequence[str] = ()) -> Device:
-    """The machine that a shipped name or a file means, with overrides.
+    """The machine that a shipped name or a file means, with overrides. Shipped ones are frozen and read once.
 
     Raises:
         HwsimError: see `device_document` and `device_of_document`.
     """
+    found = _shipped if name_or_file in device_names() else _read_device
+    return found(name_or_file, tuple(overrides))
+
+
+def _read_device(name_or_file: str, overrides: tuple[str, ...]) -> Device:
     return device_of_document(device_document(name_or_file, overrides))
+
+
+_shipped = lru_cache(maxsize=256)(_read_device)

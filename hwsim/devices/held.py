@@ -39,10 +39,10 @@ def memory_terms(
 
 def graph_terms(graph: Graph) -> dict[str, float]:
     """Bytes of one pass: all weights; keys, values and states; the widest op's activations."""
-    weights = float(sum(op.weight_bytes for op in graph.ops))
-    state = activations = 0.0
-    for op in graph.ops:
-        state += sum(each.bytes(op.dims) for each in op.operands if each.role in ("state", "cache"))
+    weights = state = activations = 0.0
+    for op, count in graph.distinct():
+        weights += count * op.weight_bytes
+        state += count * sum(each.bytes(op.dims) for each in op.operands if each.role in ("state", "cache"))
         flowing = sum(each.bytes(op.dims) for each in op.operands if each.role in ("activation", "output"))
         activations = max(activations, float(flowing))
     return {"weights": weights, "state": state, "activations": activations}
@@ -53,4 +53,7 @@ def kept_states(graph: Graph, work: PassWork) -> float:
     extra = work.state.writes - 1
     if extra <= 0:
         return 0.0
-    return float(extra * sum(each.bytes(op.dims) for op in graph.ops for each in op.operands if each.role == "state"))
+    states = (
+        count * each.bytes(op.dims) for op, count in graph.distinct() for each in op.operands if each.role == "state"
+    )
+    return float(extra * sum(states))

@@ -6,9 +6,11 @@ convert weights. Stages that overlap in part are joined by a p-norm with p = 3: 
 
     T = floor + sum over waves [ (tensor^3 + feed^3 + dram^3 + convert^3)^(1/3) + fill ] + split
 
-Waves: CTAs over SMs x CTAs per SM; the last wave is served by fewer SMs, which also reach less DRAM bandwidth each
-(bytes in flight per SM are limited). Split-K divides k among CTAs and adds the partial sums in a second pass.
-A board at its power limit slows its tensor cores; short kernels end before the regulator acts.
+Waves: CTAs over SMs x CTAs per SM; the last wave is served by fewer SMs, each of which draws a limited rate from DRAM
+(bytes in flight over latency). Split-K divides k among CTAs and adds the partial sums in a second pass; with a long k
+it also evens out the waves. Operands that L2 still holds stream from it, at its rate; L2 keeps what fits and, read in
+turn, little of what does not. A board at its power limit slows its tensor cores; short kernels end before the
+regulator acts.
 """
 
 from __future__ import annotations
@@ -42,8 +44,12 @@ class GemmPath(NamedTuple):
         dram_bytes_s: achieved DRAM bandwidth of the card.
         sm_dram_bytes_s: DRAM bytes per second that one SM can have in flight.
         convert_weights_s: weights that one SM's ALUs convert per second; infinite where none are.
-        l2_bytes: L2 capacity that data read by all SMs can use.
-        copies: sets of weights that are used in turn (1: the same weights again; large: never the same).
+        hot_bytes_s: bytes per second that operands stream from L2.
+        l2_bytes: operands up to here stay in L2.
+        spill_bytes: operands from here on come from DRAM wholly.
+        copies: sets of weights that are used in turn, at most (1: the same weights again; large: never the same).
+        turn_bytes: bytes beyond which no further set is used; infinite where ``copies`` are used always.
+        most_split: thread blocks that may share a dot product in this kernel.
         a_bytes: bytes of one element of a.
         b_bytes: bytes of one weight with its share of the scales.
         out_bytes: bytes of one element of the result.
@@ -64,8 +70,12 @@ class GemmPath(NamedTuple):
     dram_bytes_s: float
     sm_dram_bytes_s: float
     convert_weights_s: float
+    hot_bytes_s: float
     l2_bytes: float
+    spill_bytes: float
     copies: float
+    turn_bytes: float
+    most_split: float
     a_bytes: float
     b_bytes: float
     out_bytes: float
@@ -81,31 +91,38 @@ class GemmPath(NamedTuple):
 
 
 @jit_part
-def _cold(footprint_bytes: float, l2_bytes: float) -> float:
-    """Share of the operands that L2 no longer holds: none up to its capacity, all from twice that on."""
-    return min(1.0, max(0.0, footprint_bytes / l2_bytes - 1.0))
+def _cold(footprint_bytes: float, p: GemmPath) -> float:
+    """Share of the operands that L2 does not hold: used in turn, each pushes out the one that is needed next."""
+    if footprint_bytes <= p.l2_bytes:
+        return 0.0
+    if footprint_bytes >= p.spill_bytes:
+        return 1.0
+    return (footprint_bytes - p.l2_bytes) / (p.spill_bytes - p.l2_bytes)
 
 
 @jit_part
 def _wave(
-    ctas: float, flop: float, feed: float, dram: float, weights: float, power: float, occupancy: float, p: GemmPath
+    ctas: float, flop: float, feed: float, dram: float, hot: float, weights: float, power: float, p: GemmPath
 ) -> tuple[float, float, float, float, float]:
-    """(time without fill, tensor, feed, dram, convert) of a wave of ``ctas`` CTAs, of which each SM holds a few."""
+    """(time without fill, tensor, feed, memory, convert) of a wave of ``ctas`` CTAs, of which each SM holds a few.
+
+    ``dram`` and ``hot`` are the bytes of one CTA that come from DRAM and from L2.
+    """
     deep = math.ceil(ctas / p.sms)
     tensor = deep * flop / (p.tensor_flop_s * power)
     feeding = deep * feed / p.feed_bytes_s
-    memory = ctas * dram / min(p.dram_bytes_s, min(ctas, p.sms) * p.sm_dram_bytes_s)
+    memory = ctas * (dram / min(p.dram_bytes_s, min(ctas, p.sms) * p.sm_dram_bytes_s) + hot / p.hot_bytes_s)
     convert = deep * weights / p.convert_weights_s
-    total = (tensor**3 + feeding**3 + memory**3 + convert**3) ** (1.0 / 3.0)
+    total = np.cbrt(tensor**3 + feeding**3 + memory**3 + convert**3)
     return total, tensor, feeding, memory, convert
 
 
 @jit_part
 def _try(
-    m: float, n: float, k: float, batch: float, tile: NDArray[np.float64], split: float, dram: float, power: float,
-    p: GemmPath,
+    m: float, n: float, k: float, batch: float, tile: NDArray[np.float64], split: float, dram: float, hot: float,
+    power: float, p: GemmPath,
 ) -> tuple[float, float, float, float, float]:  # fmt: skip
-    """(time, tensor, feed, dram, convert) of one tile and split; ``dram`` are the bytes that miss L2."""
+    """(time, tensor, feed, memory, convert) of one tile and split; ``dram`` bytes miss L2, ``hot`` bytes hit."""
     tm, tn, tk, occupancy = tile[0], tile[1], tile[2], tile[3]
     depth = math.ceil(k / split / tk) * tk
     ctas = batch * math.ceil(m / tm) * math.ceil(n / tn) * split
@@ -119,22 +136,42 @@ def _try(
     total = p.floor_s
     tensor = feeding = memory = convert = 0.0
     if full > 0:
-        time, t, f, d, c = _wave(slots, flop, feed, dram / ctas, weights, power, occupancy, p)
+        time, t, f, d, c = _wave(slots, flop, feed, dram / ctas, hot / ctas, weights, power, p)
         total += full * (time + fill / occupancy)
         tensor, feeding, memory, convert = full * t, full * f, full * d, full * c
     if tail > 0:
-        time, t, f, d, c = _wave(tail, flop, feed, dram / ctas, weights, power, occupancy, p)
+        time, t, f, d, c = _wave(tail, flop, feed, dram / ctas, hot / ctas, weights, power, p)
         total += time + fill / min(occupancy, math.ceil(tail / p.sms))
         tensor, feeding, memory, convert = tensor + t, feeding + f, memory + d, convert + c
-    if split > 1:
-        total += p.split_s + split * batch * m * n * 8.0 / p.peak_l2_bytes_s
-    return total, tensor, feeding, memory, convert
+    return total + _split_cost(m, n, batch, split, p), tensor, feeding, memory, convert
 
 
 @jit_part
-def _offered(tiles: float, k: float, tk: float, occupancy: float, split: float, sms: float) -> bool:
-    """Whether kernels offer a split: two waves of thread blocks at most, four steps along k at least."""
-    return split == 1.0 or (tiles * split <= 2.0 * sms * occupancy and k >= 4.0 * tk * split)
+def _split_cost(m: float, n: float, batch: float, split: float, p: GemmPath) -> float:
+    """Second pass of a split: its start, and the partial sums written and read again."""
+    return p.split_s + split * batch * m * n * 8.0 / p.peak_l2_bytes_s if split > 1.0 else 0.0
+
+
+@jit_part
+def _at_least(
+    tiles: float, k: float, tile: NDArray[np.float64], dram: float, hot: float, power: float, p: GemmPath
+) -> float:
+    """A time that no split of a tile goes below: its work spread evenly, its bytes at the full rate, one fill."""
+    tm, tn = tile[0], tile[1]
+    work = max(
+        2.0 * tm * tn * k / (p.tensor_flop_s * power),
+        (tm * p.a_bytes + tn * p.b_bytes) * k / p.feed_bytes_s,
+        tn * k / p.convert_weights_s,
+    )
+    memory = dram / p.dram_bytes_s + hot / p.hot_bytes_s
+    least: float = p.floor_s + max(tiles * work / p.sms, memory) + (p.fill_s + p.store_s * tm * tn) / tile[3]
+    return least
+
+
+@jit_part
+def _offered(tiles: float, k: float, tk: float, occupancy: float, split: float, sms: float, most: float) -> bool:
+    """Whether kernels offer a split: six waves of thread blocks at most, four steps along k at least."""
+    return split == 1.0 or (split <= most and tiles * split <= 6.0 * sms * occupancy and k >= 4.0 * tk * split)
 
 
 @jit_part
@@ -179,9 +216,11 @@ def gemm_times(
     missed = np.empty(rows)
     for i in range(rows):
         a, b, out = m[i] * k[i] * p.a_bytes, n[i] * k[i] * p.b_bytes, m[i] * n[i] * p.out_bytes
-        cold = _cold(batch[i] * (a + p.copies * b + out), p.l2_bytes)
-        warm = _cold(batch[i] * (a + out), p.l2_bytes)
+        sets = max(1.0, min(p.copies, np.ceil(p.turn_bytes / (batch[i] * b))))
+        cold = _cold(batch[i] * (a + sets * b + out), p)
+        warm = _cold(batch[i] * (a + out), p)
         dram = batch[i] * (b * cold + (a + out) * warm)
+        hot = batch[i] * (a + b + out) - dram
         macs = batch[i] * m[i] * n[i] * k[i]
         least = max(
             2.0 * macs / p.peak_flop_s, dram / p.peak_dram_bytes_s, batch[i] * (a + b + out) / p.peak_l2_bytes_s
@@ -191,10 +230,13 @@ def gemm_times(
         best = np.inf
         for row in range(menu.shape[0]):
             tiles = batch[i] * math.ceil(m[i] / menu[row, 0]) * math.ceil(n[i] / menu[row, 1])
+            bound = _at_least(tiles, k[i], menu[row], dram, hot, power, p)
             for split in SPLITS:
-                if not _offered(tiles, k[i], menu[row, 2], menu[row, 3], float(split), p.sms):
+                if not _offered(tiles, k[i], menu[row, 2], menu[row, 3], float(split), p.sms, p.most_split):
                     break
-                time, t, f, d, c = _try(m[i], n[i], k[i], batch[i], menu[row], split, dram, power, p)
+                if bound + _split_cost(m[i], n[i], batch[i], float(split), p) >= best:
+                    break
+                time, t, f, d, c = _try(m[i], n[i], k[i], batch[i], menu[row], split, dram, hot, power, p)
                 if time < best:
                     best = time
                     bounds[i] = _bound(time, t, f, d, c)
@@ -205,12 +247,12 @@ def gemm_times(
 
 
 @jit
-def pairs_tried(m: float, n: float, k: float, batch: float, menu: NDArray[np.float64], sms: float) -> int:
+def pairs_tried(m: float, n: float, k: float, batch: float, menu: NDArray[np.float64], p: GemmPath) -> int:
     """Pairs of tile and split that `gemm_times` compares for one product; the others are not offered."""
     count = 0
     for row in range(menu.shape[0]):
         tiles = batch * math.ceil(m / menu[row, 0]) * math.ceil(n / menu[row, 1])
         for split in SPLITS:
-            if _offered(tiles, k, menu[row, 2], menu[row, 3], float(split), sms):
+            if _offered(tiles, k, menu[row, 2], menu[row, 3], float(split), p.sms, p.most_split):
                 count += 1
     return count

@@ -99,6 +99,12 @@ static void instructions(void) {
                      "vdpbf16ps %%zmm8,%%zmm9,%%zmm3\n\tvdpbf16ps %%zmm8,%%zmm9,%%zmm4\n\tvdpbf16ps %%zmm8,%%zmm9,%%zmm5\n\t"
                      "vdpbf16ps %%zmm8,%%zmm9,%%zmm6\n\tvdpbf16ps %%zmm8,%%zmm9,%%zmm7" ::), 8);
 #endif
+#ifdef __AVX512VNNI__
+    TIMED("dot_int8", __asm__ volatile(
+                          "vpdpbusd %%zmm8,%%zmm9,%%zmm0\n\tvpdpbusd %%zmm8,%%zmm9,%%zmm1\n\tvpdpbusd %%zmm8,%%zmm9,%%zmm2\n\t"
+                          "vpdpbusd %%zmm8,%%zmm9,%%zmm3\n\tvpdpbusd %%zmm8,%%zmm9,%%zmm4\n\tvpdpbusd %%zmm8,%%zmm9,%%zmm5\n\t"
+                          "vpdpbusd %%zmm8,%%zmm9,%%zmm6\n\tvpdpbusd %%zmm8,%%zmm9,%%zmm7" ::), 8);
+#endif
 }
 
 /* --- loops over weight tiles ------------------------------------------------------------------------ */

@@ -109,7 +109,7 @@ class TorchTimer:
         try:
             call = build(self, case.named) if build else None
             return None if call is None else self._replays(call, repeats)
-        except (RuntimeError, TypeError, ValueError, ImportError):
+        except (RuntimeError, TypeError, ValueError, ImportError, AttributeError):  # of old releases too
             self._torch.cuda.synchronize()
             return None
 
@@ -137,6 +137,7 @@ class TorchTimer:
         """Seconds of a call in each replay of a graph of many."""
         torch = self._torch
         stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())  # the inputs are made there
         with torch.cuda.stream(stream):
             for number in range(_COPIES):
                 call(number)

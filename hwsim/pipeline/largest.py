@@ -18,6 +18,7 @@ Demand = Callable[["Question"], float]
 
 _MOST: Final = 10**8
 _ROWS: Final = 10**9
+_WORDS: Final = {"batch": "a smaller batch", "context": "a shorter context"}
 
 
 def largest(demand: Demand, capacity: float, question: Question) -> dict[str, int | None]:
@@ -35,11 +36,12 @@ def largest(demand: Demand, capacity: float, question: Question) -> dict[str, in
 def _last(demand: Callable[[int], float], least: int, most: int, capacity: float) -> int | None:
     """The last whole number whose demand fits; None where ``most`` does, 0 where ``least`` does not."""
     low, high = least, most
-    if _cost(demand, low) > capacity:
+    at_low = _cost(demand, low)
+    if at_low > capacity:
         return 0
-    if _cost(demand, high) <= capacity:
+    at_high = _cost(demand, high)
+    if at_high <= capacity:
         return None
-    at_low, at_high = _cost(demand, low), _cost(demand, high)
     while high - low > 1:
         guess = low + int((high - low) * (capacity - at_low) / (at_high - at_low))
         guess = min(max(guess, low + 1), high - 1)
@@ -67,10 +69,11 @@ def _cost(demand: Callable[[int], float], count: int) -> float:
 
 
 def with_levers(answer: Infeasible, found: dict[str, int | None]) -> Infeasible:
-    """The refusal with what would fit as its first levers."""
+    """The refusal with what would fit as its first levers; batch and context are none where not even 1 fits."""
     levers = tuple(
         f"--{name} {count} at most, the rest as asked"
         for name, count in found.items()
         if count is not None and count > 0
     )
-    return replace(answer, levers=(*levers, *answer.levers))
+    hopeless = {word for name, word in _WORDS.items() if found.get(name) == 0}
+    return replace(answer, levers=(*levers, *(each for each in answer.levers if each not in hopeless)))

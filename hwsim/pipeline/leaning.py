@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline.accounts import constants_of
-from hwsim.pipeline.single import KernelResult, configured, kernel
+from hwsim.pipeline.single import KernelResult, configured, figures
 from hwsim.spec import Quantity, Refused
 from hwsim.workload.kernel import SETTINGS
 from hwsim.workload.named import Named
@@ -54,10 +54,10 @@ def leaning_constants(device: Device, op: Op) -> tuple[Constant, ...]:
     """
     ready = configured(op, device)
     bare = replace(op, attributes=Named({k: v for k, v in op.attributes.items() if k not in _SETTING_NAMES}))
-    base = kernel(bare, ready)
+    base = figures(bare, ready)
     if isinstance(base, Infeasible):
         return ()
-    fitted, assumed, _ = constants_of(ready, None)
+    fitted, assumed, _ = constants_of(ready, None, {op.kind})
     weighty = (each for each in (*fitted, *assumed) if each.enters != "capacity")
     return tuple(found for each in weighty if (found := _moving(each, ready, bare, base)))
 
@@ -79,7 +79,7 @@ def _moved(constant: Constant, device: Any, op: Op) -> KernelResult | None:
     path = tuple(_SEGMENT.findall(constant.path.removeprefix("device.")))
     for step in _STEPS:
         try:
-            answer = kernel(op, replace(device, parameters=scaled(device.parameters, path, step)))
+            answer = figures(op, replace(device, parameters=scaled(device.parameters, path, step)))
         except (HwsimError, Refused):
             continue
         if isinstance(answer, KernelResult):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from hwsim.cost import scale_counts
 from hwsim.devices.base import Configurable, PassWork
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline.accounts import constants_of
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from hwsim.result import Constant
     from hwsim.workload.op import Op
 
-__all__ = ["KernelResult", "configured", "kernel", "kernels"]
+__all__ = ["KernelResult", "configured", "figures", "kernel", "kernels"]
 
 _Constants: TypeAlias = "tuple[tuple[Constant, ...], tuple[Constant, ...]]"
 
@@ -31,6 +32,7 @@ class KernelResult:
     Attributes:
         mapping: how it was laid onto the machine, by name; empty where the family has nothing to choose.
         notes: what a reader should know beside the figures.
+        energy_j_by: the energy by component; ``static`` is power that flows whatever is done.
     """
 
     kind: str
@@ -46,13 +48,14 @@ class KernelResult:
     assumed: tuple[Constant, ...]
     mapping: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    energy_j_by: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
         plain: dict[str, Any] = {
             name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("fitted", "assumed")
         }
-        for name in ("bytes", "utilization", "mapping"):
+        for name in ("bytes", "utilization", "mapping", "energy_j_by"):
             plain[name] = dict(plain[name])
         plain["notes"] = list(self.notes)
         plain["constants"] = {kind: [c.path for c in getattr(self, kind)] for kind in ("fitted", "assumed")}
@@ -82,6 +85,11 @@ def kernel(op: Op, device: Device) -> KernelResult | Infeasible:
     return kernels((op,), device)[0]
 
 
+def figures(op: Op, device: Device) -> KernelResult | Infeasible:
+    """One op on a machine as it stands, without its accounts: for callers that move constants many times."""
+    return _kernel(op, device, ((), ()))
+
+
 def _kernel(op: Op, device: Device, constants: _Constants) -> KernelResult | Infeasible:
     graph = Graph(op.kind)
     graph.add(op)
@@ -91,12 +99,13 @@ def _kernel(op: Op, device: Device, constants: _Constants) -> KernelResult | Inf
         return outcome
     time_s = outcome.cycles / device.clock_hz
     placed = device.map(op)
+    static_j = device.static_power_w() * time_s
     return KernelResult(
         kind=op.kind,
         device=device.name,
         time_s=time_s,
         cycles=outcome.cycles,
-        energy_j=sum(outcome.energy_pj.values()) * PICO + device.static_power_w() * time_s,
+        energy_j=sum(outcome.energy_pj.values()) * PICO + static_j,
         bound=max(outcome.busy_cycles, key=lambda name: outcome.busy_cycles[name]),
         bytes=outcome.bytes,
         macs=op.macs,
@@ -105,6 +114,7 @@ def _kernel(op: Op, device: Device, constants: _Constants) -> KernelResult | Inf
         assumed=constants[1],
         mapping=_plain_mapping(placed),
         notes=tuple(getattr(placed, "notes", ())),
+        energy_j_by={**scale_counts(outcome.energy_pj, PICO), "static": static_j},
     )
 
 

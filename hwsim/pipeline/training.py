@@ -1,14 +1,15 @@
-"""`--phase train`: a step of training on one machine; its three passes, and the memory that they share."""
+"""`--phase train`: a step of training on one machine; its passes, and the memory that they share."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from hwsim.devices.base import MEMORY, FormatChoice, PassWork, Trains
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline.outcome import run_pass, unsupported
 from hwsim.pipeline.question import Question, RunPass, Simulated
-from hwsim.workload.model import Pass, TransformerModel, Workload
+from hwsim.workload.model import IMAGE_MODELS, Pass, Recipe, Workload
 from hwsim.workload.training import TrainingGraphs, training_graphs
 from hwsim.workload.transform import graph_of
 
@@ -23,60 +24,73 @@ def train(workload: Workload, device: Device, question: Question, choice: Format
     """A step over ``batch`` sequences of ``context`` tokens: forward, backward, optimizer.
 
     Raises:
-        HwsimError: the model is no dense transformer, or its weights are too narrow to be trained.
+        HwsimError: the model is one of images, or its weights are too narrow to be trained.
     """
-    if not isinstance(device, Trains) or not device.trains:
+    if not isinstance(device, Trains):
         reason = f"{device.name} runs models and does not train them"
-        return Infeasible("training", 1, 0, "passes", reason, {"backward": 1}, ("a single GPU",))
-    graphs = _graphs(workload, question)
-    terms = _terms(device, graphs, question)
+        return Infeasible("training", 1, 0, "passes", reason, {"backward": 1}, ("a GPU or a cluster of them",))
+    graphs, recipe = _graphs(workload, question), workload.training
+    terms = device.training_terms(graphs, _work("forward", question, recipe), recipe)
     capacity, demand = device.memory_capacity_bytes, sum(terms.values())
     if demand > capacity:
-        reason = f"{device.name} holds {capacity / 1e9:.0f} GB, {demand / 1e9:.1f} GB are needed"
-        levers = ("a smaller batch", "a shorter context", "a card with more memory")
-        return Infeasible(MEMORY, demand, capacity, "bytes", reason, terms, levers)
+        reason = f"{device.name} holds {capacity / 1e9:.0f} GB a card, {demand / 1e9:.1f} GB are needed"
+        return Infeasible(MEMORY, demand, capacity, "bytes", reason, terms, _levers(recipe))
     passes: list[RunPass] = []
-    for role, graph in _roles(graphs):
-        work = _work(role, question)
+    for role, graph in _roles(device, graphs, recipe, question):
+        work = _work(role, question, recipe)
         bad = unsupported(device, graph)
         outcome = bad or run_pass(device, graph, work)
         if isinstance(outcome, Infeasible):
             return outcome
         passes.append(RunPass(workload.name, work, graph, outcome))
     tokens = float(question.context or 1)
-    notes = (*choice.differences, "training with Adam and fp32 master weights; no activation is recomputed")
+    notes = (*choice.differences, _words(recipe))
     return Simulated(workload, device, question, choice, tuple(passes), (), tokens, 1.0, None, terms, notes)
 
 
 def training_bytes(workload: Workload, device: Device, question: Question) -> float:
-    """Bytes that a step of training holds."""
-    return sum(_terms(device, _graphs(workload, question), question).values())
+    """Bytes that a step of training holds; none where the machine does not train."""
+    if not isinstance(device, Trains):
+        return math.inf
+    recipe = workload.training
+    return sum(device.training_terms(_graphs(workload, question), _work("forward", question, recipe), recipe).values())
 
 
 def _graphs(workload: Workload, question: Question) -> TrainingGraphs:
-    if not isinstance(workload.model, TransformerModel):
+    if isinstance(workload.model, IMAGE_MODELS):
         found = f"phase train for {workload.name}, a {type(workload.model).__name__}"
-        raise HwsimError.at("--phase", found, "a dense transformer")
+        raise HwsimError.at("--phase", found, "a language model")
     asked = Pass("prefill", question.batch or 1, question.context or 1, 0, True)
-    return training_graphs(graph_of(workload, asked))
+    return training_graphs(graph_of(workload, asked), workload.training)
 
 
-def _roles(graphs: TrainingGraphs) -> tuple[tuple[Role, Graph], ...]:
-    return ("forward", graphs.forward), ("backward", graphs.backward), ("optimizer", graphs.optimizer)
+def _roles(
+    device: Trains, graphs: TrainingGraphs, recipe: Recipe, question: Question
+) -> tuple[tuple[Role, Graph], ...]:
+    """The passes of a step: with recomputation the forward runs twice."""
+    parameters = device.updated_parameters(graphs, _work("forward", question, recipe), recipe)
+    again: tuple[tuple[Role, Graph], ...] = (("recompute", graphs.forward),) if recipe.recompute == "full" else ()
+    optimizer = graphs.optimizer(recipe, parameters)
+    return ("forward", graphs.forward), *again, ("backward", graphs.backward), ("optimizer", optimizer)
 
 
-def _work(role: Role, question: Question) -> PassWork:
-    return PassWork(role, question.context or 1, question.batch or 1)
+def _work(role: Role, question: Question, recipe: Recipe) -> PassWork:
+    return PassWork(role, question.context or 1, question.batch or 1, recipe=recipe)
 
 
-def _terms(device: Device, graphs: TrainingGraphs, question: Question) -> dict[str, float]:
-    """Weights, gradients, optimizer states, saved activations, and the widest op of the backward."""
-    held = device.footprint(((graphs.forward, _work("forward", question)),))
-    backward = device.footprint(((graphs.backward, _work("backward", question)),))
-    return {
-        "weights": held["weights"],
-        "state": graphs.optimizer_bytes,
-        "gradients": graphs.gradient_bytes,
-        "saved activations": graphs.saved_bytes,
-        "activations": backward["activations"],
-    }
+def _words(recipe: Recipe) -> str:
+    """How the model is trained, in a line."""
+    master = " and fp32 master weights" if recipe.master else ""
+    again = "the forward is run again in the backward" if recipe.recompute == "full" else "no activation is recomputed"
+    parts = f"; {recipe.micro_batches} micro-batches" if recipe.micro_batches > 1 else ""
+    return f"training with Adam ({recipe.moments} moments){master}; {again}{parts}"
+
+
+def _levers(recipe: Recipe) -> tuple[str, ...]:
+    """What makes a step smaller, beside batch and context."""
+    less = ["a smaller batch", "a shorter context", "--set workload.training.micro_batches=N"]
+    if recipe.recompute == "none":
+        less.append("--set workload.training.recompute=full")
+    if not recipe.divides("weights"):
+        less.append("--set workload.training.shard=weights on a cluster with data parallel cards")
+    return (*less, "a card with more memory")

@@ -1,11 +1,11 @@
 """Predictors for what is published of kernels and models on GPUs.
 
-A row names kernels as a user would type them; several apart by `` ; `` run one after the other.
+A row names kernels as a user would type them; several apart by `` ; `` run one after the other, and ``39 x`` before one
+is that one 39 times.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -60,8 +60,10 @@ def _run(name: str, words: str) -> tuple[float, dict[str, Constant]]:
     """(seconds, constants that they lean on by path) of kernels one after the other on a card."""
     device, total = _card(name), 0.0
     constants: dict[str, Constant] = {}
-    for each, count in Counter(text.strip() for text in words.split(" ; ")).items():
-        kind, _, rest = each.partition(" ")
+    for each in (text.strip() for text in words.split(" ; ")):
+        times, _, one = each.rpartition(" x ")
+        count = int(times or 1)
+        kind, _, rest = one.partition(" ")
         op = build_kernel(kind, _pairs(rest))
         answer = kernel(op, device)
         if isinstance(answer, Infeasible):

@@ -22,6 +22,8 @@ _TABLES: Final = (
     "hwsim.published.fpga",
     "hwsim.published.gpu",
     "hwsim.published.clusters",
+    "hwsim.published.training",
+    "hwsim.published.serving",
     "hwsim.published.optical",
 )
 """Modules with a table of predictors. A new family adds a line here."""

@@ -73,7 +73,7 @@ def infeasible_blocks(workload: str, device: str, answer: Infeasible) -> list[Bl
     blocks: list[Block] = [
         Heading(f"{workload} cannot run on {device}"),
         Paragraph(answer.reason.rstrip(".") + "."),
-        Paragraph(f"{answer.resource}: needs {amount(answer.demand, answer.unit)}, has {number(answer.bound)}."),
+        Paragraph(f"{answer.resource}: needs {amount(answer.demand, answer.unit)}, has {_bound(answer)}."),
     ]
     if answer.terms:
         sourced = bool(answer.sources)
@@ -86,6 +86,11 @@ def infeasible_blocks(workload: str, device: str, answer: Infeasible) -> list[Bl
     if answer.levers:
         blocks += [Heading("What would help"), Bullets(answer.levers)]
     return blocks
+
+
+def _bound(answer: Infeasible) -> str:
+    """What there is: bytes with their prefix, as the demand beside them; all else as a plain number."""
+    return amount(answer.bound, answer.unit) if answer.unit == "bytes" else number(answer.bound)
 
 
 def machine_table(results: Sequence[Result]) -> Table:

@@ -11,7 +11,7 @@ from hwsim.units import format_count, format_seconds, format_si
 if TYPE_CHECKING:
     from hwsim.devices.cpu.ranking import RankedBlocking
 
-__all__ = ["blocking_blocks", "blocking_text"]
+__all__ = ["blocking_blocks", "blocking_text", "model_blocking_blocks"]
 
 
 def blocking_text(row: RankedBlocking) -> str:
@@ -59,6 +59,45 @@ def blocking_blocks(form: Mapping[str, Any]) -> list[Block]:
         *[Paragraph(note) for note in form["notes"]],
         Heading("All blockings, best first (cycles of a thread's pipeline, fixed costs left out)"),
         Table(columns, rows),
+    ]
+
+
+def model_blocking_blocks(form: Mapping[str, Any]) -> list[Block]:
+    """The blocking of each product of a model, and their sums."""
+    rows = tuple(
+        (
+            each["name"],
+            str(each["count"]),
+            " ".join(f"{dim}={extent}" for dim, extent in each["dims"].items() if extent > 1),
+            format_seconds(each["time_s"]),
+            each["bound"],
+            _worth(each),
+            each["mapping"],
+        )
+        for each in form["results"]
+    )
+    heads = (
+        Column("op"), Column("runs", "right"), Column("dims"), Column("time", "right"), Column("limit"),
+        Column("certificate"), Column("blocking"),
+    )  # fmt: skip
+    sums = (
+        ("time", format_seconds(form["time_s"])),
+        ("cycles", format_count(form["cycles"])),
+        ("energy", format_si(form["energy_j"], "J")),
+        ("blockings evaluated", format_count(form["nests"]["evaluated"])),
+    )
+    left = ", ".join(f"{name} ({count})" for name, count in form["not_mapped"].items())
+    notes: dict[str, list[str]] = {}
+    for each in form["results"]:
+        for note in each["notes"]:
+            notes.setdefault(note, []).append(each["name"])
+    return [
+        Heading(f"{form['workload']} on {form['device']}"),
+        Table(heads, rows),
+        Table((Column("all products"), Column("how much", "right")), sums),
+        *([Paragraph(f"No matrix products, and in no sum: {left}.")] if left else []),
+        *[Paragraph(f"{', '.join(names)}: {note}.") for note, names in notes.items()],
+        Paragraph(f"{form['searched']} different products searched. The certificate covers {form['covers']}."),
     ]
 
 

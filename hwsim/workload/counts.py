@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["COUNTS", "ELEMENTWISE", "MIXERS", "NORM_OPS", "Elementwise", "Mixer", "attended_pairs"]
 
@@ -107,15 +107,17 @@ def attended_pairs(q_len: int, kv_len: int, window: int, causal: bool) -> int:
     """(query, key) pairs that attention computes.
 
     Causal: the queries are the last ``q_len`` of ``kv_len`` positions and each sees itself and what is before it,
-    at most ``window`` positions in all (0: no limit).
+    at most ``window`` positions in all (0: no limit). Lengths may be arrays.
     """
     if not causal:
         return q_len * kv_len
     first = kv_len - q_len + 1  # positions that the first query sees
-    if window and window < kv_len:
-        short = max(0, min(q_len, window - first))  # queries that see fewer than `window`
-        return short * first + short * (short - 1) // 2 + (q_len - short) * window
-    return q_len * first + q_len * (q_len - 1) // 2
+    pairs = q_len * first + q_len * (q_len - 1) // 2
+    if not window:
+        return pairs
+    excess = (kv_len - window + abs(kv_len - window)) // 2  # positions before the last query's window
+    beyond = (q_len + excess - abs(q_len - excess)) // 2  # queries with positions before their window
+    return pairs - beyond * excess + beyond * (beyond - 1) // 2
 
 
 def _gemm(dims: Dims, attributes: Attributes) -> tuple[int, int]:
@@ -127,9 +129,8 @@ def _gemm(dims: Dims, attributes: Attributes) -> tuple[int, int]:
 
 def _attention(dims: Dims, attributes: Attributes) -> tuple[int, int]:
     q_len, head_dim = dims["q_len"], dims["head_dim"]
-    pairs = attended_pairs(
-        q_len, int(attributes["kv_len"]), int(attributes["window"]), attributes["phase"] != "bidirectional"
-    )
+    kv_len: Any = attributes["kv_len"]
+    pairs = attended_pairs(q_len, kv_len, int(attributes["window"]), attributes["phase"] != "bidirectional")
     heads = dims["batch"] * dims["kv_heads"] * dims["group"]
     return 2 * heads * pairs * head_dim, heads * (ATTENTION_OPS * pairs + q_len * head_dim)
 
@@ -166,7 +167,7 @@ def _chunked(dims: Dims, mixer: str, chunk: int) -> tuple[int, int]:
     p, n = dims["head_dim"], dims["d_state"]
     full, rest = divmod(dims["seq_len"], chunk)
     macs = other = 0
-    for length, count in ((chunk, full), (rest, 1 if rest else 0)):
+    for length, count in ((chunk, full), (rest, (rest > 0) * 1)):
         pairs = length * (length + 1) // 2
         chunk_macs = groups * pairs * n + heads * (pairs * p + 2 * length * p * n + p * n)
         chunk_other = 0 if mixer == "linear" else heads * 3 * pairs  # decay of a pair: subtract, exponential, multiply

@@ -85,10 +85,10 @@ class Graph:
 
     def __init__(self, name: str = "graph") -> None:
         self.name: Final = name
-        self._graph: nx.DiGraph[str] = nx.DiGraph()
         self._ops: dict[str, Op] = {}
         self._fed: dict[tuple[str, str], Edge] = {}
         self._checked: set[tuple[object, ...]] = set()
+        self._own: Final = len(self.__dict__) + 1
 
     # --- building --------------------------------------------------------------------------------
 
@@ -102,7 +102,6 @@ class Graph:
         if name in self._ops:
             raise HwsimError.at(self.name, f"a second op {name!r}", "a different id for each op")
         self._ops[name] = op
-        self._graph.add_node(name)
         self._forget()
         return name
 
@@ -123,12 +122,20 @@ class Graph:
             _check_shapes(self.name, source, target, edge)
             self._checked.add(key)
         self._fed[consumer, operand] = edge
-        self._graph.add_edge(producer, consumer)
         self._forget()
 
     def _forget(self) -> None:
-        for name in ("ops", "totals", "_distinct", "_layer_runs"):
-            self.__dict__.pop(name, None)
+        if len(self.__dict__) > self._own:  # something was read since the last change
+            for name in ("ops", "totals", "_distinct", "_layer_runs", "_graph"):
+                self.__dict__.pop(name, None)
+
+    @cached_property
+    def _graph(self) -> nx.DiGraph[str]:
+        """What flows where, for networkx: made when it is first asked for, as most graphs are only summed up."""
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        graph.add_nodes_from(self._ops)
+        graph.add_edges_from((edge.producer, edge.consumer) for edge in self._fed.values())
+        return graph
 
     # --- reading ---------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from hwsim.workload.families import (
     Whole,
 )
 from hwsim.workload.number_formats import FormatName, Formats
+from hwsim.workload.recipe import Recipe
 from hwsim.workload.transform.known import AnyTransform
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Model",
     "Pass",
     "Phase",
+    "Recipe",
     "Run",
     "TransformerModel",
     "VitModel",
@@ -77,6 +79,7 @@ class Workload:
         decoding: how tokens are produced.
         run: what to run by default.
         transforms: changes made to the model, in order (``hwsim.workload.transform``).
+        training: how it is trained (``--phase train``).
     """
 
     name: str
@@ -87,6 +90,7 @@ class Workload:
     decoding: Decoding = field(default_factory=Autoregressive)
     run: Run = field(default_factory=Run)
     transforms: tuple[AnyTransform, ...] = ()
+    training: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:
         if isinstance(self.model, IMAGE_MODELS) and self.run.phase != "inference":

@@ -1,9 +1,11 @@
-"""A step of training as three graphs: forward, backward, optimizer; and what lives in memory between them.
+"""A step of training as graphs: forward, backward, optimizer; and what of it lives in memory between them.
 
 Backward: a product has two gradients, each a product of as many multiply-accumulates (of the input, k columns; of the
 weights, over the tokens). Attention has five products where the forward has two, the scores computed once more (Dao
-2023); row-wise ops read the gradient beside what the forward read. The optimizer is Adam with fp32 master weights in
-one pass: per parameter it reads the gradient and three fp32 numbers, and writes three and the weight.
+2023). A convolution is one more for its input and one for its taps. A scan is run again, as its states are not kept,
+and then has two gradients for each of its products (Gu and Dao 2023, section 3.3.2; Dao and Gu 2024). Row-wise ops read
+the gradient beside what the forward read. The optimizer is Adam in one pass: per parameter it reads the gradient, the
+moments and the fp32 weight, and writes the moments, the fp32 weight and the weight that runs.
 """
 
 from __future__ import annotations
@@ -15,67 +17,87 @@ from typing import Final
 from hwsim.errors import HwsimError
 from hwsim.formats import FORMATS
 from hwsim.workload.graph import Graph
+from hwsim.workload.named import Named
 from hwsim.workload.op import Op
-from hwsim.workload.ops import elementwise, gemm
+from hwsim.workload.ops import elementwise
+from hwsim.workload.recipe import Recipe
 
-__all__ = ["TrainingGraphs", "training_graphs"]
+__all__ = ["GRAD", "GRAD_WEIGHT", "TrainingGraphs", "forward_name", "training_graphs"]
 
-_KINDS: Final = frozenset({"embedding", "norm", "gemm", "attention", "elementwise"})
-_ADAM_BYTES: Final = 12
-"""Bytes of a parameter's master weight and two moments, in fp32."""
+GRAD: Final = ".grad"
+"""What follows an op's name in the backward."""
+GRAD_WEIGHT: Final = ".grad_w"
+"""What follows the name of a product where its rows are the dimension that is summed over."""
+
+_KINDS: Final = frozenset({"embedding", "norm", "softmax", "gemm", "attention", "elementwise", "conv1d", "scan"})
 _WIDTH: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingGraphs:
-    """The graphs of a step, and bytes that live through it.
+    """The graphs of a step.
 
     Attributes:
         forward: the model over all tokens, with logits for each.
         backward: its gradients, last layer first.
-        optimizer: one pass over the parameters.
-        gradient_bytes: gradients of all parameters, in the activations' format.
-        optimizer_bytes: master weights and moments.
-        saved_bytes: outputs of the forward that the backward reads: all of them, nothing is recomputed.
+        parameters: trained parameters.
+        weight_width: bytes of a weight of the products as it runs.
+        gradient_width: bytes of a gradient as it is kept.
     """
 
     forward: Graph
     backward: Graph
-    optimizer: Graph
-    gradient_bytes: float
-    optimizer_bytes: float
-    saved_bytes: float
+    parameters: int
+    weight_width: float
+    gradient_width: float
+
+    def optimizer(self, recipe: Recipe, parameters: int) -> Graph:
+        """Adam's pass over the parameters that one card updates."""
+        graph = Graph(f"{self.forward.name} optimizer")
+        kept = recipe.moments_bytes + recipe.master_bytes
+        graph.add(_adam(parameters, self.gradient_width + kept, kept + self.weight_width))
+        return graph
 
 
-def training_graphs(prefill: Graph) -> TrainingGraphs:
-    """The step of a transformer whose prefill is given.
+def training_graphs(prefill: Graph, recipe: Recipe | None = None) -> TrainingGraphs:
+    """The step of a model whose prefill is given.
 
     Args:
         prefill: the model over a prompt.
+        recipe: how it is trained.
 
     Raises:
         HwsimError: it holds an op whose gradient is not known here, or weights too narrow to be trained.
     """
+    recipe = recipe or Recipe()
     ops = tuple(_all_tokens(prefill))
     for op in ops:
         _check(op, prefill.name)
-    parameters = sum(op.parameters for op in ops)
-    width = FORMATS[ops[-1].operands[0].format].bits_per_element / 8.0
+    products = [op for op in ops if op.kind == "gemm"]
     forward, backward = Graph(f"{prefill.name} forward"), Graph(f"{prefill.name} backward")
     for op in ops:
         forward.add(op)
     for op in reversed(ops):
         for part in _gradients(op):
             backward.add(part)
-    optimizer = Graph(f"{prefill.name} optimizer")
-    optimizer.add(_adam(parameters, width))
-    saved = float(sum(op.output.bytes(op.dims) for op in ops))
-    return TrainingGraphs(forward, backward, optimizer, width * parameters, float(_ADAM_BYTES * parameters), saved)
+    gradients = recipe.gradients or products[-1].operand("a").format
+    return TrainingGraphs(
+        forward,
+        backward,
+        sum(op.parameters for op in ops),
+        FORMATS[products[0].operand("b").format].bits_per_element / 8.0,
+        FORMATS[gradients].bits_per_element / 8.0,
+    )
+
+
+def forward_name(op: Op) -> str:
+    """The name of the op of the forward that an op of the backward belongs to."""
+    return op.name.partition(GRAD)[0]
 
 
 def _all_tokens(prefill: Graph) -> Iterator[Op]:
     """The ops with a head over every token: a prompt's prefill needs the logits of the last one only."""
-    rows = max((op.dims["m"] for op in prefill.ops if op.kind == "gemm"), default=1)
+    rows = max((op.output.matrix(op.dims)[0] for op in prefill.ops if op.name == "embedding"), default=1)
     for op in prefill.ops:
         if op.name == "lm_head":
             yield replace(op, dims=op.dims.replace(m=rows))
@@ -84,39 +106,59 @@ def _all_tokens(prefill: Graph) -> Iterator[Op]:
 
 
 def _check(op: Op, name: str) -> None:
-    if op.kind not in _KINDS or "expert" in op.dims:
-        what = f"{op.id}, of kind {op.kind}{' with experts' if 'expert' in op.dims else ''}"
-        raise HwsimError.at(f"{name}: --phase train", what, "a dense transformer: " + ", ".join(sorted(_KINDS)))
-    if op.kind == "gemm" and FORMATS[op.operand("b").format].bits < 8:
-        expected = "weights of 8 bits or more: --set workload.formats.weights=bf16"
+    if op.kind not in _KINDS:
+        expected = "a language model: " + ", ".join(sorted(_KINDS))
+        raise HwsimError.at(f"{name}: --phase train", f"{op.id}, of kind {op.kind}", expected)
+    if op.kind == "gemm" and FORMATS[op.operand("b").format].bits < 4:
+        expected = "weights of 4 bits or more: --set workload.formats.weights=bf16"
         raise HwsimError.at(f"{name}: --phase train", f"weights in {op.operand('b').format}", expected)
+    if op.kind == "gemm" and FORMATS[op.operand("b").format].bits < FORMATS[op.operand("a").format].bits:
+        found = f"{op.id} with {op.operand('b').format} weights and {op.operand('a').format} activations"
+        expected = "formats of one width: products of gradients need both: --set workload.formats.weights=bf16"
+        raise HwsimError.at(f"{name}: --phase train", found, expected)
 
 
 def _gradients(op: Op) -> Iterator[Op]:
     """The ops of the backward that belong to one of the forward."""
     if op.kind == "gemm":
         yield from _product_gradients(op)
-    elif op.kind == "attention":  # five products of the size of the forward's two
+        return
+    if op.kind == "attention":  # five products of the size of the forward's two
         dims = op.dims.replace(head_dim=-(-op.dims["head_dim"] * 5 // 2))
-        yield replace(op, name=f"{op.name}.grad", dims=dims)
+        yield replace(op, name=op.name + GRAD, dims=dims)
+        return
+    gradient = replace(op.output, name="gradient", role="activation")
+    whole = replace(op, name=op.name + GRAD, operands=(*op.operands[:-1], gradient, op.output))
+    if op.kind == "conv1d":
+        yield replace(whole, name=f"{op.name}{GRAD}_x")
+        yield replace(op, name=f"{op.name}{GRAD}_taps")
+    elif op.kind == "scan":
+        yield replace(op, name=f"{op.name}{GRAD}_states")
+        yield replace(whole, name=f"{op.name}{GRAD}_in")
+        yield replace(whole, name=f"{op.name}{GRAD}_out")
     else:
-        gradient = replace(op.output, name="gradient", role="activation")
-        yield replace(op, name=f"{op.name}.grad", operands=(*op.operands[:-1], gradient, op.output))
+        yield whole
 
 
 def _product_gradients(op: Op) -> Iterator[Op]:
-    """Gradients of the input, dx[m, k] = dy[m, n] . W, and of the weights, dW[n, k] = dy^T . x over the tokens."""
-    d, a, b = op.dims, op.operand("a").format, op.operand("b").format
-    of_input = gemm(d["m"], d["k"], d["n"], a_dtype=a, b_dtype=b, out_dtype=a)
-    of_weights = gemm(d["n"], d["k"], d["m"], a_dtype=a, b_dtype=a, out_dtype=a)
-    yield replace(of_input, name=f"{op.name}.grad_x", layer=op.layer, block=op.block)
-    yield replace(of_weights, name=f"{op.name}.grad_w", layer=op.layer, block=op.block)
+    """Gradients of the input, dx[m, k] = dy[m, n] . W, and of the weights, dW[n, k] = dy^T . x over the tokens.
+
+    Experts keep their number: each has its own rows, and its own gradient.
+    """
+    d, a, b, out = op.dims, op.operand("a"), op.operand("b"), op.output
+    op = replace(op, attributes=Named({name: each for name, each in op.attributes.items() if name != "bias"}))
+    experts = d.get("expert", 1)
+    of_input = d.replace(n=d["k"], k=d["n"])
+    of_weights = d.replace(m=d["n"] * experts, n=d["k"], k=-(-d["m"] // experts))
+    narrow = replace(out, format=a.format)
+    yield replace(op, name=f"{op.name}{GRAD}_x", dims=of_input, operands=(a, b, narrow))
+    flowing = replace(b, role="activation", format=a.format, density=1.0, structure="dense", resident=None)
+    yield replace(op, name=op.name + GRAD_WEIGHT, dims=of_weights, operands=(a, flowing, narrow))
 
 
-def _adam(parameters: int, gradient_bytes: float) -> Op:
-    """One pass over gradients, master weights and moments."""
-    moved = (_ADAM_BYTES + gradient_bytes) / 4.0
-    per_row = round(_WIDTH * moved)
+def _adam(parameters: int, read_bytes: float, written_bytes: float) -> Op:
+    """One pass over gradients, moments and weights."""
     rows = max(1, -(-parameters // _WIDTH))
-    op = elementwise("scale", rows, _WIDTH, "fp32", read_elems=per_row, write_elems=per_row)
+    read, written = (max(1, round(_WIDTH * each / 4.0)) for each in (read_bytes, written_bytes))
+    op = elementwise("scale", rows, _WIDTH, "fp32", read_elems=read, write_elems=written)
     return replace(op, name="adam", block="optimizer", attributes=op.attributes.replace(ops_per_element=12))

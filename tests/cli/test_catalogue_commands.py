@@ -176,7 +176,7 @@ def test_check_tells_every_fault_of_every_file(tmp_path: Path, capsys: Capture) 
     [
         (
             "modle: {}\n",
-            ":1:1: none of model, family, paper, mapping among its keys; expected a workload (model: ...), ",
+            ":1:1: none of model, family, paper, mapping, sweep among its keys; expected a workload (model: ...), ",
         ),
         ("modle: {}\n", "did you mean 'model'"),
         ("[1, 2]\n", ":1:1: no keys; expected a workload"),

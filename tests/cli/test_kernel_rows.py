@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +108,125 @@ def test_the_unusual_takes_the_ordinary_way(tmp_path: Path, text: str) -> None:
     assert not target.exists()
 
 
-def test_other_kinds_and_families_take_the_ordinary_way(tmp_path: Path) -> None:
-    """Only products and row-wise kernels on machines that time arrays are quick."""
-    assert run_rows(tmp_path / "in.csv", tmp_path / "out.csv", "scan", {}, find_device("h100-sxm")) is None
+WIDTHS = ("1", "17", "197", "1000", "4096")
+OTHER_KINDS: dict[str, tuple[str, dict[str, str], dict[str, tuple[str, ...]]]] = {
+    "prefill": (
+        "attention",
+        {"phase": "prefill", "head_dim": "128"},
+        {
+            "batch": ("1", "2"),
+            "heads": ("8", "24"),
+            "kv_heads": ("1", "8"),
+            "q_len": ("1", "700"),
+            "kv_len": ("700", "9000"),
+        },
+    ),
+    "windowed prefill": (
+        "attention",
+        {
+            "phase": "prefill",
+            "batch": "2",
+            "heads": "8",
+            "kv_heads": "2",
+            "head_dim": "64",
+            "window": "256",
+            "kv_dtype": "fp8_e4m3",
+        },
+        {"q_len": ("1", "100", "900"), "kv_len": ("900", "5000")},
+    ),
+    "decode": (
+        "attention",
+        {"phase": "decode", "q_len": "1", "head_dim": "128", "window": "64"},
+        {"batch": ("1", "130"), "heads": ("8", "32"), "kv_heads": ("1", "8"), "kv_len": ("1", "65", "4097")},
+    ),
+    "eager": (
+        "attention",
+        {"phase": "bidirectional", "heads": "12", "kv_heads": "12", "head_dim": "64", "kernel": "eager"},
+        {"batch": ("1", "64"), "q_len": WIDTHS, "kv_len": ("197", "4096")},
+    ),
+    "conv1d": (
+        "conv1d",
+        {"phase": "prefill"},
+        {"batch": ("1", "9"), "seq_len": WIDTHS, "channels": ("8", "5120"), "d_conv": ("2", "4")},
+    ),
+    "conv1d step": (
+        "conv1d",
+        {"phase": "decode", "d_conv": "4", "seq_len": "1"},
+        {"batch": WIDTHS, "channels": WIDTHS},
+    ),
+    **{
+        f"scan {mixer}": (
+            "scan",
+            {"mixer": mixer, "phase": "prefill", "groups": "2", "chunk": "0" if mixer == "mamba1" else "64"},
+            {
+                "batch": ("1", "8"),
+                "seq_len": WIDTHS,
+                "heads": ("2", "80"),
+                "head_dim": ("1", "64"),
+                "d_state": ("16", "128"),
+            },
+        )
+        for mixer in ("mamba1", "mamba2", "gla", "gdn", "linear")
+    },
+    "scan step": (
+        "scan",
+        {"mixer": "gdn", "phase": "decode", "seq_len": "1", "head_dim": "128", "d_state": "128"},
+        {"batch": WIDTHS, "heads": ("1", "32")},
+    ),
+    "conv2d": (
+        "conv2d",
+        {"groups": "2", "r": "3", "s": "3", "stride": "2"},
+        {"batch": ("1", "64"), "oc": ("2", "64"), "ic": ("4", "62"), "y": ("7", "56"), "x": ("7", "56")},
+    ),
+    "all-reduce": ("collective", {"op": "all_reduce", "gpus": "8"}, {"bytes": ("1", "4096", "1e6", "34865152")}),
+    "message": ("collective", {"op": "send_recv", "gpus": "2"}, {"bytes": ("1", "4096", "1e6", "34865152")}),
+}
+
+
+@pytest.mark.parametrize("card", ["h100-sxm", "v100", "8x-a100-sxm-80"])
+@pytest.mark.parametrize("name", OTHER_KINDS)
+def test_every_kind_is_the_same_by_the_array(tmp_path: Path, name: str, card: str) -> None:
+    """Attention, recurrent mixers, convolutions and collectives: every combination of sizes, byte for byte."""
+    kind, shared, columns = OTHER_KINDS[name]
+    source = tmp_path / "in.csv"
+    rows = [",".join(cells) for cells in itertools.product(*columns.values())]
+    source.write_text("\n".join([",".join(columns), *rows]) + "\n")
+    shared = shared | {"dtype": "fp16"} if kind != "collective" else shared
+    device = find_device(card)
+    counts = run_rows(source, tmp_path / "quick.csv", kind, shared, device)
+    table = read_rows(source, kind, shared)
+    write_rows(tmp_path / "slow.csv", table, kernels(table.ops, device))
+    assert counts == (len(rows), 0)
+    assert (tmp_path / "quick.csv").read_bytes() == (tmp_path / "slow.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "shared", "text"),
+    [
+        (
+            "attention",
+            {"phase": "decode", "batch": "1", "q_len": "1", "head_dim": "64"},
+            "heads,kv_heads,kv_len\n8,3,9\n",
+        ),
+        (
+            "attention",
+            {"phase": "prefill", "batch": "1", "heads": "8", "kv_heads": "8", "head_dim": "64"},
+            "q_len,kv_len\n9,8\n",
+        ),
+        ("gemm", {"group": "128"}, "m,n,k\n1,64,256\n1,64,64\n"),
+        ("conv2d", {"batch": "1", "y": "8", "x": "8", "r": "1", "s": "1", "groups": "2"}, "oc,ic\n4,4\n4,3\n"),
+        ("gemm", {}, 'm,n,k\n"1",64,256\n'),
+    ],
+)
+def test_rows_that_a_constructor_refuses_take_the_ordinary_way(
+    tmp_path: Path, kind: str, shared: dict[str, str], text: str
+) -> None:
+    """Heads that do not divide, queries beyond the cache, groups longer than k, quotes: the ordinary way speaks."""
+    source = tmp_path / "in.csv"
+    source.write_text(text)
+    assert run_rows(source, tmp_path / "out.csv", kind, shared, find_device("h100-sxm")) is None
+
+
+def test_other_families_take_the_ordinary_way(tmp_path: Path) -> None:
+    """Only machines that time arrays are quick."""
     assert run_rows(tmp_path / "in.csv", tmp_path / "out.csv", "gemm", {}, find_device("vck190")) is None

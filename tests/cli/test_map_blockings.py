@@ -1,6 +1,7 @@
-"""`hwsim map` on a CPU: the blocking of a product, all blockings ranked, and what cannot be asked."""
+"""`hwsim map` on a CPU: the blocking of a product, of each of a model, all ranked, and what cannot be asked."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,10 @@ from hwsim.cli import main
 from hwsim.devices.catalog import find_device
 from hwsim.devices.cpu.gemm import choose
 from hwsim.devices.cpu.ranking import ranked_blockings
-from hwsim.pipeline import kernel
+from hwsim.pipeline import Question, kernel
+from hwsim.pipeline.graphs import graph_of
+from hwsim.report.blockings import blocking_text
+from hwsim.workload import find_workload
 from hwsim.workload.kernel import build_kernel
 
 SHAPES = [
@@ -54,7 +58,8 @@ def test_a_choice_by_the_closed_form_says_its_gap(capsys: pytest.CaptureFixture[
     assert (form["optimal"], form["lower_bound"]) == (False, form["cycles"] - counted[0] + min(counted))
     assert form["gap"] == pytest.approx(form["cycles"] / form["lower_bound"] - 1)
     assert main(words) == 0
-    assert "0.69 % above the least (all blockings of onednn were tried)" in " ".join(capsys.readouterr().out.split())
+    said = f"{100 * form['gap']:.2g} % above the least (all blockings of onednn were tried)"
+    assert said in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_table_says_why(capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,3 +89,35 @@ def test_no_tile_unit_is_infeasible(capsys: pytest.CaptureFixture[str]) -> None:
     """A tile kernel on Zen 4: exit 3, with the levers."""
     assert main(["map", "gemm", "m=1", "n=64", "k=64", "kernel=amx", "--device", "epyc-zen4"]) == 3
     assert "kernel=avx512" in capsys.readouterr().out
+
+
+def test_a_model_is_mapped_product_by_product(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each distinct product with the blocking that `simulate` runs, sums over all of them, and what is none by name."""
+    words = ["map", "mamba-130m", "--device", "xeon-8475b", "--phase", "prefill", "--context", "512"]
+    assert main([*words, "--json", "-"]) == 0
+    form = json.loads(capsys.readouterr().out)
+    rows = {row["name"]: row for row in form["results"]}
+    assert set(form["not_mapped"]) & {"norm", "scan"} == {"norm", "scan"}
+    device = find_device("xeon-8475b")
+    graph = graph_of(find_workload("mamba-130m"), device, Question(phase="prefill", context=512))
+    for op, count in graph.distinct():
+        if op.kind == "gemm":
+            row = rows[op.name]
+            assert (row["count"], row["mapping"]) == (count, blocking_text(ranked_blockings(device.parameters, op)[0]))
+            assert row["time_s"] == kernel(op, device).time_s
+    assert form["cycles"] == sum(row["cycles"] * row["count"] for row in rows.values())
+    assert sum(form["energy_j_by_level"].values()) == pytest.approx(form["energy_j"])
+    assert form["lower_bound"] <= form["cycles"]
+    assert form["nests"]["evaluated"] == sum(len(row["menu"]) for row in rows.values())
+    assert main(words) == 0
+    assert "No matrix products, and in no sum: embedding" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_model_s_map_is_written_as_json_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--out` writes the answer; a mapping file is refused, as blockings are no loop nests."""
+    words = ["map", "mamba-130m", "--device", "epyc-zen4", "--quiet"]
+    assert main([*words, "--out", str(tmp_path / "map.json")]) == 0
+    assert json.loads((tmp_path / "map.json").read_text())["workload"] == "mamba-130m"
+    assert main([*words, "--out", str(tmp_path / "map.yaml")]) == 2
+    assert "no loop nests" in capsys.readouterr().err
+    assert not (tmp_path / "map.yaml").exists()

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwsim.devices.catalog import find_device
+from hwsim.devices.catalog import device_names, find_device
+from hwsim.devices.gpu import GpuDevice
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.formats import FORMATS
 from hwsim.pipeline import kernel
@@ -76,6 +77,18 @@ def test_everything_answers(card):
             stored = op.bytes_by_role["weight"] + op.bytes_by_role["output"]
             assert answer.time_s >= stored / device.roofs.bytes_per_s["l2"], (kind, arguments)
             assert answer.energy_j > 0
+
+
+@pytest.mark.parametrize("name", [name for name in device_names() if isinstance(find_device(name), GpuDevice)])
+def test_the_nearest_format_that_a_refusal_names_runs(name):
+    """Every shipped card, every format: an answer, or the nearest format, which that card runs."""
+    device = find_device(name)
+    for dtype in FORMATS:
+        answer = kernel(build_kernel("gemm", PRODUCT | {"dtype": dtype}), device)
+        if isinstance(answer, Infeasible):
+            nearest = answer.levers[0].removeprefix("a_dtype=")
+            found = kernel(build_kernel("gemm", PRODUCT | {"dtype": nearest}), device)
+            assert not isinstance(found, Infeasible), (dtype, nearest)
 
 
 def test_every_format_runs_somewhere():

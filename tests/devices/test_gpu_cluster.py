@@ -71,6 +71,9 @@ def test_collectives_stay_above_the_link_and_gain_by_bandwidth(op: str, size: in
         ("all_reduce", 8, 34865152, 417),
         ("all_reduce", 4, 31457280, 307),
         ("all_reduce", 2, 15826944, 135),
+        ("all_reduce", 8, 26624, 31),
+        ("all_reduce", 8, 75776, 35),
+        ("all_reduce", 4, 26624, 21),
         ("send_recv", 2, 23855104, 90),
     ],
 )

@@ -118,8 +118,8 @@ def test_eager_stack_and_launches_are_slower():
 
 
 def test_stack_is_an_input():
-    """The software of 2023 has a longer floor on small products; an unknown stack is refused with the known ones."""
-    op = build_kernel("gemm", {"m": 8, "n": 512, "k": 512})
+    """The software of 2023 reaches less of the tensor rate; an unknown stack is refused with the known ones."""
+    op = build_kernel("gemm", {"m": 8192, "n": 8192, "k": 8192})
     new, old = (kernel(op, find_device("a100-sxm-80", s)).time_s for s in ((), ("stack=torch-2",)))
     assert old > new
     with pytest.raises(HwsimError, match="torch-2, trtllm-1"):
@@ -154,3 +154,22 @@ def test_unknown_attention_kernel_is_named():
     shape = dict(phase="prefill", batch=1, heads=8, kv_heads=8, q_len=128, kv_len=128, head_dim=64, kernel="fa4")
     with pytest.raises(HwsimError, match="eager, fa2, fa3"):
         kernel(build_kernel("attention", shape), find_device("h100-sxm"))
+
+
+@pytest.mark.parametrize(
+    ("workload", "card"), [("llama-3-70b", "h100-sxm"), ("mixtral-8x7b", "a100-sxm-40"), ("llama-3-8b", "t4")]
+)
+def test_levers_are_ones_that_help(workload: str, card: str) -> None:
+    """Weights alone overflow the card: each format named fits, the cards named hold it, and batch is not blamed."""
+    refused = simulate(find_workload(workload), find_device(card), Question("decode", 1, 64))
+    assert isinstance(refused, Infeasible)
+    assert not {"a smaller batch", "a shorter context"} & set(refused.levers)
+    formats = [
+        lever.partition("=")[2] for lever in refused.levers if lever.startswith("--set workload.formats.weights=")
+    ]
+    assert formats
+    for name in formats:
+        workload_in = find_workload(workload, (f"formats.weights={name}",))
+        assert not isinstance(simulate(workload_in, find_device(card), Question("decode", 1, 64)), Infeasible)
+    cards = next(int(lever.split()[0]) for lever in refused.levers if "cards or more" in lever)
+    assert (cards - 1) * refused.bound < refused.demand <= cards * refused.bound

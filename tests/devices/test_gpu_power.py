@@ -9,6 +9,7 @@ from hwsim.errors import Infeasible
 from hwsim.pipeline import Question, kernel, simulate
 from hwsim.workload import find_workload
 from hwsim.workload.kernel import build_kernel
+from hwsim.workload.rows import op_of_rows
 
 CARDS = [name for name in device_names() if find_device(name).family == "gpu"]
 KERNELS = (
@@ -47,8 +48,8 @@ def test_rows_of_a_file_keep_the_limit_too():
     assert isinstance(device, TimesRows)
     depths = (64, 1024, 8192)
     shape = {"m": 4096, "n": 4096, "k": 64, "dtype": "fp16"}
-    dims = {name: np.full(3, 4096.0 if name in "mn" else 1.0) for name in ("m", "n", "k", "batch")}
-    dims["k"] = np.array(depths, dtype=float)
-    rows = device.kernel_rows(build_kernel("gemm", shape), dims)
+    wide = op_of_rows(build_kernel("gemm", shape), {"k": np.array(depths)})
+    assert wide is not None
+    rows = device.kernel_rows(wide)
     single = [kernel(build_kernel("gemm", shape | {"k": k}), device).energy_j for k in depths]
     assert rows.energy_j == pytest.approx(single, rel=1e-9)

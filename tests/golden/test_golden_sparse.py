@@ -88,6 +88,22 @@ def test_starts_lead_each_thread_to_its_tiles(kind, columns, depths, sparsity, g
     assert packed.starts[0] == 0
 
 
+@settings(max_examples=30, deadline=None)
+@given(KINDS, st.integers(1, 4), st.integers(1, 3), st.integers(1, 2), st.floats(0, 1), st.integers(0, 99))
+def test_threads_own_equal_tiles_and_start_at_their_prefix(kind, threads, each, depths, sparsity, seed):
+    """Equal column tiles a thread: its start counts the non-zeros of all columns before its own, from the weights."""
+    e = 2 if kind == "bf16" else 4
+    w = weights(kind, 16 * threads * each, 16 * e * depths, sparsity, seed)
+    packed = pack(w, kind, threads, grouped=each % 2 == 0)
+    assert list(packed.starts) == [np.count_nonzero(w[: 16 * each * thread]) for thread in range(threads)]
+
+
+@pytest.mark.parametrize(("threads", "grouped"), [(1, True), (3, True), (4, False)])
+def test_tiles_are_grouped_where_a_thread_owns_more_than_one(threads, grouped):
+    """Four column tiles: pairs on three threads and fewer, single ones on four (the release's rule)."""
+    assert pack(weights("bf16", 64, 32, 0.5, 0), "bf16", threads).grouped is grouped
+
+
 @pytest.mark.parametrize(("kind", "sparsity", "expected"), [("bf16", 0.5, 576), ("int8", 0.5, 640), ("bf16", 1.0, 64)])
 def test_bytes_of_a_packed_tile(kind, sparsity, expected):
     """64 + 1024 d bytes in bf16, 128 + 1024 d in int8."""
@@ -141,6 +157,8 @@ def test_denormals_are_zeros():
     tiny = bf16_bits(np.full((1, 32), 2.0**-130, dtype=np.float32))
     ones = bf16_bits(np.ones((16, 32), dtype=np.float32))
     assert not tdpbf16ps(np.full((1, 16), 2.0**-140, dtype=np.float32), tiny, ones).any()
+    large = bf16_bits(np.full((16, 32), 2.0**40, dtype=np.float32))
+    assert not tdpbf16ps(np.zeros((1, 16), dtype=np.float32), tiny, large).any()  # the product would be normal
 
 
 @settings(max_examples=20, deadline=None)
@@ -154,6 +172,24 @@ def test_int8_tile_adds_and_wraps(rows, seed):
     m, n = rows - 1, seed % 16
     total = int(c[m, n]) + sum(int(a[m, k]) * int(b[k // 4, 4 * n + k % 4]) for k in range(64))
     assert int(got[m, n]) == (total + 2**31) % 2**32 - 2**31
+
+
+def test_int8_accumulators_wrap_and_do_not_saturate():
+    """The largest accumulator plus 64 products of 127 x 127, modulo 2^32; and the least minus as much."""
+    most, ones = np.full((1, 16), 2**31 - 1, dtype=np.int32), np.full((1, 64), 127, dtype=np.int8)
+    weights_127 = np.full((16, 64), 127, dtype=np.int8)
+    step = 64 * 127 * 127
+    assert (tdpbssd(most, ones, weights_127) == step - 1 - 2**31).all()
+    assert (tdpbssd(-most - 1, -ones, weights_127) == 2**31 - step).all()
+
+
+def test_zeros_of_either_sign_are_not_stored():
+    """Minus zero is a zero: no bit, no value."""
+    w = np.full((16, 32), -0.0, dtype=np.float32)
+    w[3, 5] = -1.5
+    packed = pack(w, "bf16")
+    assert len(packed.values) == 1
+    assert np.unpackbits(packed.metadata.reshape(-1)).sum() == 1
 
 
 @settings(max_examples=15, deadline=None)

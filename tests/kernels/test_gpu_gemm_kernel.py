@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwsim.kernels.gpu_gemm import BOUNDS, GemmPath, gemm_times
+from hwsim.kernels.gpu_gemm import BOUNDS, GemmPath, gemm_times, pairs_tried
 
 PLAIN = GemmPath(
     sms=10.0,
@@ -14,8 +14,12 @@ PLAIN = GemmPath(
     dram_bytes_s=1e15,
     sm_dram_bytes_s=1e15,
     convert_weights_s=np.inf,
+    hot_bytes_s=1e15,
     l2_bytes=1e6,
+    spill_bytes=1.1e6,
     copies=1e6,
+    turn_bytes=np.inf,
+    most_split=16.0,
     a_bytes=2.0,
     b_bytes=2.0,
     out_bytes=2.0,
@@ -92,3 +96,53 @@ def test_more_of_anything_is_never_slower(m, n, k, name):
     tight = PLAIN._replace(feed_bytes_s=1e11, dram_bytes_s=1e12, sm_dram_bytes_s=2e11)
     more = tight._replace(**{name: 2 * getattr(tight, name)})
     assert run(m, n, k, path=more)[0] <= run(m, n, k, path=tight)[0] * (1 + 1e-12)
+
+
+def test_weights_in_turn_miss_l2_when_together_they_exceed_it():
+    """Two sets that just fit stay; a tenth more than fits misses wholly; in between a share misses."""
+    small = PLAIN._replace(copies=5.0, turn_bytes=1e6, l2_bytes=1.01e6, spill_bytes=1.1e6)
+    k = 250  # a set of 500 kB: 1,000 columns of 250 weights of two bytes
+    *_, fits = run(1, 1000, k, path=small)
+    *_, spilt = run(1, 1000, k, path=small._replace(turn_bytes=1.2e6))
+    assert fits == 0.0
+    assert spilt == 1000 * k * 2.0
+    *_, part = run(1, 1000, k, path=small._replace(l2_bytes=0.9e6, spill_bytes=1.2e6))
+    assert 0.0 < part < spilt
+
+
+def test_operands_in_l2_stream_at_its_rate():
+    """Weights that stay in L2 take their bytes over its rate, not no time."""
+    time, bound, _, missed = run(
+        1, 8192, 8192, path=PLAIN._replace(l2_bytes=1e15, hot_bytes_s=1e12, tensor_flop_s=1e15)
+    )
+    assert missed == 0.0
+    assert bound == "memory"
+    assert time == pytest.approx(1e-6 + 8192 * 8192 * 2 / 1e12, rel=0.01)
+
+
+def test_kernels_without_splits_use_one_block_for_each_tile():
+    """Where a kernel offers no split, a long k is walked by one thread block."""
+    whole = PLAIN._replace(most_split=1.0)
+    assert run(128, 128, 1 << 20, path=whole)[2][1] == 1
+    assert pairs_tried(128.0, 128.0, float(1 << 20), 1.0, ONE_TILE, whole) == 1
+    assert pairs_tried(128.0, 128.0, float(1 << 20), 1.0, ONE_TILE, PLAIN) > 1
+
+
+def test_splits_even_out_waves_of_long_products():
+    """Eleven tiles on ten SMs: split along a long k they take less than two whole waves."""
+    one_tile = 2 * 128 * 128 * (1 << 18) / 1e12
+    time, _, choice, _ = run(128, 128, 1 << 18, batch=11)
+    assert choice[1] > 1
+    assert 1.1 * one_tile < time < 1.6 * one_tile
+
+
+@settings(max_examples=60)
+@given(m=SIZES, n=SIZES, k=SIZES, batch=st.integers(1, 3))
+def test_bounds_leave_out_no_better_choice(m, n, k, batch):
+    """The least time of a menu is that of its tiles one by one, where none is left out for a better one before it."""
+    menu = np.array(
+        [(tm, tn, 32.0, 2.0 if tm * tn < 8192 else 1.0) for tn in (64.0, 128.0) for tm in (16.0, 64.0, 256.0)]
+    )
+    path = PLAIN._replace(feed_bytes_s=3e10, dram_bytes_s=2e11, sm_dram_bytes_s=3e10, fill_s=1e-6, store_s=1e-11)
+    together = run(m, n, k, batch, menu, path)[0]
+    assert together == min(run(m, n, k, batch, menu[row : row + 1], path)[0] for row in range(len(menu)))

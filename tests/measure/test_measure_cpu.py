@@ -55,6 +55,12 @@ def test_calibration_gives_the_shipped_constants_back(zen4, tmp_path: Path) -> N
     assert mine.vector.instructions["store"].cycles.kind == "measured"
 
 
+def test_local_is_no_shipped_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """Asked for by name, the user's own machine is answered with how to make its file."""
+    assert main(["simulate", "mamba-130m", "--device", "local"]) == 2
+    assert "hwsim calibrate DIR --out local.yaml`, then --device local.yaml" in capsys.readouterr().err
+
+
 def test_fit_finds_planted_constants(zen4) -> None:
     """Rows made by the model itself are met to half a per cent."""
     p = find_device("epyc-zen4").parameters

@@ -22,9 +22,9 @@ from hwsim.workload.kernel import build_kernel
 
 Capture = pytest.CaptureFixture[str]
 TRUTH = (
-    "stacks.trtllm-1.gemm.floor='4 us'",
-    "stacks.trtllm-1.gemm.tensor_share=0.7",
-    "stacks.trtllm-1.dram_share=0.7",
+    "stacks.trtllm-1.gemm.floor=7050",
+    "stacks.trtllm-1.gemm.tensor_share=0.6",
+    "stacks.trtllm-1.dram_share=0.65",
     "stacks.trtllm-1.vector.stream=0.8",
     "stacks.trtllm-1.attention.decode_floor='9 us'",
     "stacks.trtllm-1.scan.conv_floor='7 us'",

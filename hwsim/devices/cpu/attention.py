@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from hwsim.devices.cpu.blocking import Blocking, Product, cores_of
 from hwsim.devices.cpu.gemm import Planned, Work, flowing_bytes, works_of
 from hwsim.devices.cpu.instructions import mix_cycles
+from hwsim.devices.cpu.operands import depth_blocks, passes_over_weights
 from hwsim.errors import HwsimError, Infeasible
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def plan_attention(p: CpuParameters, op: Op) -> Planned | Infeasible:
     first, tiles = works[0].pipe, works[0].pipe.tiles * works[0].pipe.reps
     softmax = mix_cycles(p.vector, {"fma": (EXPONENTIAL + _SCORE) * scores / 16.0 / blocking.cores}) / tiles
     works = (Work(replace(first, vector=first.vector + softmax), works[0].dram_bytes), *works[1:])
-    return Planned(works, blocking)
+    return Planned(works, blocking, threads=blocking.cores)
 
 
 def _seen(op: Op) -> int:
@@ -82,6 +83,8 @@ def _blocking(p: CpuParameters, product: Product, kernel: Kernel, cores: int) ->
         row_groups=1,
         column_tiles=each,
         row_blocks=blocks,
+        passes=blocks if "sparse" in kernel else passes_over_weights(p, product, kernel, product.m),
+        depth_blocks=1 if "sparse" in kernel else depth_blocks(p, product, product.m),
         rows=product.m,
         k_tiles=product.k_tiles,
         idle_cores=cores - working,

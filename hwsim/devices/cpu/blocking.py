@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from hwsim.devices.cpu.operands import depth_blocks, passes_over_weights
 from hwsim.errors import HwsimError, Infeasible
 
 if TYPE_CHECKING:
@@ -85,6 +86,9 @@ class Blocking:
         row_groups: groups of threads that each take a part of the rows.
         column_tiles: column tiles of the thread that has most.
         row_blocks: row blocks of a thread: 32 rows for the tile unit, one row for ``avx-sparse``.
+        passes: times that a thread goes over its weights: row blocks where they are the outer loop, else parts of the
+            rows whose activations half of L2 holds.
+        depth_blocks: parts of k, one after the other; sums go out to L2 between them.
         rows: rows of activations of a thread.
         k_tiles: tiles along k.
         idle_cores: threads without a tile.
@@ -98,6 +102,8 @@ class Blocking:
     row_groups: int
     column_tiles: int
     row_blocks: int
+    passes: int
+    depth_blocks: int
     rows: int
     k_tiles: int
     idle_cores: int
@@ -203,7 +209,7 @@ def blockings(p: CpuParameters, op: Op) -> tuple[Blocking, ...] | Infeasible:
         bad = missing_unit(p, product, kernel) or unfit_shape(p, product, kernel, cores)
         if bad:
             return bad
-        found += [_blocking(product, kernel, cores, groups) for groups in _row_groups(product, kernel, cores)]
+        found += [_blocking(p, product, kernel, cores, groups) for groups in _row_groups(product, kernel, cores)]
     return tuple(found)
 
 
@@ -218,20 +224,23 @@ def _row_groups(product: Product, kernel: str, cores: int) -> Iterator[int]:
             groups *= 2
 
 
-def _blocking(product: Product, kernel: Kernel, cores: int, row_groups: int) -> Blocking:
+def _blocking(p: CpuParameters, product: Product, kernel: Kernel, cores: int, row_groups: int) -> Blocking:
     threads = max(1, cores // row_groups)
     columns = product.column_tiles * product.batch
     each = -(-columns // threads)
     rows = -(-product.m // row_groups)
-    by_row = kernel == "avx-sparse"
+    by_row, outer = kernel == "avx-sparse", kernel in ("amx-sparse", "amx-strided", "avx-sparse")
+    row_blocks = rows if by_row else math.ceil(rows / _PAIR_ROWS)
     working = -(-columns // each) * row_groups
     return Blocking(
         kernel=kernel,
-        loop="rows-outer" if kernel in ("amx-sparse", "amx-strided", "avx-sparse") else "columns-outer",
+        loop="rows-outer" if outer else "columns-outer",
         cores=working,
         row_groups=row_groups,
         column_tiles=each,
-        row_blocks=rows if by_row else math.ceil(rows / _PAIR_ROWS),
+        row_blocks=row_blocks,
+        passes=row_blocks if outer else passes_over_weights(p, product, kernel, rows),
+        depth_blocks=1 if outer else depth_blocks(p, product, rows),
         rows=rows,
         k_tiles=product.k_tiles,
         idle_cores=cores - working,

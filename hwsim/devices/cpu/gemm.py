@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from hwsim.devices.cpu.blocking import Blocking, Product, blockings, product_of
-from hwsim.devices.cpu.instructions import ROWS, avx_tile, expand_tile, mix_cycles
+from hwsim.devices.cpu.instructions import ROWS, avx_tile, expand_tile, mix_cycles, port_cycles
+from hwsim.devices.cpu.operands import operand_cycles, register_block, single_blocks, sums_kept
 from hwsim.devices.cpu.pipeline import PAGE_BYTES, Pipe, closed_form_cycles
 from hwsim.errors import Infeasible
 from hwsim.formats import FORMATS
@@ -38,11 +39,13 @@ class Planned:
         works: the stretches.
         blocking: the mapping, for matrix products and attention.
         floor_cycles: fixed cycles of the op beside its loops, without the machine's floors.
+        threads: threads that work.
     """
 
     works: tuple[Work, ...]
     blocking: Blocking | None = None
     floor_cycles: float = 0.0
+    threads: int = 1
 
 
 def tile_bytes(product: Product) -> float:
@@ -66,39 +69,56 @@ def imbalance(product: Product, blocking: Blocking) -> float:
 
 
 def _slowdown(p: CpuParameters, blocking: Blocking) -> float:
-    """The clock that cycles are counted in, over the one that a kernel runs at."""
+    """The clock that cycles are counted in, over the one that a kernel runs at on its share of the cores."""
     if not blocking.kernel.startswith("amx"):
         return 1.0
     own = p.clock.amx_light if blocking.rows <= 2 * ROWS else p.clock.amx_heavy
-    return p.clock.turbo.value / own.value
+    turbo = p.clock.turbo.value
+    return turbo / (turbo - (turbo - own.value) * blocking.cores / p.cores.value)
 
 
-def vector_cycles(p: CpuParameters, product: Product, kernel: str, rows: int) -> float:
+def _avx_mix(p: CpuParameters, product: Product, kernel: str, rows: float) -> dict[str, float]:
+    """Instructions of a weight tile on vectors. Single blocks bias int8 activations in the loop, one more each."""
+    block = register_block(p, kernel)
+    each = 1.0 if kernel == "avx-sparse" else rows
+    mix = avx_tile(p.vector, product.stored, product.computed, product.bitmap, each, (block.rows, block.columns))
+    if single_blocks(p) and "dot_int8" in mix:
+        mix["add"] = mix.get("add", 0.0) + 16.0 * each
+    return mix
+
+
+def vector_cycles(p: CpuParameters, product: Product, kernel: str, rows: float) -> float:
     """Vector cycles of one weight tile (all of a thread's rows, for dense vectors)."""
     extra = p.vector.expand_overhead.value if product.bitmap else 0.0
     if kernel in ("avx-sparse", "avx512"):
-        each = 1 if kernel == "avx-sparse" else rows
-        mix = avx_tile(p.vector, product.stored, product.computed, product.bitmap, each)
-        return mix_cycles(p.vector, mix) + extra
+        return mix_cycles(p.vector, _avx_mix(p, product, kernel, rows)) + extra
     mix = expand_tile(product.stored, product.bitmap, product.computed)
     return mix_cycles(p.vector, mix) + extra if mix else 0.0
 
 
 def _amx_cycles(p: CpuParameters, product: Product, blocking: Blocking, rows: int) -> float:
-    """Tile-unit cycles of one weight tile against ``rows`` rows: products, or loads where they take longer."""
+    """Tile-unit cycles of one weight tile against ``rows`` rows: products, or loads where they take longer.
+
+    Single blocks load into the tile registers that the product before reads, so that loads, and what they wait for,
+    and products take turns.
+    """
     amx = p.amx
     if amx is None:
         return 0.0
+    if single_blocks(p):
+        loads = 2.0 * amx.load.value * -(-rows // ROWS)
+        return amx.dot.value * -(-rows // ROWS) + max(loads, operand_cycles(p, product, blocking, loads))
     pairs, rest = divmod(-(-rows // ROWS), 2)
     loads = amx.load.value * (2.0 * pairs + 1.5 * rest)
     if expand_tile(product.stored, product.bitmap, product.computed):
         loads += amx.forward.value
     stores = amx.store.value * (2.0 * pairs + rest) if blocking.kernel == "amx-strided" else 0.0
+    stores += (amx.store.value + amx.load.value) * sums_kept(blocking)
     return max(amx.dot.value * (2 * pairs + rest), loads) + stores
 
 
 def works_of(p: CpuParameters, product: Product, blocking: Blocking, flowing_bytes: float) -> tuple[Work, ...]:
-    """The stretches of one thread: all weights from memory once, then from where they stayed for further row blocks.
+    """The stretches of one thread: all weights from memory once, then from where they stayed for further passes.
 
     Args:
         p: the machine.
@@ -110,31 +130,58 @@ def works_of(p: CpuParameters, product: Product, blocking: Blocking, flowing_byt
     stored = tile_bytes(product)
     outer = blocking.loop == "rows-outer"
     rows = min(blocking.rows, 1 if blocking.kernel == "avx-sparse" else 2 * ROWS) if outer else blocking.rows
+    parts = 1 if outer else blocking.passes
     is_amx = blocking.kernel.startswith("amx")
-    amx = _amx_cycles(p, product, blocking, rows) * slow if is_amx else 0.0
-    store = p.amx.store.value * slow * -(-rows // ROWS) if p.amx and is_amx else 0.0
+    amx = _amx_cycles(p, product, blocking, rows) * slow / parts if is_amx else 0.0
     heavy = stored * imbalance(product, blocking)
     clock = p.clock.turbo.value
     total = stored * product.column_tiles * product.batch * product.k_tiles
     own_tiles = blocking.k_tiles * blocking.column_tiles
+    first_to = 1.0 / blocking.row_groups  # groups share the weights: one draws a tile from memory, the others from LLC
+    shared = stored * (1.0 - first_to) / p.caches.llc_bytes_per_cycle.value
     pipe = Pipe(
         tiles=blocking.k_tiles,
         reps=blocking.column_tiles,
         memory=total / own_tiles / (p.dram.bandwidth.value * p.dram.share.value) * clock,
-        core=heavy / p.core_path.bandwidth.value * clock,
+        core=heavy * first_to / p.core_path.bandwidth.value * clock,
         restart=p.core_path.restart.value * clock,
-        pages=_pages(product, blocking, stored),
-        vector=vector_cycles(p, product, blocking.kernel, rows) * slow,
+        pages=_pages(product, blocking, stored) * first_to,
+        cache=0.0 if outer else (_cache_cycles(p, product, blocking) / parts + shared) * slow,
+        vector=vector_cycles(p, product, blocking.kernel, rows / parts) * slow,
         amx=amx,
-        tail=0.0 if blocking.kernel == "amx-strided" else store,
+        tail=_tail_cycles(p, blocking, rows / parts) * slow,
         window=p.core_path.window_tiles(stored),
         buffers=1 if product.computed == "int8" and blocking.kernel == "amx-sparse" else 2,
     )
     spilled = max(0.0, flowing_bytes - p.caches.llc.value)
     first = Work(_with_activations(p, pipe, blocking, spilled), total + spilled)
-    if not outer or blocking.row_blocks == 1:
+    if blocking.passes == 1:
         return (first,)
-    return first, _again(p, pipe, blocking.row_blocks - 1, stored, total)
+    return first, _again(p, pipe, blocking.passes - 1, stored, total)
+
+
+def _cache_cycles(p: CpuParameters, product: Product, blocking: Blocking) -> float:
+    """Cycles of a weight tile's operands between caches and registers, for all rows of a thread.
+
+    Single blocks on the tile unit have them in `_amx_cycles`, in turn with products.
+    """
+    if p.amx is not None and blocking.kernel == "amx":
+        if single_blocks(p):
+            return 0.0
+        loads = p.amx.load.value * 2.0 * math.ceil(blocking.rows / (2 * ROWS))
+    else:
+        loads = port_cycles(p.vector, _avx_mix(p, product, blocking.kernel, blocking.rows))["load"]
+    return operand_cycles(p, product, blocking, loads)
+
+
+def _tail_cycles(p: CpuParameters, blocking: Blocking, rows: float) -> float:
+    """Cycles at the end of a column tile: stores of its tiles of results, or the calls of its single blocks."""
+    blocks = math.ceil(rows / ROWS)
+    if p.software.block_call is not None:
+        return p.software.block_call.value * blocks
+    if p.amx is None or blocking.kernel not in ("amx", "amx-sparse"):
+        return 0.0
+    return p.amx.store.value * blocks
 
 
 def _with_activations(p: CpuParameters, pipe: Pipe, blocking: Blocking, spilled: float) -> Pipe:
@@ -160,7 +207,7 @@ def _pages(product: Product, blocking: Blocking, stored: float) -> float:
 
 
 def _again(p: CpuParameters, pipe: Pipe, times: int, stored: float, total: float) -> Work:
-    """All row blocks but the first: weights from L2 if a thread's own fit, from LLC if all fit, else from memory."""
+    """All passes but the first: weights from L2 if a thread's own fit, from LLC if all fit, else from memory."""
     own = stored * pipe.tiles * pipe.reps
     again = replace(pipe, reps=pipe.reps * times)
     if own <= p.caches.l2.value / 2:
@@ -169,7 +216,7 @@ def _again(p: CpuParameters, pipe: Pipe, times: int, stored: float, total: float
         rate = p.caches.llc_bytes_per_cycle.value
     else:
         return Work(again, total * times)
-    return Work(replace(again, cache=stored / rate).without_memory(), 0.0)
+    return Work(replace(again, cache=pipe.cache + stored / rate).without_memory(), 0.0)
 
 
 def flowing_bytes(op: Op) -> float:
@@ -189,4 +236,4 @@ def choose(p: CpuParameters, op: Op) -> Planned | Infeasible:
     setup = p.amx.configure.value if p.amx is not None and best.kernel.startswith("amx") else 0.0
     if best.kernel == "amx-strided":
         setup *= best.column_tiles / 2
-    return Planned(works, best, setup)
+    return Planned(works, best, setup, best.cores)

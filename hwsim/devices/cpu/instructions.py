@@ -8,6 +8,7 @@ expanding load, a store to a 1-KiB buffer, and the scalar load of the row's offs
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -90,11 +91,14 @@ def _added(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str,
     return {name: first.get(name, 0.0) + second.get(name, 0.0) for name in {**first, **second}}
 
 
-def avx_tile(vector: Vector, stored: str, computed: str, sparse: bool, rows: int) -> dict[str, float]:
+def avx_tile(
+    vector: Vector, stored: str, computed: str, sparse: bool, rows: float, block: tuple[int, int] = (6, 4)
+) -> dict[str, float]:
     """Instructions of one tile multiplied on AVX-512 without the tile unit, for ``rows`` rows of activations.
 
-    Dense kernels keep a block of rows in registers and load each weight once for them. The released sparse kernel
-    goes over all weights again for each row; its 32 accumulators do not fit the registers and go through the stack.
+    Dense kernels keep ``block`` (rows, column tiles) in registers: a weight vector is loaded once for the rows, an
+    activation is loaded and spread once for the columns. The released sparse kernel goes over all weights again for
+    each row; its 32 accumulators do not fit the registers and go through the stack.
     """
     macs = 1024.0 if computed == "int8" else 512.0 if computed == "bf16" else 256.0
     lanes, name = _multiply(vector, computed)
@@ -104,8 +108,8 @@ def avx_tile(vector: Vector, stored: str, computed: str, sparse: bool, rows: int
         unpack = {**_bitmap_rows(computed), "store": 2.0 + spill, "load": 2.0 + spill}
         unpack = {each: count * (1 if each in ("store", "load") else rows) for each, count in unpack.items()}
         return _added(unpack, multiply)
-    held = max(1, min(rows, 8))
-    load = {"load": 16.0 * FORMATS[stored].bits / FORMATS[computed].bits * -(-rows // held)}
+    weights = 16.0 * FORMATS[stored].bits / FORMATS[computed].bits * math.ceil(rows / block[0])
+    load = {"load": weights + 16.0 * rows / block[1]}
     widen = _widen(stored) if FORMATS[stored].bits < FORMATS[computed].bits else {}
     return _added(_added(load, widen), multiply)
 
@@ -115,7 +119,7 @@ def _multiply(vector: Vector, computed: str) -> tuple[float, str]:
     if computed == "bf16" and vector.dot_bf16.value:
         return vector.dot_bf16.value, "dot"
     if computed == "int8" and vector.dot_int8.value:
-        return vector.dot_int8.value, "dot"
+        return vector.dot_int8.value, "dot_int8"
     return 16.0, "fma"
 
 

@@ -112,9 +112,10 @@ class CpuDevice:
         """Peak multiply-accumulates per second: the faster of the tile unit and the widest vector instruction."""
         p, v = self.parameters, self.parameters.vector
         per_cycle = 16.0 / v.instructions["fma"].cycles.value
-        dots = {"bf16": v.dot_bf16.value, "int8": v.dot_int8.value}
+        dots = {"bf16": ("dot", v.dot_bf16.value), "int8": ("dot_int8", v.dot_int8.value)}
         if name in dots:
-            per_cycle = max(per_cycle, dots[name] / v.instructions["dot"].cycles.value)
+            instruction, macs_each = dots[name]
+            per_cycle = max(per_cycle, macs_each / v.instructions[instruction].cycles.value)
         if p.amx is not None and name in dots:
             macs = p.amx.bf16_macs if name == "bf16" else p.amx.int8_macs
             per_cycle = max(per_cycle, macs.value / p.amx.dot.value)
@@ -198,7 +199,7 @@ class CpuDevice:
         software = self.parameters.software
         if software.fused and not alone and str(op.attributes.get("op", "")) in _FUSED:
             return 0
-        seconds = software.region.value + software.call.value
+        seconds = software.call.value + (software.region.value if found.threads > 1 else 0.0)
         return math.ceil(seconds * self.clock_hz + found.floor_cycles)
 
     def energy_pj(self, op: Op, moved_bytes: Mapping[str, float], work: PassWork) -> Mapping[str, float]:
@@ -209,6 +210,8 @@ class CpuDevice:
         tiles = tiles and found.blocking.kernel.startswith("amx")  # type: ignore[union-attr]
         half = 0.5 if op.operands[0].format == "int8" else 1.0
         arithmetic = op.macs * energy.amx_mac.value * half if tiles else op.macs / 16.0 * energy.vector_op.value
+        if not isinstance(found, Infeasible) and found.blocking and found.blocking.kernel == "avx-sparse":
+            arithmetic = 0.0  # the products stand among the instructions that expand
         vector = op.other_ops / 16.0 * energy.vector_op.value
         if not isinstance(found, Infeasible):
             vector += self._expansion_pj(found)
@@ -219,7 +222,7 @@ class CpuDevice:
 
     def _expansion_pj(self, found: Planned) -> float:
         """Energy of the vector instructions that expand weights: one a cycle of the vector stage, on all threads."""
-        if found.blocking is None or found.blocking.kernel != "amx-sparse":
+        if found.blocking is None or found.blocking.kernel not in ("amx-sparse", "avx-sparse"):
             return 0.0
         cycles = sum(work.pipe.vector * work.pipe.tiles * work.pipe.reps for work in found.works)
         return cycles * found.blocking.cores * self.parameters.energy.vector_op.value

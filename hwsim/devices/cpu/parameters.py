@@ -39,11 +39,12 @@ Picojoules: TypeAlias = Annotated[Quantity, Unit("pJ"), ENERGY]
 PerByte: TypeAlias = Annotated[Quantity, Unit("pJ/byte"), ENERGY]
 
 INSTRUCTIONS: Final = (
-    "expand", "mask", "load", "store", "scalar", "popcount", "align", "add", "convert", "dot", "fma"
+    "expand", "mask", "load", "store", "scalar", "popcount", "align", "add", "convert", "dot", "dot_int8",
+    "fma",
 )  # fmt: skip
 """Kinds of instruction that a kernel's tile is made of: masked expand-load, move to a mask register, 64-byte load and
-store, scalar load or address, vector popcount, lane shift, vector add, widening of a narrow format, bf16 or int8 dot
-product, fp32 multiply-add (also any other arithmetic on 16 fp32 lanes)."""
+store, scalar load or address, vector popcount, lane shift, vector add, widening of a narrow format, bf16 dot product,
+int8 dot product, fp32 multiply-add (also any other arithmetic on 16 fp32 lanes)."""
 
 PORTS: Final = ("shuffle", "store", "load", "arithmetic")
 """Execution ports, by what they do; work on different ports overlaps."""
@@ -55,8 +56,9 @@ class Clocks:
 
     Attributes:
         turbo: vector and memory-bound work, in which cycles are counted.
-        amx_light: tiles of at most 16 rows (decode).
-        amx_heavy: several row blocks (prefill), where the tile unit draws most power.
+        amx_light: tiles of at most 32 rows (decode), all cores at work.
+        amx_heavy: more rows (prefill), where the tile unit draws most power, all cores at work. Fewer cores draw less:
+            their clock lies between this and turbo by the share of cores at work (assumed).
     """
 
     turbo: Clock
@@ -101,7 +103,7 @@ class CorePath:
 
 @dataclass(frozen=True, slots=True)
 class Caches:
-    """Caches: bytes per core for l1 and l2, of the socket for llc; bytes per cycle and core from each."""
+    """Caches: bytes per core for l1 and l2, of the socket for llc; bytes per cycle and core from l2 and llc."""
 
     l1: Bytes
     l2: Bytes
@@ -205,10 +207,12 @@ class Stack:
     Attributes:
         description: which, in one line.
         call: time of one operator outside its loops: dispatch, allocation, conversion of the result.
-        region: time to start and join all threads.
+        region: time to start and join all threads; none where one thread works.
         fused: whether rope, residual additions and gates run within their neighbours.
         dense: kernel of dense products where none is named.
         repeat_kv: whether keys and values are copied to every query head before attention reads them.
+        block_call: of software that calls a micro-kernel for each block of 16 x 16 results, each over all of k and not
+            blocked for caches: cycles of a call outside its loop. None: blocked as oneDNN is.
     """
 
     description: str
@@ -217,6 +221,7 @@ class Stack:
     fused: bool
     dense: Literal["auto", "amx", "amx-strided", "avx512"] = "auto"
     repeat_kv: bool = False
+    block_call: Cycles | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ class RankedBlocking:
             "row_groups": each.row_groups,
             "column_tiles": each.column_tiles,
             "row_blocks": each.row_blocks,
+            "passes": each.passes,
+            "depth_blocks": each.depth_blocks,
             "cycles": self.cycles,
             "engine_cycles": self.engine_cycles,
             "bytes": self.dram_bytes,

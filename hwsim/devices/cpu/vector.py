@@ -77,4 +77,4 @@ def plan_vector(p: CpuParameters, op: Op) -> Planned | Infeasible:
         vector=mix_cycles(p.vector, mix),
         window=p.core_path.window_tiles(_CHUNK),
     )
-    return Planned((Work(pipe, dram),))
+    return Planned((Work(pipe, dram),), threads=cores)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from hwsim.devices.gpu.estimate import ALONE, Estimate, Setting, l2_bytes
+from hwsim.devices.gpu.estimate import ALONE, Estimate, Setting, l2_bytes, limiter
 from hwsim.devices.gpu.paths import rate_of, tensor_path
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.formats import FORMATS
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from hwsim.devices.gpu.parameters import GpuParameters
     from hwsim.kernels.gpu_attention import AttentionPath
     from hwsim.workload.op import Op
@@ -153,10 +151,6 @@ def attention_path(
     )
 
 
-def _array(value: float) -> NDArray[np.float64]:
-    return np.array([float(value)])
-
-
 def attention_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infeasible:
     """Time of an attention op."""
     from hwsim.kernels.gpu_attention import BOUNDS, decode_times, prefill_times  # noqa: PLC0415 - brings in numba
@@ -167,26 +161,21 @@ def attention_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate |
     d, phase = op.dims, str(op.attributes.get("phase", "prefill"))
     dtype, kv_dtype = op.output.format, op.operand("k").format
     form = form_named(p, name)
-    kv_heads, heads = d["kv_heads"], d["kv_heads"] * d["group"]
+    window = int(op.attributes.get("window", 0))
     path = attention_path(p, dtype, kv_dtype, form, d["head_dim"], setting, name == "auto" and phase == "prefill")
     if isinstance(path, Infeasible):
         return path
-    window = int(op.attributes.get("window", 0))
-    counts, groups = (_array(d["batch"]), _array(heads), _array(kv_heads)), (_array(d["head_dim"]), _array(window))
-    lengths = (_array(d["q_len"]), _array(d["kv_len"]))
-    if phase == "decode":
-        times, bounds = decode_times(*counts, *lengths, *groups, path)
-    else:
-        times, bounds = prefill_times(*counts, *lengths, *groups, phase == "prefill", path)
-    moved = float(sum(op.bytes_by_role.values()))
-    return Estimate(
-        float(times[0]),
-        _LIMITS[BOUNDS[int(bounds[0])]],
-        {"dram": moved},
-        2.0 * op.macs,
-        float(op.other_ops),
-        "attention",
-    )
+    shape = (d["batch"], d["kv_heads"] * d["group"], d["kv_heads"], d["q_len"], d["kv_len"], d["head_dim"])
+    columns = np.broadcast_arrays(*(np.atleast_1d(np.asarray(each, dtype=np.float64)) for each in (*shape, window)))
+    batch, heads, kv_heads, q, kv, dim, near = (np.ascontiguousarray(each) for each in columns)
+    rows = (batch, heads, kv_heads, q, kv, dim, near)
+    times, bounds = decode_times(*rows, path) if phase == "decode" else prefill_times(*rows, phase == "prefill", path)
+    names: Any = np.array([_LIMITS[each] for each in BOUNDS], dtype=object)[bounds]
+    moved = 1.0 * sum(op.bytes_by_role.values())
+    time: Any = times
+    if not np.ndim(moved):
+        time, names = times[0], names[0]
+    return Estimate(time, names, {"dram": moved}, 2.0 * op.macs, 1.0 * op.other_ops, "attention")
 
 
 def _eager(p: GpuParameters, op: Op) -> Estimate | Infeasible:
@@ -198,7 +187,7 @@ def _eager(p: GpuParameters, op: Op) -> Estimate | Infeasible:
     d, v = op.dims, p.software
     heads = d["kv_heads"] * d["group"]
     bits = FORMATS[op.output.format].bits / 8.0
-    scores = float(d["batch"] * heads * d["q_len"] * d["kv_len"])
+    scores = 1.0 * d["batch"] * heads * d["q_len"] * d["kv_len"]
     cache = 2.0 * d["batch"] * d["kv_heads"] * d["kv_len"] * d["head_dim"] * bits
     copies = 2.0 * cache + (1.0 + d["group"]) * cache * (d["group"] > 1)
     moved = copies + d["group"] * cache + scores * (4.0 * bits + 8.0)
@@ -208,5 +197,5 @@ def _eager(p: GpuParameters, op: Op) -> Estimate | Infeasible:
     compute = flop / (p.chip.sms.value * rate * clock * v.gemm.tensor_share.value)
     memory = moved / (p.stream_bytes_s * v.dram_share.value * v.vector.stream.value)
     floors = 7.0 * v.vector.floor.value
-    bound = "latency" if floors > compute + memory else "memory" if memory > compute else "tensor"
+    bound = limiter((floors > compute + memory, "latency"), (memory > compute, "memory"), otherwise="tensor")
     return Estimate(floors + compute + memory, bound, {"dram": moved}, flop, 5.0 * scores, "attention")

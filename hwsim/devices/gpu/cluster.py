@@ -57,10 +57,10 @@ def plan_of(cluster: Cluster, work: PassWork) -> Plan:
     """The division of a pass: sequences over replicas, then over micro-batches; layers, heads and tokens as set."""
     replicas = cluster.replicas
     own = math.ceil(work.batch / replicas)
-    parts = min(cluster.pipeline, own)
+    parts = min(work.recipe.micro_batches if work.recipe else cluster.pipeline, own)
     local = math.ceil(own / parts)
     decode = work.role in ("decode", "draft", "verify")
-    split = Split(cluster.tensor, cluster.sequence, work.batch, local, decode)
+    split = Split(cluster.tensor, cluster.sequence, work.batch, local, decode, work.recipe is not None)
     return Plan(split, cluster.pipeline, math.ceil(own / local), replicas, cluster.cards)
 
 

@@ -2,16 +2,20 @@
 
 A ring (Patarasuk and Yuan 2009, bandwidth-optimal) cuts the tensor into a part per card: an all-reduce takes 2 (g - 1)
 steps and each card sends 2 (g - 1) / g of the tensor; gathering or scattering takes half of both. A tree takes
-2 ceil(log2 g) steps and sends the whole tensor up and down. The shorter one is taken.
+2 ceil(log2 g) steps and sends the whole tensor up and down. The shorter one is taken. Small all-reduces run a protocol
+with shorter steps and a fraction of the bandwidth.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import astuple, dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any
 
-from hwsim.devices.gpu.estimate import Estimate, Setting
+import numpy as np
+
+from hwsim.devices.gpu.estimate import Estimate, Setting, limiter
 from hwsim.errors import Infeasible
 
 if TYPE_CHECKING:
@@ -29,7 +33,7 @@ class CollectiveTime:
         time_s: seconds.
         latency_s: floor and steps, without bytes.
         sent_bytes: bytes that each card sends over its link.
-        algorithm: ring, tree or direct.
+        algorithm: ring, tree, small ring or direct.
     """
 
     time_s: float
@@ -38,8 +42,8 @@ class CollectiveTime:
     algorithm: str
 
 
-def collective_time(link: Link, op: str, total_bytes: float, gpus: int) -> CollectiveTime:
-    """Time of a collective over one kind of link.
+def collective_time(link: Link, op: str, total_bytes: Any, gpus: int) -> CollectiveTime:
+    """Time of a collective over one kind of link; arrays of each where ``total_bytes`` is one.
 
     Args:
         link: latency of a step, bandwidth of a card and direction, floor.
@@ -63,7 +67,25 @@ def collective_time(link: Link, op: str, total_bytes: float, gpus: int) -> Colle
         for name, steps, sent in ways
         for latency in (link.floor.value + steps * link.latency.value,)
     ]
-    return min(timed, key=lambda each: each.time_s)
+    return reduce(_shorter, [*timed, *_small(link, *ways[0][1:])] if op == "all_reduce" else timed)
+
+
+def _small(link: Link, steps: int, sent: Any) -> tuple[CollectiveTime, ...]:
+    """A ring under the protocol for small tensors, where the link's file has one."""
+    if link.small_floor is None or link.small_latency is None or link.small_share is None:
+        return ()
+    latency = link.small_floor.value + steps * link.small_latency.value
+    rate = link.bandwidth.value * link.small_share.value
+    return (CollectiveTime(latency + sent / rate, latency, sent, "small ring"),)
+
+
+def _shorter(one: CollectiveTime, other: CollectiveTime) -> CollectiveTime:
+    """The shorter way, row by row."""
+    first = one.time_s <= other.time_s
+    if not np.ndim(first):
+        return one if first else other
+    pairs = zip(astuple(one), astuple(other), strict=True)
+    return CollectiveTime(*(np.where(first, mine, others) for mine, others in pairs))
 
 
 def link_between(p: GpuParameters, gpus: int, name: str = "auto") -> Link | Infeasible:
@@ -87,7 +109,7 @@ def collective_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate 
     link = link_between(p, op.dims["gpus"], str(op.attributes["link"]))
     if isinstance(link, Infeasible):
         return link
-    found = collective_time(link, str(op.attributes["op"]), float(op.dims["bytes"]), op.dims["gpus"])
-    bound = "latency" if found.latency_s > 0.5 * found.time_s else "link"
+    found = collective_time(link, str(op.attributes["op"]), 1.0 * op.dims["bytes"], op.dims["gpus"])
+    bound = limiter((found.latency_s > 0.5 * found.time_s, "latency"), otherwise="link")
     mapping: dict[str, float | str] = {"algorithm": found.algorithm, "link": link.name}
     return Estimate(found.time_s, bound, {"link": found.sent_bytes}, mapping=mapping)

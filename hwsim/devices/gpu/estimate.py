@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 if TYPE_CHECKING:
     from hwsim.devices.gpu.parameters import GpuParameters
 
-__all__ = ["ALONE", "IN_MODEL", "Estimate", "Setting", "host_s", "l2_bytes"]
+__all__ = ["ALONE", "IN_MODEL", "Estimate", "Setting", "host_s", "l2_bytes", "limiter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +21,17 @@ class Setting:
     Attributes:
         weight_copies: sets of weights used in turn before the same come again.
         replayed: whether the inputs of the last run are still in L2.
+        fills_l2: whether no more sets are used than exceed L2.
     """
 
     weight_copies: float
     replayed: bool
+    fills_l2: bool = False
 
 
-ALONE: Final = Setting(5.0, True)
-"""A kernel on its own, as benchmarks time it: repeated, five sets of weights in turn, activations in place."""
+ALONE: Final = Setting(5.0, True, True)
+"""A kernel on its own, as benchmarks time it: repeated, activations in place, sets of weights in turn until they fill
+L2, five at most."""
 
 IN_MODEL: Final = Setting(1e6, False)
 """A kernel among others: its weights come from memory, its inputs were just written."""
@@ -34,7 +39,7 @@ IN_MODEL: Final = Setting(1e6, False)
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What one kernel takes.
+    """What one kernel takes; arrays of rows where the op's dimensions are arrays (`hwsim.workload.rows`).
 
     Attributes:
         time_s: without the host's part.
@@ -63,3 +68,11 @@ def l2_bytes(p: GpuParameters) -> float:
 def host_s(p: GpuParameters) -> float:
     """The host's part of a kernel that stands alone: nothing, a gap in a replayed graph, or a call to an idle card."""
     return {"none": 0.0, "graph": p.launches.graph.value, "eager": p.launches.call.value}[p.launch]
+
+
+def limiter(*cases: tuple[Any, str], otherwise: str) -> Any:
+    """The name of the first condition that holds; an array of names where conditions are arrays."""
+    if any(np.ndim(holds) for holds, _ in cases):
+        names = np.broadcast_arrays(*(np.asarray(holds, dtype=bool) for holds, _ in cases))
+        return np.select(names, [np.array(name, dtype=object) for _, name in cases], otherwise)
+    return next((name for holds, name in cases if holds), otherwise)

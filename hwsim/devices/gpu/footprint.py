@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from hwsim.devices import held
 from hwsim.devices.base import MEMORY
 from hwsim.devices.gpu.cluster import per_card
 from hwsim.errors import Infeasible
+from hwsim.formats import FORMATS
 
 if TYPE_CHECKING:
     from hwsim.devices.base import PassWork
@@ -43,10 +45,31 @@ def check_memory(p: GpuParameters, passes: tuple[tuple[Graph, PassWork], ...]) -
         "bytes",
         f"{p.name} holds {capacity / 1e9:.0f} GB{' a card' if p.cluster else ''}, {demand / 1e9:.1f} GB are needed",
         terms,
-        (
-            "a narrower weight format (int4, fp8)",
-            "a card with more memory or more cards",
-            "a smaller batch",
-            "a shorter context",
-        ),
+        (*_narrower(p, passes, demand), _more_cards(p, demand), "a smaller batch", "a shorter context"),
     )
+
+
+def _narrower(p: GpuParameters, passes: tuple[tuple[Graph, PassWork], ...], demand: float) -> tuple[str, ...]:
+    """Weight formats under which everything fits, widest first; without one, that a narrower one helps."""
+    held_bytes = memory_terms(p, passes)["weights"]
+    bits = _stored_bits(passes)
+    fits = [
+        name
+        for name in ("fp8_e4m3", "int4")
+        if FORMATS[name].bits < bits
+        and demand - held_bytes * (1.0 - FORMATS[name].bits / bits) <= p.memory.capacity.value
+    ]
+    return tuple(f"--set workload.formats.weights={name}" for name in fits) or ("a narrower weight format (int4, fp8)",)
+
+
+def _stored_bits(passes: tuple[tuple[Graph, PassWork], ...]) -> float:
+    """Bits of a weight, of all models together."""
+    ops = [op for graph, _ in passes for op in graph.ops]
+    return 8.0 * sum(op.weight_bytes for op in ops) / max(1, sum(op.parameters for op in ops))
+
+
+def _more_cards(p: GpuParameters, demand: float) -> str:
+    """How many of these cards hold it, when they divide all that they hold."""
+    together = p.cluster.tensor * p.cluster.pipeline if p.cluster else 1
+    least = math.ceil(demand * together / p.memory.capacity.value)
+    return f"{least} cards or more that divide the model (device.cluster), or a card with more memory"

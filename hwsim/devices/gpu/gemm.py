@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from hwsim.devices.gpu.energy import dynamic_limit_w, product_pj
 from hwsim.devices.gpu.estimate import ALONE, Estimate, Setting, l2_bytes
 from hwsim.devices.gpu.menus import menu
 from hwsim.devices.gpu.paths import TensorPath, rate_of, tensor_path
@@ -19,7 +20,7 @@ from hwsim.workload.structured import is_structured
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from hwsim.devices.gpu.parameters import GpuParameters
+    from hwsim.devices.gpu.parameters import Gemm, GpuParameters
     from hwsim.kernels.gpu_gemm import GemmPath
     from hwsim.workload.op import Op
 
@@ -38,6 +39,12 @@ LIMITS: Final = {"tensor": "tensor", "feed": "l2", "memory": "memory", "convert"
 """Limiter of the closed form to the resource that a result names."""
 _DYNAMIC_READS: Final = 2
 """Passes over the activations that quantising them takes: the largest magnitude, then the cast."""
+_SGEMM_APART: Final = frozenset({"ampere", "ada", "hopper", "blackwell"})
+"""Generations whose batched fp32 products all run one tile, the largest, which single ones do not (NeuSight, A100)."""
+_SPILL: Final = 1.1
+"""Operands used in turn miss L2 wholly when they exceed it by a tenth: rows of RTX PRO 6000 just above 128 MiB."""
+_SPLITS_CONVERTED: Final = 3
+"""Splits along k that weight-only kernels offer, chosen by the rows of A100; those of 8-bit integers have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +91,10 @@ class GemmAnswer:
     path: TensorPath
 
 
-def _power_share(p: GpuParameters, flop_s: float, bits: int) -> float:
-    """Tensor rate that the board's power limit allows over ``flop_s``, at most 1. Energy goes with the bits."""
-    needed_w = p.power.tensor.value * 1e-12 * bits / 16.0 * flop_s
-    return min(1.0, (p.power.limit.value - p.power.idle.value) / needed_w) if needed_w else 1.0
+def _power_share(p: GpuParameters, flop_s: float, name: str) -> float:
+    """Rate of products of a format that the board's power limit allows over ``flop_s``, at most 1."""
+    needed_w = product_pj(p.power, name) * 1e-12 * flop_s
+    return min(1.0, dynamic_limit_w(p.power) / needed_w) if needed_w else 1.0
 
 
 def _weight_bytes(formats: GemmFormats) -> float:
@@ -97,6 +104,13 @@ def _weight_bytes(formats: GemmFormats) -> float:
     if formats.structure.startswith("block:"):
         return bits / 8.0  # of a stored weight: whole blocks are left out, and their indices are too few to count
     return (bits + index) / 8.0 * formats.density
+
+
+def _most_split(gemm: Gemm, formats: GemmFormats, path: TensorPath) -> float:
+    """Splits along k that a kernel offers: block-scaled and SmoothQuant's none, weight-only ones few."""
+    if FORMATS[formats.a].group or (path.name == "int8" and gemm.int8.value):
+        return 1.0
+    return float(_SPLITS_CONVERTED if path.convert_ops else 16)
 
 
 def gemm_path(
@@ -117,28 +131,37 @@ def gemm_path(
     rate = path.flop_per_clock * clock / path.work / skipped
     wide = ("fp16", "bf16", "fp16_acc16")  # boards that halve products with fp32 sums keep the chip's operand feed
     base = max(*(rate_of(p, each) or 0.0 for each in wide), 2.0 * p.chip.fp32_lanes.value) * clock
+    hot = p.l2.bandwidth.value * gemm.l2_share.value
     convert = p.chip.fp32_lanes.value * clock / path.convert_ops if path.convert_ops else np.inf
     peak = sms * path.flop_per_clock * p.chip.boost_clock.value / path.work / skipped
-    share = gemm.tensor_share if FORMATS[formats.a].bits > 8 else gemm.narrow_share
-    achieved = rate * share.value
-    floor = gemm.floor.value + (gemm.convert.value if path.convert_ops else 0.0)
+    share = (gemm.tensor_share if FORMATS[formats.a].bits > 8 else gemm.narrow_share).value
+    achieved, feed = rate * share, max(base / gemm.feed.value, hot / sms)
+    if path.name == "fp32":  # the ALUs issue at their rate; tiles that are small wait for shared memory
+        achieved, feed = rate * gemm.simt_share.value, rate / gemm.simt_feed.value
+    floor = gemm.floor.value / clock + (gemm.convert.value if path.convert_ops else 0.0)
+    if path.name == "int8":
+        floor += gemm.int8.value
     return path, GemmPath(
         sms=sms,
         tensor_flop_s=achieved,
-        feed_bytes_s=base / gemm.feed.value,
+        feed_bytes_s=feed,
         dram_bytes_s=p.stream_bytes_s * p.software.dram_share.value,
-        sm_dram_bytes_s=gemm.sm_dram.value * p.memory.bandwidth.value / sms,
+        sm_dram_bytes_s=gemm.sm_dram.value,
         convert_weights_s=convert,
+        hot_bytes_s=hot,
         l2_bytes=l2_bytes(p),
+        spill_bytes=_SPILL * p.l2.capacity.value,
         copies=setting.weight_copies,
+        turn_bytes=p.l2.capacity.value if setting.fills_l2 else math.inf,
+        most_split=_most_split(gemm, formats, path),
         a_bytes=FORMATS[formats.a].bits_per_element / 8.0 / path.planes,
         b_bytes=_weight_bytes(formats),
         out_bytes=FORMATS[formats.out].bits_per_element / 8.0 / path.planes,
         floor_s=floor,
-        fill_s=gemm.fill.value,
-        store_s=gemm.store.value / (128 * 128),
-        split_s=math.inf if FORMATS[formats.a].group else gemm.split.value,  # block-scaled kernels do not split k
-        power_share=_power_share(p, sms * achieved, FORMATS[formats.a].bits),
+        fill_s=gemm.fill.value / clock,
+        store_s=gemm.store.value / clock / (128 * 128),
+        split_s=gemm.split.value / clock,
+        power_share=_power_share(p, sms * achieved, formats.a),
         power_time_s=p.power.settle.value,
         peak_flop_s=peak,
         peak_dram_bytes_s=p.memory.bandwidth.value,
@@ -146,10 +169,18 @@ def gemm_path(
     )
 
 
-def tiles_of(p: GpuParameters, formats: GemmFormats) -> NDArray[np.float64]:
-    """The stack's tiles, or those of block-sparse, bit-plane and 4-bit block-scaled kernels."""
+def tiles_of(p: GpuParameters, formats: GemmFormats, batched: bool = False) -> NDArray[np.float64]:
+    """The stack's tiles, or those of block-sparse, fp32, bit-plane and 4-bit block-scaled kernels.
+
+    Args:
+        p: the card.
+        formats: formats of the product.
+        batched: whether it is several products side by side.
+    """
     if formats.structure.startswith("block:"):
         return block_menu(formats.structure)
+    if formats.a == "fp32":
+        return menu("simt" if p.generation not in _SGEMM_APART else "simt-batched" if batched else "simt-single")
     if "int6" in (formats.a, formats.b) and "int1" in p.tensor:
         return menu("binary")
     return menu("block" if FORMATS[formats.a].group and FORMATS[formats.a].bits == 4 else p.software.gemm.menu)
@@ -192,9 +223,14 @@ def gemm_rows(
             lambda tall, n, k, batch: gemm_rows(p, tall, n, k, factors, batch, setting),
         )
     walked = block_depth(p, formats, rows, wide, deep) if formats.structure.startswith("block:") else deep
-    times, bounds, choices, missed = gemm_times(
-        rows * path.planes, wide, walked, count, tiles_of(p, formats), constants
-    )
+    times, missed = np.empty(rows.size), np.empty(rows.size)
+    bounds, choices = np.empty(rows.size, np.int64), np.empty((rows.size, 2))
+    for batched in (False, True):
+        own = np.flatnonzero((count > 1) == batched)
+        if own.size:
+            times[own], bounds[own], choices[own], missed[own] = gemm_times(
+                rows[own] * path.planes, wide[own], walked[own], count[own], tiles_of(p, formats, batched), constants
+            )
     if formats.quantize == "dynamic":
         times = times + _quantize_s(p, rows * deep * count, formats)
     return GemmAnswer(times, bounds, choices, missed, path)
@@ -236,7 +272,7 @@ def gemm_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infe
     answer = gemm_rows(p, rows, d["n"], d["k"], formats_of(op), count, setting)
     if isinstance(answer, Infeasible):
         return answer
-    tile = tiles_of(p, formats_of(op))[int(answer.choices[0, 0])]
+    tile = tiles_of(p, formats_of(op), count > 1)[int(answer.choices[0, 0])]
     split = int(answer.choices[0, 1])
     ctas = count * math.ceil(rows * answer.path.planes / tile[0]) * math.ceil(d["n"] / tile[1]) * split
     mapping: dict[str, float | str] = {"tm": tile[0], "tn": tile[1], "tk": tile[2], "split": split, "ctas": ctas}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from hwsim.devices.gpu.attention import attention_estimate
 from hwsim.devices.gpu.collective import collective_estimate
-from hwsim.devices.gpu.estimate import Estimate, Setting
+from hwsim.devices.gpu.estimate import Estimate, Setting, limiter
 from hwsim.devices.gpu.gemm import GemmFormats, gemm_estimate, gemm_rows
 from hwsim.devices.gpu.recurrent import conv_estimate, scan_estimate
 from hwsim.devices.gpu.vector import vector_estimate
@@ -22,7 +25,15 @@ _VECTOR: Final = frozenset({"norm", "softmax", "elementwise", "embedding"})
 
 
 def estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infeasible:
-    """Time of one kernel, or why the card cannot run it."""
+    """Time of one kernel, or of all rows of an op of arrays; or why the card cannot run it."""
+    found = _estimate(p, op, setting)
+    if isinstance(found, Infeasible) or np.ndim(found.time_s):
+        return found
+    moved = {level: float(amount) for level, amount in found.bytes.items()}
+    return replace(found, time_s=float(found.time_s), bytes=moved, flop=float(found.flop), alu_ops=float(found.alu_ops))
+
+
+def _estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infeasible:
     if op.kind in _VECTOR:
         return vector_estimate(p, op, setting)
     if op.kind == "conv1d":
@@ -44,8 +55,9 @@ def _conv2d(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infeasible
     answer = gemm_rows(p, rows, d["oc"], depth, GemmFormats(a, b, out), d["groups"], setting)
     if isinstance(answer, Infeasible):
         return answer
-    moved = float(sum(op.bytes_by_role.values()))
+    moved = 1.0 * sum(op.bytes_by_role.values())
     memory = moved / (p.stream_bytes_s * p.software.dram_share.value)
-    compute = float(answer.times_s[0])
-    bound = "memory" if memory > compute else "tensor"
-    return Estimate(max(compute, memory), bound, {"dram": moved}, 2.0 * op.macs, path=answer.path.name)
+    compute: Any = answer.times_s if np.ndim(moved) else answer.times_s[0]
+    bound = limiter((memory > compute, "memory"), otherwise="tensor")
+    time: Any = np.maximum(compute, memory)
+    return Estimate(time, bound, {"dram": moved}, 2.0 * op.macs, path=answer.path.name)

@@ -15,19 +15,19 @@ from hwsim.devices.gpu.estimate import ALONE, IN_MODEL, Estimate, Setting, host_
 from hwsim.devices.gpu.footprint import check_memory, memory_terms
 from hwsim.devices.gpu.parameters import GpuParameters, Stack
 from hwsim.devices.gpu.paths import nearest_format, tensor_path
+from hwsim.devices.gpu.training import ONE_CARD, exchange_seconds, own_parameters, training_terms
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.formats import FORMATS
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from hwsim.devices.base import KernelRows
     from hwsim.schedule import Stage
     from hwsim.workload.decoding import Policy
     from hwsim.workload.graph import Graph
     from hwsim.workload.model import FormatName, Formats
     from hwsim.workload.op import Op
+    from hwsim.workload.recipe import Recipe
+    from hwsim.workload.training import TrainingGraphs
 
 __all__ = ["GpuDevice", "gpu_device"]
 
@@ -101,10 +101,13 @@ class GpuDevice:
         """Never: token trees need attention masks and state handling that common engines lack."""
         return False
 
-    @property
-    def trains(self) -> bool:
-        """One card does; how a cluster divides gradients and optimizer states is not modelled."""
-        return self.parameters.cluster is None
+    def training_terms(self, graphs: TrainingGraphs, work: PassWork, recipe: Recipe) -> Mapping[str, float]:
+        """Weights, optimizer states, gradients, saved and flowing activations, on the card that holds most."""
+        return training_terms(self.parameters, graphs, work, recipe)
+
+    def updated_parameters(self, graphs: TrainingGraphs, work: PassWork, recipe: Recipe) -> int:
+        """Parameters of one card's optimizer pass."""
+        return own_parameters(self.parameters, graphs, work, recipe)
 
     @property
     def verifies_chains(self) -> bool:
@@ -210,13 +213,23 @@ class GpuDevice:
     def lower(self, graph: Graph, work: PassWork) -> tuple[Lowered, ...]:
         """One program per stretch of equal layers: a stream of kernels, each after the one before it."""
         setting = ALONE if len(graph.ops) == 1 else IN_MODEL
-        cluster = self.parameters.cluster
+        cluster = self.parameters.cluster or (ONE_CARD if work.recipe else None)
         if cluster is None or setting is ALONE:
             return tuple(
                 self._stream(self._estimates(run.ops, setting), run.repeats, setting) for run in graph.layer_runs()
             )
+        if work.role == "optimizer":  # the parameters of one card, on each of them
+            return (self._on_all_cards(graph.ops),)
         plan = plan_of(cluster, work)
         return tuple(self._cluster_stream(run.ops, run.repeats, plan, work) for run in graph.layer_runs())
+
+    def _on_all_cards(self, ops: tuple[Op, ...]) -> Lowered:
+        """The same kernels on every card; bytes are those of all."""
+        kernels = (
+            (op, replace(found, bytes={level: n * self.cards for level, n in found.bytes.items()}))
+            for op, found in self._estimates(ops, IN_MODEL)
+        )
+        return self._stream(kernels, 1, IN_MODEL)
 
     def _kept(self, kernels: Iterator[tuple[Op, Estimate]], work: PassWork) -> Iterator[tuple[Op, Estimate]]:
         """The kernels of a pass; a recurrence that is verified also writes its state after all tokens but the last."""
@@ -241,12 +254,19 @@ class GpuDevice:
             after[ops[0].name] = after.get(ops[0].name, 0.0) + send_seconds(self.parameters, plan, sent)
         reps = plan.repetitions(repeats)
         times = plan.sharers * plan.micro_batches * repeats / reps
-        kernels = []
+        kernels: list[tuple[Op, Estimate]] = []
         for op, found in self._kept(self._estimates(tuple(part for part, _ in parts), IN_MODEL), work):
             kernels.append((op, replace(found, bytes={level: n * times for level, n in found.bytes.items()})))
             if after.get(op.name, 0.0) > 0.0:
                 kernels.append((op, Estimate(after[op.name], "link", {})))
+        exposed = self._exposed(tuple(part for part, _ in parts), plan, work, sum(found.time_s for _, found in kernels))
+        if exposed > 0.0:
+            kernels.append((kernels[-1][0], Estimate(exposed, "link", {})))
         return self._stream(iter(kernels), reps, IN_MODEL)
+
+    def _exposed(self, parts: tuple[Op, ...], plan: Plan, work: PassWork, kernels_s: float) -> float:
+        """Time by which the exchanges of training outlast the kernels that they run beside."""
+        return exchange_seconds(self.parameters, parts, plan, work) - kernels_s
 
     def _stream(self, kernels: Iterator[tuple[Op, Estimate]], repeats: int, setting: Setting) -> Lowered:
         from hwsim.schedule import Program, Stage, barrier, previous_rep  # noqa: PLC0415 - brings in the engine
@@ -299,17 +319,16 @@ class GpuDevice:
         return time_s + host_s(p)
 
     def energy_pj(self, op: Op, moved_bytes: Mapping[str, float], work: PassWork) -> Mapping[str, float]:
-        """Tensor cores by bits, ALUs, and device memory."""
-        bits = FORMATS[op.operands[0].format].bits
-        return energy_terms(
-            self.parameters.power, op.kind, bits, float(op.macs), float(op.other_ops), moved_bytes.get("dram", 0.0)
-        )
+        """Products by format, other arithmetic, device memory, and L2 for what it serves."""
+        name, dram = op.operands[0].format, moved_bytes.get("dram", 0.0)
+        served = max(0.0, float(sum(op.bytes_by_role.values())) - dram)
+        return energy_terms(self.parameters.power, op.kind, name, float(op.macs), float(op.other_ops), dram, served)
 
-    def kernel_rows(self, op: Op, dims: Mapping[str, NDArray[np.float64]]) -> KernelRows | Infeasible | None:
-        """Many kernels that differ from ``op`` in their dimensions only (`hwsim.devices.base.TimesRows`)."""
+    def kernel_rows(self, op: Op) -> KernelRows | Infeasible | None:
+        """Many kernels as one op (`hwsim.devices.base.TimesRows`)."""
         from hwsim.devices.gpu.rows import kernel_rows  # noqa: PLC0415 - brings in numba
 
-        return kernel_rows(self.parameters, op, dims)
+        return kernel_rows(self.parameters, op)
 
     def enters(self, path: str) -> Enters:
         """Energies of ALUs and memories; capacity; everything else has a say in time."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias
 
-from hwsim.devices.ranges import AMOUNT, CLOCK, COUNT, ENERGY, POWER, RATE, SECONDS, SHARE, STOCK
+from hwsim.devices.ranges import AMOUNT, CLOCK, COUNT, CYCLES, ENERGY, POWER, RATE, SECONDS, SHARE, STOCK
 from hwsim.spec import Bound, Positive, Quantity, Refused, Unit
 
 __all__ = [
@@ -36,6 +36,7 @@ Clock: TypeAlias = Annotated[Quantity, Unit("Hz"), CLOCK]
 Rate: TypeAlias = Annotated[Quantity, Unit("bytes/s"), RATE]
 Bytes: TypeAlias = Annotated[Quantity, Unit("bytes"), STOCK]
 Seconds: TypeAlias = Annotated[Quantity, Unit("s"), SECONDS]
+Cycles: TypeAlias = Annotated[Quantity, Unit("1"), CYCLES]
 Watts: TypeAlias = Annotated[Quantity, Unit("W"), POWER]
 
 PATHS: Final = ("fp16", "fp16_acc16", "bf16", "tf32", "fp8", "fp8_acc16", "int8", "int4", "int1", "fp4")
@@ -110,6 +111,10 @@ class Link:
         floor: time of a collective that moves nothing.
         message_share: share of the bandwidth that one message from card to card reaches.
         message_floor: time of a message that moves nothing.
+        small_floor: time of an all-reduce that moves nothing under the library's protocol for small tensors (NCCL's
+            LL: a flag beside each word, so that no step waits for a fence); None where no row tells of one.
+        small_latency: time of a step under it.
+        small_share: share of the bandwidth that it reaches.
     """
 
     name: Literal["nvlink", "pcie", "infinity_fabric", "infiniband"]
@@ -119,6 +124,14 @@ class Link:
     floor: Seconds
     message_share: Share
     message_floor: Seconds
+    small_floor: Seconds | None = None
+    small_latency: Seconds | None = None
+    small_share: Share | None = None
+
+    def __post_init__(self) -> None:
+        given = [each for each in ("small_floor", "small_latency", "small_share") if getattr(self, each) is not None]
+        if len(given) in (1, 2):
+            raise Refused(" and ".join(given) + " alone", "small_floor, small_latency and small_share together")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +181,8 @@ class Power:
         limit: board power limit.
         idle: power drawn whether or not work is done.
         tensor: one 16-bit floating-point operation of the tensor cores with its operand traffic; other formats in
-            proportion to their bits.
-        alu: one fp32 operation.
+            proportion to their bits, fp32 on the ALUs.
+        alu: one fp32 operation of the ALUs with its registers; products of fp32 run there.
         dram: one byte to or from device memory.
         l2: one byte from L2.
         settle: length of a kernel (repeated) at which the power limit is half in force.
@@ -190,7 +203,7 @@ class Power:
 
 @dataclass(frozen=True, slots=True)
 class Gemm:
-    """How a library's matrix products run on a generation of cards.
+    """How a library's matrix products run on a generation of cards. Cycles are of the clock of the tensor rates.
 
     Attributes:
         menu: the tiles that the library ships: a name of `hwsim.devices.gpu.menus`.
@@ -198,28 +211,36 @@ class Gemm:
         narrow_share: the same for formats of 8 bits and less, whose products are issued twice as fast or faster.
         feed: 16-bit operations of the tensor cores, at the rated clock, in the time in which one byte of operands
             comes from L2.
-        sm_dram: DRAM bandwidth that one SM can draw, in shares of the card's over its SMs.
-        floor: time of a kernel that does nothing, without host launch.
-        fill: pipeline fill and drain of a thread block.
-        store: epilogue of a tile of 128 x 128.
-        split: second pass of a split along k.
+        simt_share: achieved over rated rate of fp32 products on the ALUs.
+        simt_feed: fp32 operations of the ALUs in the time in which one byte of operands comes out of shared memory.
+        sm_dram: bytes per second that one SM can draw from DRAM: what it has in flight over the latency.
+        l2_share: share of L2's rate at which operands stream that it holds.
+        floor: cycles of a kernel that does nothing, without host launch.
+        fill: cycles of pipeline fill and drain of a thread block.
+        store: cycles of the epilogue of a tile of 128 x 128.
+        split: cycles of the second pass of a split along k.
         quantize: added by quantising activations within the op: kernels of its own.
         quantize_block: the same for formats with a scale for each few elements: one pass, no maximum over the tensor.
         convert: added by engines that hold weights in another format than they compute in.
+        int8: added by products of 8-bit integers, where an engine has kernels of its own for them (SmoothQuant).
     """
 
     menu: str
     tensor_share: Share
     narrow_share: Share
     feed: Count
-    sm_dram: Count
-    floor: Seconds
-    fill: Seconds
-    store: Seconds
-    split: Seconds
+    simt_share: Share
+    simt_feed: Count
+    sm_dram: Rate
+    l2_share: Share
+    floor: Cycles
+    fill: Cycles
+    store: Cycles
+    split: Cycles
     quantize: Seconds
     quantize_block: Seconds
     convert: Seconds
+    int8: Seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def ranked_tiles(p: GpuParameters, op: Op) -> tuple[RankedTile, ...] | Infeasibl
     m, n, batch = (np.array([float(op.dims[name])]) for name in ("m", "n", "batch"))
     walked = _walked(p, op, formats)
     ranked: list[RankedTile] = []
-    tiles = tiles_of(p, formats)
+    tiles = tiles_of(p, formats, op.dims["batch"] > 1)
     for row in range(tiles.shape[0]):
         times, bounds, choices, _ = gemm_times(m * path.planes, n, walked, batch, tiles[row : row + 1], constants)
         limit = LIMITS[BOUNDS[int(bounds[0])]]
@@ -99,9 +99,9 @@ def choices_tried(p: GpuParameters, op: Op) -> tuple[int, int] | Infeasible:
     found = gemm_path(p, formats, ALONE)
     if isinstance(found, Infeasible):
         return found
-    tiles, d = tiles_of(p, formats), op.dims
+    tiles, d = tiles_of(p, formats, op.dims["batch"] > 1), op.dims
     rows, depth = float(d["m"] * found[0].planes), float(_walked(p, op, formats)[0])
-    tried = pairs_tried(rows, float(d["n"]), depth, float(d["batch"]), tiles, p.chip.sms.value)
+    tried = pairs_tried(rows, float(d["n"]), depth, float(d["batch"]), tiles, found[1])
     return tiles.shape[0] * len(SPLITS), int(tried)
 
 

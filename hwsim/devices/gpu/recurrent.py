@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from hwsim.devices.gpu.estimate import Estimate, Setting, l2_bytes
+import numpy as np
+
+from hwsim.devices.gpu.estimate import Estimate, Setting, l2_bytes, limiter
 from hwsim.devices.gpu.paths import rate_of
 
 if TYPE_CHECKING:
@@ -40,44 +41,44 @@ def chunk_flop(mixer: str, tokens: float, heads: float, chunk: float, d_state: f
     return tokens * heads * per_token
 
 
-def conv_time_s(p: GpuParameters, phase: str, batch: float, channels: float, moved_bytes: float) -> float:
+def conv_time_s(p: GpuParameters, phase: str, batch: float, channels: float, moved_bytes: float) -> Any:
     """Time of a causal depthwise convolution.
 
     Dao's kernel starts a thread block for each sequence and channel, whose start and end fill the card long before
     bandwidth does; kernels that give many channels to a block are bound by bandwidth alone.
     """
     s = p.software.scan
-    hot = min(moved_bytes, l2_bytes(p)) * s.conv_cached.value
+    hot = np.minimum(moved_bytes, l2_bytes(p)) * s.conv_cached.value
     if phase == "decode":
         stream = (moved_bytes - hot) / (p.stream_bytes_s * s.stream.value) + hot / p.l2.bandwidth.value
         return s.update_floor.value + stream
     rate = p.stream_bytes_s * s.conv_stream.value
     stream = (moved_bytes - hot) / rate + hot / (p.l2.bandwidth.value * s.conv_stream.value)
     blocks = batch * channels * s.conv_block.value / p.chip.sms.value
-    return s.conv_floor.value + math.hypot(stream, blocks)
+    return s.conv_floor.value + np.hypot(stream, blocks)
 
 
 def conv_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate:
     """Time of a conv1d op."""
-    moved = float(sum(op.bytes_by_role.values()))
+    moved = 1.0 * sum(op.bytes_by_role.values())
     phase, d = str(op.attributes.get("phase", "prefill")), op.dims
-    time = max(conv_time_s(p, phase, d["batch"], d["channels"], moved), moved / p.l2.bandwidth.value)
+    time = np.maximum(conv_time_s(p, phase, d["batch"], d["channels"], moved), moved / p.l2.bandwidth.value)
     floor = p.software.scan.update_floor.value if phase == "decode" else p.software.scan.conv_floor.value
-    bound = "latency" if floor > 0.5 * time else "memory"
-    return Estimate(time, bound, {"dram": max(0.0, moved - l2_bytes(p))}, alu_ops=2.0 * op.macs + op.other_ops)
+    bound = limiter((floor > 0.5 * time, "latency"), otherwise="memory")
+    return Estimate(time, bound, {"dram": np.maximum(0.0, moved - l2_bytes(p))}, alu_ops=2.0 * op.macs + op.other_ops)
 
 
 def scan_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate:
     """Time of a scan op: chunked on the tensor cores, token by token (Mamba-1), or one step of decoding."""
     if op.attributes["phase"] == "decode":
         return _update(p, op)
-    moved = float(sum(op.bytes_by_role.values()))
+    moved = 1.0 * sum(op.bytes_by_role.values())
     return _selective(p, op, moved) if op.attributes["mixer"] == "mamba1" else _chunked(p, op, moved)
 
 
-def _split(p: GpuParameters, moved: float, share: float, l2_share: float) -> tuple[float, float]:
+def _split(p: GpuParameters, moved: float, share: float, l2_share: float) -> tuple[Any, Any]:
     """(seconds, bytes that miss L2) of traffic: what exceeds L2 goes at the memory's rate."""
-    hot = min(moved, l2_bytes(p))
+    hot = np.minimum(moved, l2_bytes(p))
     cold = moved - hot
     return cold / (p.stream_bytes_s * share) + hot / (p.l2.bandwidth.value * l2_share), cold
 
@@ -85,15 +86,19 @@ def _split(p: GpuParameters, moved: float, share: float, l2_share: float) -> tup
 def _update(p: GpuParameters, op: Op) -> Estimate:
     """One step of decoding: the state is read and written once; kernels hold that of linear attention in fp32."""
     s, mixer = p.software.scan, str(op.attributes["mixer"])
-    moved = float(sum(op.bytes_by_role.values()))
+    moved: Any = 1.0 * sum(op.bytes_by_role.values())
+    stream: Any
+    cold: Any
     if mixer in _FP32_STATE:
         moved += 2.0 * (4.0 * op.state_elements) - op.bytes_by_role["state"]
         stream, cold = _split(p, moved, s.state_stream.value, s.state_l2.value)
         floor = s.state_floor.value
     else:
         stream, cold, floor = moved / (p.stream_bytes_s * s.stream.value), moved, s.update_floor.value
-    time = max(floor + stream, cold / p.memory.bandwidth.value, moved / p.l2.bandwidth.value)
-    return Estimate(time, "latency" if floor > 0.5 * time else "memory", {"dram": cold}, alu_ops=_alu(op))
+    least = np.maximum(cold / p.memory.bandwidth.value, moved / p.l2.bandwidth.value)
+    time = np.maximum(floor + stream, least)
+    bound = limiter((floor > 0.5 * time, "latency"), otherwise="memory")
+    return Estimate(time, bound, {"dram": cold}, alu_ops=_alu(op))
 
 
 def _chunked(p: GpuParameters, op: Op, moved: float) -> Estimate:
@@ -113,24 +118,27 @@ def _chunked(p: GpuParameters, op: Op, moved: float) -> Estimate:
     flowing = moved - op.bytes_by_role["state"]
     total = _PASSES[mixer] * flowing + (1.5 * chunks + 2.0) * states
     memory, cold = _split(p, total, s.chunk_stream.value, s.chunk_stream.value)
-    waves = max(1.0, math.ceil(d["batch"] * heads * d["head_dim"] / 64 / (2.0 * chip.sms.value)))
+    waves = np.maximum(1.0, np.ceil(d["batch"] * heads * d["head_dim"] / 64 / (2.0 * chip.sms.value)))
     chain, floors = chunks * s.step.value * waves, _KERNELS[mixer] * s.floor.value
     time = floors + (compute**3 + memory**3 + chain**3) ** (1.0 / 3.0)
-    most = max(compute, memory, chain)
-    bound = "latency" if most < 0.5 * time or chain == most else "tensor" if compute == most else "memory"
-    return Estimate(max(time, moved / p.l2.bandwidth.value), bound, {"dram": cold}, flop, float(op.other_ops), "bf16")
+    most = np.maximum(np.maximum(compute, memory), chain)
+    waits = (most < 0.5 * time) | (chain == most)
+    bound = limiter((waits, "latency"), (compute == most, "tensor"), otherwise="memory")
+    time = np.maximum(time, moved / p.l2.bandwidth.value)
+    return Estimate(time, bound, {"dram": cold}, flop, 1.0 * op.other_ops, "bf16")
 
 
 def _selective(p: GpuParameters, op: Op, moved: float) -> Estimate:
     """Mamba-1's scan: an exponential and two multiply-adds for each state element and token, on SFUs and ALUs."""
     d, s, chip = op.dims, p.software.scan, p.chip
-    elements = float(d["batch"] * d["seq_len"] * d["groups"] * d["group"] * d["head_dim"] * d["d_state"])
+    elements = 1.0 * d["batch"] * d["seq_len"] * d["groups"] * d["group"] * d["head_dim"] * d["d_state"]
     per_clock = 1.0 / chip.sfu_lanes.value + 4.0 / chip.fp32_lanes.value
     work = elements * per_clock / (chip.sms.value * chip.tensor_clock.value)
     memory = moved / (p.stream_bytes_s * s.stream.value)
-    time = s.floor.value + max(work, memory)
-    bound = "latency" if s.floor.value > 0.5 * time else "alu" if work > memory else "memory"
-    return Estimate(max(time, moved / p.memory.bandwidth.value), bound, {"dram": moved}, alu_ops=_alu(op))
+    time = s.floor.value + np.maximum(work, memory)
+    bound = limiter((s.floor.value > 0.5 * time, "latency"), (work > memory, "alu"), otherwise="memory")
+    time = np.maximum(time, moved / p.memory.bandwidth.value)
+    return Estimate(time, bound, {"dram": moved}, alu_ops=_alu(op))
 
 
 def _alu(op: Op) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from hwsim.formats import FORMATS
+from hwsim.workload.training import GRAD, GRAD_WEIGHT, forward_name
 
 if TYPE_CHECKING:
     from hwsim.workload.op import Op, Operand
@@ -25,6 +26,12 @@ _ROWS: Final = frozenset({"o_proj", "down_proj", "out_proj", "x_proj"})
 _WIDTHS: Final = frozenset({"rope", "mlp_act", "gate", "dt_softplus", "gated_norm"})
 _PER_HEAD: Final = frozenset({"q_norm", "k_norm"})
 _HEADS: Final = {"attention": "kv_heads", "scan": "groups"}
+_PRODUCTS: Final = {"": ("n", "k"), f"{GRAD}_x": ("k", "n"), GRAD_WEIGHT: ("m", "n")}
+"""Where the columns and depth of a product's weights stand in it and in its two gradients, by the end of its name."""
+_OPENING: Final = ("attn_norm", "mlp_norm", "norm", "final_norm")
+_SUMMED: Final = frozenset({"embedding", *(name + GRAD for name in _OPENING)})
+"""Other ops that an all-reduce stands beside: the divided table, and what gives a block's first products their input,
+whose gradients are added up."""
 _SEQUENCES: Final = frozenset({"attention", "scan", "conv1d", "conv2d"})
 
 
@@ -38,6 +45,7 @@ class Split:
         batch: sequences of the pass.
         local: sequences that one card has at a time.
         decode: whether few tokens are added to a cache.
+        train: whether the loss is taken of divided logits, which no card then gathers (Shoeybi et al. 2019, section 3).
     """
 
     tensor: int
@@ -45,6 +53,7 @@ class Split:
     batch: int
     local: int
     decode: bool
+    train: bool = False
 
     def rows(self, rows: int) -> int:
         """Rows of all sequences to those of a card's."""
@@ -73,7 +82,7 @@ def _batch(op: Op, split: Split) -> Op:
     d = op.dims
     if op.kind in _SEQUENCES or ("batch" in d and "tokens" in d):
         return replace(op, dims=d.replace(batch=split.rows(d["batch"])))
-    name = "m" if op.kind == "gemm" else "tokens"
+    name = _rows_of(op) if op.kind == "gemm" else "tokens"
     return replace(op, dims=d.replace(**{name: split.rows(d[name])})) if name in d else op
 
 
@@ -92,7 +101,7 @@ def _sequence(op: Op, split: Split) -> Op:
         return replace(op, dims=d.replace(q_len=q, kv_len=kv), attributes=op.attributes.replace(kv_len=kv))
     if split.decode:
         return op
-    for name in ("seq_len", "m", "tokens"):
+    for name in ("seq_len", _rows_of(op), "tokens"):
         if name in d:
             return replace(op, dims=d.replace(**{name: _part(d[name], cards)}))
     return op
@@ -114,13 +123,20 @@ def _tensor(op: Op, split: Split) -> Op:
 
 def _divided_dims(op: Op) -> tuple[str, ...]:
     """Dimensions that tensor parallelism divides."""
+    name = forward_name(op)
     if op.kind == "gemm":
-        return ("n",) if op.name in _COLUMNS else ("k",) if op.name in _ROWS else ()
+        columns, depth = _PRODUCTS[op.name.removeprefix(name)]
+        return (columns,) if name in _COLUMNS else (depth,) if name in _ROWS else ()
     if op.kind == "conv1d":
         return ("channels",)
-    if op.name in _WIDTHS:
+    if name in _WIDTHS:
         return ("width", "q_width", "kv_width")
-    return ("tokens",) if op.name in _PER_HEAD else ()
+    return ("tokens",) if name in _PER_HEAD else ()
+
+
+def _rows_of(op: Op) -> str:
+    """The dimension of a product that numbers its tokens."""
+    return "k" if op.name.endswith(GRAD_WEIGHT) else "m"
 
 
 def _heads(op: Op, outer: str, cards: int) -> Op:
@@ -148,9 +164,9 @@ def collectives_after(part: Op, split: Split) -> tuple[Collective, ...]:
     found: list[Collective] = []
     out = float(part.output.bytes(part.dims))
     if split.tensor > 1:
-        if (part.kind == "gemm" and part.name in _ROWS) or (part.kind == "embedding" and part.name == "embedding"):
+        if (part.kind == "gemm" and part.name in _ROWS) or part.name in _SUMMED:
             found.append(Collective("all_reduce", out, split.tensor))
-        elif part.name == "lm_head":
+        elif part.name == "lm_head" and not split.train:
             found.append(Collective("all_gather", out * split.tensor, split.tensor))
     if split.sequence > 1:
         found += _sequence_collectives(part, split, out)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from hwsim.devices.gpu.estimate import Estimate, Setting, l2_bytes
+from hwsim.devices.gpu.estimate import Estimate, Setting, l2_bytes, limiter
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -94,11 +94,13 @@ def vector_times(
 def vector_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate:
     """Time of a norm, softmax, elementwise op or embedding."""
     name = str(op.attributes.get("op", "copy"))
-    moved = float(sum(op.bytes_by_role.values()))
+    moved = 1.0 * sum(op.bytes_by_role.values())
     times, cold = vector_times(p, name, moved, op.output.bytes(op.dims) / op.dims["tokens"])
-    time, floor = float(times), floor_s(p, name)
+    time: Any = times[()]
+    missed: Any = cold[()]
+    floor = floor_s(p, name)
     if not setting.replayed and p.fusion == "fused" and name in FUSED:
         time -= floor
         floor = 0.0
-    bound = "latency" if floor > 0.5 * time else "memory" if float(cold) > 0 else "l2"
-    return Estimate(time, bound, {"dram": float(cold)}, alu_ops=float(op.other_ops))
+    bound = limiter((floor > 0.5 * time, "latency"), (cold > 0, "memory"), otherwise="l2")
+    return Estimate(time, bound, {"dram": missed}, alu_ops=1.0 * op.other_ops)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -168,9 +167,7 @@ def _search(
     job: Job, found: Grid, tiling: str, signs: int, seconds: tuple[float, float, float, float]
 ) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], str]:
     """Tiles of images, channels and kernels, and the plane that is held."""
-    rows, columns = (_axis(blocks, tiling) for blocks in found.blocks)
-    pairs = np.array(list(product(range(len(rows)), range(len(columns)))), dtype=np.int64)
-    along, across = rows[pairs[:, 0]], columns[pairs[:, 1]]
+    along, across = _pairs(found.blocks, tiling)
     tiles = (along * across).astype(np.float64)
     pieces = found.patches[0] * found.patches[1]
     totals = (float(job.images * pieces), float(job.channels), float(job.kernels))
@@ -196,6 +193,17 @@ def _search(
         raise ValueError("there is always a plane that can be held")
     images, channels, kernels = ((int(along[best[1], i]), int(across[best[1], i])) for i in range(3))
     return images, channels, kernels, best[2]
+
+
+@lru_cache(maxsize=16)
+def _pairs(blocks: tuple[int, int], tiling: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Every pair of options along rows and columns, [pairs, 3] each; of two that mirror each other, the first."""
+    rows, columns = (_axis(each, tiling) for each in blocks)
+    i, j = (each.ravel() for each in np.indices((len(rows), len(columns))))
+    if blocks[0] == blocks[1]:
+        first = i <= j
+        i, j = i[first], j[first]
+    return rows[i], columns[j]
 
 
 @lru_cache(maxsize=256)

@@ -64,12 +64,17 @@ class Body:
         """Add this layer to a graph behind the op ``stream`` (None: the graph's input); returns its last op's id."""
         prefix = "" if layer is None else f"layers.{layer}."
         for op in self.ops:
-            last = graph.add(op if layer is None else replace(op, layer=layer))
+            last = graph.add(op if layer is None else _in_layer(op, layer))
         for producer, consumer, operand, columns in self.links:
             source = stream if producer == STREAM else prefix + producer
             if source is not None:
                 graph.connect(source, prefix + consumer, operand, columns)
         return last
+
+
+def _in_layer(op: Op, layer: int) -> Op:
+    """The op with its layer; `dataclasses.replace` would take three times as long, and models have many ops."""
+    return Op(op.name, op.kind, op.dims, op.operands, op.attributes, layer, op.block)
 
 
 def language_model(graph: Graph, bodies: list[Body], ends: Ends, formats: Formats, pass_: Pass) -> Graph:

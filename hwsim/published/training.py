@@ -1,0 +1,93 @@
+"""Predictors of papers about training: memory of a step by what it is, and tokens a second on each card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from hwsim.devices.catalog import find_device
+from hwsim.devices.gpu import GpuDevice
+from hwsim.errors import HwsimError, Infeasible
+from hwsim.pipeline import Question, simulate
+from hwsim.published.model import Argument
+from hwsim.published.runner import Prediction, Predictor
+from hwsim.result import Constant, Result
+from hwsim.workload import find_workload
+
+__all__ = ["PREDICTORS"]
+
+Arguments = Mapping[str, Argument]
+_GIB: Final = 2.0**30
+
+
+def _step(arguments: Arguments, head: str = "") -> tuple[Result, int]:
+    """A step of training and its cards: ``workload`` on ``device``, with what ``overrides`` and ``set`` change.
+
+    ``batch`` counts sequences of each card; those that start with ``head`` (``baseline_``) come first.
+    """
+
+    def given(name: str, default: Argument = "") -> Argument:
+        return arguments.get(head + name, arguments.get(name, default))
+
+    device = find_device(str(given("device")), str(given("overrides")).split())
+    workload = find_workload(str(given("workload")), str(given("set")).split())
+    cards = device.cards if isinstance(device, GpuDevice) else 1
+    batch, context = (int(float(str(given(name, 1)))) for name in ("batch", "context"))
+    answer = simulate(workload, device, Question("train", batch * cards, context))
+    if isinstance(answer, Infeasible):
+        raise HwsimError.at("predict.arguments", answer.reason, f"a step that {device.name} holds")
+    return answer, cards
+
+
+def _of_time(*answers: Result) -> tuple[Constant, ...]:
+    found = {c.path: c for answer in answers for c in (*answer.fitted, *answer.assumed) if c.enters == "time"}
+    return tuple(found.values())
+
+
+def _gib(answer: Result, terms: str) -> float:
+    """Terms of a step's memory (``state+gradients``), all without a name."""
+    names = terms.split("+") if terms else list(answer.memory_bytes)
+    return sum(answer.memory_bytes[name] for name in names) / _GIB
+
+
+def training_gib(arguments: Arguments) -> Prediction:
+    """GiB of a step's memory on one card: of all of it, or of ``terms`` joined by +."""
+    answer, _ = _step(arguments)
+    return Prediction(_gib(answer, str(arguments.get("terms", ""))), "GB")
+
+
+def training_memory_ratio(arguments: Arguments) -> Prediction:
+    """Memory of the baseline's step over that of the step."""
+    terms = str(arguments.get("terms", ""))
+    ours, base = _gib(_step(arguments)[0], terms), _gib(_step(arguments, "baseline_")[0], terms)
+    return Prediction(base / ours, "x", f"{base:.1f} GiB over {ours:.1f} GiB")
+
+
+def training_rate(arguments: Arguments) -> Prediction:
+    """Tokens a second on each card."""
+    answer, cards = _step(arguments)
+    return Prediction((answer.tokens_per_s or 0.0) / cards, "tokens/s", constants=_of_time(answer))
+
+
+def training_speedup(arguments: Arguments) -> Prediction:
+    """Tokens a second over those of the baseline, each at its own batch.
+
+    ``role`` compares one pass (forward, backward) in place of the step.
+    """
+    ours, base = _step(arguments)[0], _step(arguments, "baseline_")[0]
+    role = str(arguments.get("role", ""))
+    rates = [each.batch / (_role_s(each, role) if role else each.step_s) for each in (ours, base)]
+    words = str(arguments.get("words", ""))
+    return Prediction(rates[0] / rates[1], str(arguments.get("unit", "x")), words, _of_time(ours, base))
+
+
+def _role_s(answer: Result, role: str) -> float:
+    return sum(each.time_s for each in answer.passes if each.role == role)
+
+
+PREDICTORS: Final[dict[str, Predictor]] = {
+    "training_gib": training_gib,
+    "training_memory_ratio": training_memory_ratio,
+    "training_rate": training_rate,
+    "training_speedup": training_speedup,
+}

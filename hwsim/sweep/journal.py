@@ -1,0 +1,96 @@
+"""Finished rows on disk while a sweep runs, so that one that was stopped can go on.
+
+The journal lies beside the file that the sweep will write, as ``NAME.partial``: a first line with the digest of all
+that the rows depend on, then a row in JSON on each line. It is removed when the file itself has been written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from hwsim.errors import HwsimError
+from hwsim.sweep.outcome import Row
+
+__all__ = ["Journal"]
+
+
+class Journal:
+    """The journal of one sweep; a context that holds the file open.
+
+    Args:
+        target: the file that the sweep will write.
+        inputs: name -> what the rows depend on: digests of files, the program's version.
+        resume: whether to go on with a journal that is there.
+
+    Raises:
+        HwsimError: on entry: there is a journal and ``resume`` was not asked; it is of other inputs; it cannot be
+            read or written.
+    """
+
+    def __init__(self, target: Path, inputs: Mapping[str, str], resume: bool) -> None:
+        self.path = target.with_name(target.name + ".partial")
+        self.digest = hashlib.sha256(json.dumps(dict(sorted(inputs.items()))).encode()).hexdigest()
+        self.resume = resume
+        self.rows: dict[int, Row] = {}
+        self._stream: TextIO | None = None
+
+    def __enter__(self) -> Journal:
+        try:
+            if self.path.exists():
+                self._go_on()
+            else:
+                self._stream = self.path.open("x", encoding="utf-8")
+                self._write({"digest": self.digest})
+        except OSError as error:
+            expected = "a file in an existing, writable folder"
+            raise HwsimError.at(str(self.path), f"cannot write: {error.strerror or error}", expected) from None
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, _: TracebackType | None) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+    def keep(self, row: Row) -> None:
+        """Write a row down."""
+        self.rows[row["point"]] = row
+        try:
+            self._write(row)
+        except OSError as error:
+            raise HwsimError.at(
+                str(self.path), f"cannot write: {error.strerror or error}", "room on the disk"
+            ) from None
+
+    def remove(self) -> None:
+        """The sweep's own file has been written."""
+        self.path.unlink(missing_ok=True)
+
+    def _write(self, line: Mapping[str, object]) -> None:
+        if self._stream is not None:
+            self._stream.write(json.dumps(line) + "\n")
+            self._stream.flush()
+
+    def _go_on(self) -> None:
+        """Read the rows that are there and write on behind them, over a last line that was cut off."""
+        data = self.path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        try:
+            head, *rows = [json.loads(line) for line in whole.splitlines()] or [{}]
+            found = {int(row["point"]): row for row in rows}
+            digest = head.get("digest")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise HwsimError.at(str(self.path), "no journal of a sweep", "one, or no such file") from None
+        if not self.resume:
+            expected = "--resume to go on with it, or no such file"
+            raise HwsimError.at(str(self.path), f"{len(found)} rows of a sweep that was stopped", expected)
+        if digest != self.digest:
+            words = "rows of another sweep, or of other files or another version of hwsim"
+            raise HwsimError.at(str(self.path), words, "those of this sweep; remove the file to begin anew")
+        self.rows = found
+        self._stream = self.path.open("r+", encoding="utf-8")
+        self._stream.truncate(len(whole))
+        self._stream.seek(0, 2)

@@ -31,6 +31,8 @@ GIB: Final = 1 << 30
 PICO: Final = 1e-12
 
 _PREFIXES: Final = (
+    (1e21, "Z"),
+    (1e18, "E"),
     (1e15, "P"),
     (1e12, "T"),
     (1e9, "G"),

@@ -70,11 +70,13 @@ class Part:
         name: an operator, a layer kind, a resource; ``3 others`` for what is left.
         amount: seconds, joules or bytes in a step.
         share: ``amount`` over the whole.
+        is_rest: whether it is what is left beside the named parts.
     """
 
     name: str
     amount: float
     share: float
+    is_rest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +113,12 @@ def breakdown(result: Result, measure: Measure, grouping: Grouping, most: int = 
     ordered = sorted((item for item in amounts.items() if item[1] > 0), key=lambda item: (-item[1], item[0]))
     shown = ordered if len(ordered) <= most + 1 else ordered[:most]
     rest = ordered[len(shown) :]
+    parts = [Part(name, amount, amount / total) for name, amount in shown]
     if rest:
-        shown = [*shown, (f"{len(rest)} others", sum(amount for _, amount in rest))]
-    shown = [*shown, *remainder.items()]
-    return Breakdown(measure, grouping, total, tuple(Part(name, amount, amount / total) for name, amount in shown))
+        left = sum(amount for _, amount in rest)
+        parts.append(Part(f"{len(rest)} others", left, left / total, is_rest=True))
+    parts += [Part(name, amount, amount / total) for name, amount in remainder.items()]
+    return Breakdown(measure, grouping, total, tuple(parts))
 
 
 def _amounts(row: OpRow, measure: Measure, grouping: Grouping) -> Mapping[str, float]:

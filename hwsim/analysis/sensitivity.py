@@ -113,6 +113,7 @@ class Sensitivity:
         effects: parameters that have a say, the strongest first.
         without_effect: paths of those that have none.
         not_varied: paths of those that cannot be varied: zero, infinite, or no other value is allowed.
+        not_in_time: paths of those that have no say in time by what they are: energies, and room for what is held.
     """
 
     workload: str
@@ -121,6 +122,7 @@ class Sensitivity:
     effects: tuple[Effect, ...]
     without_effect: tuple[str, ...]
     not_varied: tuple[str, ...]
+    not_in_time: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -129,6 +131,7 @@ class Sensitivity:
             "effects": [effect.to_dict() for effect in self.effects],
             "without_effect": [f"device.{path}" for path in self.without_effect],
             "not_varied": [f"device.{path}" for path in self.not_varied],
+            "not_in_time": [f"device.{path}" for path in self.not_in_time],
         }
 
 
@@ -137,13 +140,16 @@ def parameters_of(machine: Any) -> tuple[Parameter, ...]:
     return tuple(Parameter(path, float(q.value), q.unit, q.kind) for path, q in quantities(machine, ""))
 
 
-def sensitivity(base: Result, parameters: Iterable[Parameter], run: Run) -> Sensitivity:
+def sensitivity(
+    base: Result, parameters: Iterable[Parameter], run: Run, not_in_time: tuple[str, ...] = ()
+) -> Sensitivity:
     """Two runs for each parameter, a tenth below and a tenth above; half and double where only those are allowed.
 
     Args:
         base: the answer as the file stands.
         parameters: what to vary (:func:`parameters_of`).
         run: asks the same of the machine with one parameter changed.
+        not_in_time: paths that are left out, as they cannot change a time.
     """
     effects, still, fixed = [], [], []
     for parameter in parameters:
@@ -155,7 +161,7 @@ def sensitivity(base: Result, parameters: Iterable[Parameter], run: Run) -> Sens
         else:
             effects.append(effect)
     effects.sort(key=lambda each: (-abs(each.elasticity), each.parameter.path))
-    return Sensitivity(base.workload, base.device, base.time_s, tuple(effects), tuple(still), tuple(fixed))
+    return Sensitivity(base.workload, base.device, base.time_s, tuple(effects), tuple(still), tuple(fixed), not_in_time)
 
 
 def _effect(base_time_s: float, parameter: Parameter, run: Run) -> Effect | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -26,18 +27,31 @@ PATIENCE_S: Final = 1.0
 
 
 class _Patient:
-    """A rich bar on stderr that is drawn once patience is over."""
+    """A rich bar on stderr that is drawn once patience is over, in the middle of an item too."""
 
     def __init__(self, words: str, total: float, patience_s: float, *columns: ProgressColumn) -> None:
         shown = (TextColumn("{task.description}", markup=False), BarColumn(), *columns)
         self.progress = Progress(*shown, console=Terminal(stderr=True), transient=True, redirect_stdout=False)
         self.task = self.progress.add_task(words, total=total)
         self.began, self.patience_s = time.monotonic(), patience_s
+        self.lock, self.is_over = threading.Lock(), False
+        self.timer = threading.Timer(patience_s, self.draw)
+        self.timer.daemon = True
+        self.timer.start()
 
     def draw(self) -> None:
         """Draw it, if patience is over and it is not there yet."""
-        if not self.progress.live.is_started and time.monotonic() - self.began >= self.patience_s:
-            self.progress.start()
+        with self.lock:
+            waited = time.monotonic() - self.began >= self.patience_s
+            if waited and not self.is_over and not self.progress.live.is_started:
+                self.progress.start()
+
+    def stop(self) -> None:
+        """Take it away; it does not come back."""
+        self.timer.cancel()
+        with self.lock:
+            self.is_over = True
+            self.progress.stop()
 
 
 @contextmanager
@@ -63,7 +77,7 @@ def bar(words: str, total: int, patience_s: float = PATIENCE_S) -> Iterator[Call
     try:
         yield step
     finally:
-        shown.progress.stop()
+        shown.stop()
 
 
 @contextmanager
@@ -86,4 +100,4 @@ def share_bar(words: str, patience_s: float = PATIENCE_S) -> Iterator[Callable[[
     try:
         yield tell
     finally:
-        shown.progress.stop()
+        shown.stop()

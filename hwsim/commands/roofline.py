@@ -54,8 +54,11 @@ def run(arguments: Namespace) -> int:
     console.announce_compilation()
     drawn: list[Roofline] = []
     forms = []
-    for device in devices:
-        answer = simulate(workload.value, device.value, question_of(arguments, workload, device))
+    with console.progress("simulating", len(devices)) as step:
+        answers = [
+            simulate(workload.value, device.value, question_of(arguments, workload, device)) for device in step(devices)
+        ]
+    for device, answer in zip(devices, answers, strict=True):
         if isinstance(answer, Infeasible):
             forms.append({"device": device.value.name, "infeasible": answer.to_dict()})
             console.note(f"{device.value.name}: {answer}")

@@ -68,7 +68,9 @@ def run(arguments: Namespace) -> int:
         device = with_mapping_file(device, arguments.mapping)
     workload = workload_of(arguments.workload, overrides)
     console.announce_compilation()
-    answer = simulate(workload.value, device.value, question_of(arguments, workload, device))
+    with console.progress("simulating", 1) as step:
+        question = question_of(arguments, workload, device)
+        (answer,) = [simulate(workload.value, each.value, question) for each in step([device])]
     if isinstance(answer, Infeasible):
         return _cannot(console, workload.value, device.value, answer)
     notes = (*answer.notes, *_setting_notes(arguments.overrides, answer), *_mapping_notes(arguments.mapping))
@@ -129,7 +131,9 @@ def _sensitivity(
 
     name = arguments.device[0] if arguments.device else DEFAULT_DEVICE
     overrides = split_overrides(arguments.overrides)
-    parameters = [each for each in parameters_of(device.parameters) if device.enters(each.path) == "time"]
+    every = parameters_of(device.parameters)
+    parameters = [each for each in every if device.enters(each.path) == "time"]
+    not_in_time = tuple(each.path for each in every if each not in parameters)
 
     def run(parameter: Parameter, value: float) -> Result | Infeasible:
         unit = "" if parameter.unit == "1" else f" {parameter.unit}"
@@ -138,7 +142,7 @@ def _sensitivity(
         return simulate(workload.value, varied.value, question_of(arguments, workload, varied))
 
     with console.progress("varying the machine's constants", len(parameters)) as step:
-        return sensitivity(answer, step(parameters), run)
+        return sensitivity(answer, step(parameters), run, not_in_time)
 
 
 def _show(

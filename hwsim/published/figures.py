@@ -38,7 +38,7 @@ _SHARES: Final = {
     "valid 8x8": "{name: conv-share, padding: valid}",
     "same 7x7": "{name: conv-share, padding: same, kernel: 7}",
 }
-_MODES: Final = {"frames alone": "timing=paper", "parts counted": "timing=device_limited"}
+_MODES: Final = {"as papers count": "timing=paper", "device-limited": "timing=device_limited"}
 
 
 def _speed_over_gpu() -> bytes:

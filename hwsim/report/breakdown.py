@@ -5,6 +5,7 @@ Parts are told apart by their place, their name or number and their hatch, not b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from matplotlib import rc_context
@@ -12,8 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from hwsim.analysis.breakdown import GROUPINGS, MEASURES, STATIC, Breakdown, Grouping, Measure, breakdown
-from hwsim.report.style import INK, PALETTE, STYLE
+from hwsim.analysis.breakdown import GROUPINGS, MEASURES, STATIC, Breakdown, Grouping, Measure, Part, breakdown
+from hwsim.report.style import GREY, INK, PALETTE, STYLE
 from hwsim.report.table import per_cent, printable
 from hwsim.result import Result
 from hwsim.units import format_bytes, format_seconds, format_si
@@ -26,7 +27,9 @@ __all__ = ["breakdown_figure"]
 _HATCHES: Final = ("", "//", "..", "xx", "\\\\", "++", "oo", "--", "**", "||")
 _DARK: Final = frozenset({"#0072B2", "#D55E00", "#6b6b6b", "#009E73"})
 _MOST: Final = 7
-"""Parts that a panel names."""
+"""Parts that a bar names."""
+_REST: Final = "all others of a bar"
+_REST_FILL: Final = "#f2f2f2"
 
 
 def breakdown_figure(result: Result) -> Figure:
@@ -48,9 +51,7 @@ def _panel(axes: Axes, result: Result, grouping: Grouping) -> None:
     """One grouping: a bar for each measure that the step has."""
     bars = [breakdown(result, measure, grouping, _MOST) for measure in MEASURES]
     bars = [bar for bar in bars if bar.total > 0]
-    names = sorted(dict.fromkeys(part.name for bar in bars for part in bar.parts), key=lambda name: name == STATIC)
-    looks = {name: (PALETTE[i % len(PALETTE)], _HATCHES[i % len(_HATCHES)]) for i, name in enumerate(names)}
-    looks |= {STATIC: ("#d9d9d9", "")} if STATIC in looks else {}
+    looks = _looks([part for bar in bars for part in bar.parts])
     for place, bar in enumerate(bars):
         _bar(axes, place, bar, looks)
     axes.set_yticks(range(len(bars)), [bar.measure for bar in bars])
@@ -60,19 +61,27 @@ def _panel(axes: Axes, result: Result, grouping: Grouping) -> None:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_title(f"by {grouping}", loc="left", fontsize=10)
-    keys = [Patch(facecolor=c, hatch=h, edgecolor="white", label=_short(name)) for name, (c, h) in looks.items()]
+    keys = [Patch(facecolor=c, hatch=h, edgecolor=_edge(c), label=_short(name)) for name, (c, h) in looks.items()]
     axes.legend(
         handles=keys, loc="upper left", bbox_to_anchor=(-0.01, -0.12), ncols=4, frameon=False, fontsize=8.5,
         columnspacing=1.2,
     )  # fmt: skip
 
 
+def _looks(parts: Sequence[Part]) -> dict[str, tuple[str, str]]:
+    """Name -> colour and hatch; what is left of each bar looks alike, as does static power, and both come last."""
+    named = dict.fromkeys(part.name for part in parts if not part.is_rest and part.name != STATIC)
+    looks = {name: (PALETTE[i % len(PALETTE)], _HATCHES[i % len(_HATCHES)]) for i, name in enumerate(named)}
+    looks |= {_REST: (_REST_FILL, "xxx")} if any(part.is_rest for part in parts) else {}
+    return looks | ({STATIC: ("#d9d9d9", "")} if any(part.name == STATIC for part in parts) else {})
+
+
 def _bar(axes: Axes, place: int, bar: Breakdown, looks: dict[str, tuple[str, str]]) -> None:
     """One stacked bar, its whole at the end."""
     left = 0.0
     for part in bar.parts:
-        colour, hatch = looks[part.name]
-        axes.barh(place, part.share, left=left, height=0.72, color=colour, hatch=hatch, edgecolor="white")
+        colour, hatch = looks[_REST if part.is_rest else part.name]
+        axes.barh(place, part.share, left=left, height=0.72, color=colour, hatch=hatch, edgecolor=_edge(colour))
         if part.share > 0.09:
             words = f"{_short(part.name, int(part.share * 60))}\n{per_cent(part.share)}"
             shade = {"facecolor": colour, "edgecolor": "none", "pad": 0.6}
@@ -80,6 +89,11 @@ def _bar(axes: Axes, place: int, bar: Breakdown, looks: dict[str, tuple[str, str
             axes.text(left + part.share / 2, place, words, ha="center", va="center", fontsize=8, color=ink, bbox=shade)
         left += part.share
     axes.text(1.01, place, _amount(bar.measure, bar.total), va="center", fontsize=9)
+
+
+def _edge(fill: str) -> str:
+    """The colour of hatch and outline on a fill."""
+    return GREY if fill == _REST_FILL else "white"
 
 
 def _amount(measure: Measure, total: float) -> str:

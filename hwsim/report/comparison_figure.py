@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["comparison_figure"]
+
+_LINE_LETTERS: Final = 52
+"""Letters that the left panel's width holds."""
+_REASON_LETTERS: Final = 3 * _LINE_LETTERS
 
 
 def comparison_figure(workload: str, entries: Sequence[Entry]) -> Figure:
@@ -93,12 +98,12 @@ def _panel(
 
 
 def _reasons(axes: Axes, entries: Sequence[Entry]) -> None:
-    """Why a machine cannot, in its row."""
+    """Why a machine cannot, in its row, on as many lines as the panel's width asks for."""
     for place, entry in enumerate(entries):
         if isinstance(entry.answer, Infeasible):
-            reason = printable(entry.answer.reason)
-            words = reason if len(reason) <= 72 else reason[:69] + "..."
+            words = textwrap.shorten(f"cannot: {printable(entry.answer.reason)}", _REASON_LETTERS, placeholder=" ...")
             axes.annotate(
-                f"cannot: {words}", (0, place), xycoords=("axes fraction", "data"), xytext=(4, 0),
-                textcoords="offset points", va="center", fontsize=8, color=GREY, annotation_clip=False,
+                "\n".join(textwrap.wrap(words, _LINE_LETTERS)), (0, place), xycoords=("axes fraction", "data"),
+                xytext=(4, 0), textcoords="offset points", va="center", fontsize=7.5, color=GREY,
+                annotation_clip=False,
             ).set_in_layout(False)  # fmt: skip

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from matplotlib.transforms import Bbox
 
@@ -13,7 +13,10 @@ from hwsim.report.style import GREY, HALO
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Taken", "place_label"]
+__all__ = ["Taken", "covering", "place_along", "place_label", "slanted_boxes"]
+
+_COVERS_PIXELS: Final = 9.0
+"""Marks whose centres are nearer than this cover each other."""
 
 
 class Taken:
@@ -30,8 +33,10 @@ class Taken:
         self.labels: list[Bbox] = []
 
     def add_text(self, text: Any) -> None:
-        """Keep clear of a text."""
-        self.boxes.append(text.get_window_extent(self.renderer))
+        """Keep clear of a text, leaders too."""
+        box = text.get_window_extent(self.renderer)
+        self.boxes.append(box)
+        self.labels.append(box)
 
     def add_marker(self, x: float, y: float, area: float) -> None:
         """Keep clear of a mark of ``area`` square points."""
@@ -39,9 +44,10 @@ class Taken:
         half = math.sqrt(area) / 2 * self._pixels_per_point()
         self.boxes.append(Bbox.from_extents(at[0] - half, at[1] - half, at[0] + half, at[1] + half))
 
-    def add_line(self, start: tuple[float, float], end: tuple[float, float], pieces: int = 40) -> None:
-        """Keep clear of a straight line, as a row of small boxes."""
+    def add_line(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Keep clear of a straight line, as a row of small boxes that leaves no label a gap to slip through."""
         first, last = self.axes.transData.transform(start), self.axes.transData.transform(end)
+        pieces = max(1, math.ceil(math.dist(first, last) / 6))
         for piece in range(pieces + 1):
             x, y = first + (last - first) * (piece / pieces)
             self.boxes.append(Bbox.from_extents(x - 2, y - 2, x + 2, y + 2))
@@ -65,10 +71,27 @@ class Taken:
         return float(figure.dpi) / 72 if figure is not None else 1.0
 
 
+def covering(axes: Axes, places: Sequence[tuple[float, float]]) -> list[list[int]]:
+    """Marks that cover each other, in groups of their numbers; the first of a group is the first in ``places``."""
+    groups: list[tuple[tuple[float, float], list[int]]] = []
+    for number, place in enumerate(places):
+        x, y = axes.transData.transform(place)
+        near = next((group for at, group in groups if math.dist(at, (x, y)) < _COVERS_PIXELS), None)
+        if near is None:
+            groups.append(((float(x), float(y)), [number]))
+        else:
+            near.append(number)
+    return [group for _, group in groups]
+
+
 def place_label(
     axes: Axes, words: str, x: float, y: float, area: float, taken: Taken, *, bold: bool = False, above: bool = False
-) -> None:
-    """Write ``words`` beside a mark where they are clear of everything, with a thin leader when far from it."""
+) -> bool:
+    """Write ``words`` beside a mark where they are clear of everything, with a thin leader when far from it.
+
+    Returns:
+        Whether there was room; where there is none, nothing is written.
+    """
     text = axes.annotate(
         words, (x, y), xytext=(0, 0), textcoords="offset points", fontsize=9, va="center", zorder=9,
         fontweight="bold" if bold else "normal", bbox=HALO,
@@ -85,8 +108,57 @@ def place_label(
             taken.labels.append(box)
             if far:
                 _leader(axes, x, y, dx * (distance - 2), dy * (distance - 2))
-            return
+            return True
     text.remove()
+    return False
+
+
+def place_along(axes: Axes, words: str, slope: float, ends: tuple[float, float], taken: Taken) -> None:
+    """Write ``words`` along the line ``y = slope * x`` of a log-log frame, above or below it where they are clear.
+
+    Args:
+        axes: the frame.
+        words: the line's name.
+        slope: of the line.
+        ends: the least and the largest x at which the line is seen.
+        taken: what to stay clear of; the words are added. Where no place is clear they stand at the first.
+    """
+    low, high = ends
+    here, there = (axes.transData.transform((x, slope * x)) for x in (low, high))
+    angle = math.degrees(math.atan2(there[1] - here[1], there[0] - here[0]))
+    text = axes.annotate(
+        words, (low, slope * low), xytext=(0, 0), textcoords="offset points", rotation=angle,
+        rotation_mode="anchor", ha="left", va="bottom", fontsize=9, zorder=6, bbox=HALO,
+    )  # fmt: skip
+    spots = [(share, is_above) for is_above in (True, False) for share in (0.3, 0.2, 0.4, 0.1, 0.5, 0.6, 0.02, 0.7)]
+    for share, is_above in (*spots, spots[0]):
+        x = low * (high / low) ** share
+        text.xy = (x, slope * x)
+        text.set_verticalalignment("bottom" if is_above else "top")
+        text.set_position((-4, 4) if is_above else (4, -4))
+        boxes = slanted_boxes(text, taken)
+        if all(taken.free(box) for box in boxes):
+            break
+    taken.boxes += boxes
+    taken.labels += boxes
+
+
+def slanted_boxes(text: Any, taken: Taken) -> list[Bbox]:
+    """A slanted text as a row of small boxes, which lie nearer to it than the one box around all of it."""
+    angle = math.radians(text.get_rotation())
+    text.set_rotation(0)
+    flat = text.get_window_extent(taken.renderer)
+    text.set_rotation(math.degrees(angle))
+    anchor = text.get_transform().transform(text.get_unitless_position())
+    middle = flat.height / 2 * (1 if text.get_verticalalignment() == "bottom" else -1)
+    half, count = 0.35 * flat.height, max(2, math.ceil(flat.width / (0.5 * flat.height)))
+    boxes = []
+    for place in range(count + 1):
+        along = flat.width * place / count
+        x = anchor[0] + along * math.cos(angle) - middle * math.sin(angle)
+        y = anchor[1] + along * math.sin(angle) + middle * math.cos(angle)
+        boxes.append(Bbox.from_extents(x - half, y - half, x + half, y + half))
+    return boxes
 
 
 def _offsets(near: float, *, above: bool) -> Iterable[tuple[float, float, float]]:

@@ -7,9 +7,9 @@ behind other work), roofs by labels and line styles; `hwsim.report.style` has th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -17,22 +17,26 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from hwsim.analysis.roofline import Point, Roofline
-from hwsim.report.labels import Taken, place_label
-from hwsim.report.style import BLUE, GREY, HALO, INK, STYLE, VERMILION
+from hwsim.report.labels import Taken, covering, place_label
+from hwsim.report.roofs import draw_roofs, room_for_names
+from hwsim.report.style import BLUE, GREY, STYLE, VERMILION
 from hwsim.report.table import per_cent, printable
-from hwsim.units import format_rate, format_si
+from hwsim.units import format_si
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["roofline_figure"]
 
-_SLOPES: Final = ("-", "--", "-.", ":")
 _PANEL_INCHES: Final = (8.6, 5.6)
 _LEAST_AREA: Final = 36.0
 _MOST_AREA: Final = 420.0
-_LABELLED: Final = 14
-"""Operators that get a label; the smaller ones are points only, and the table names them."""
+_STAR_AREA: Final = 230.0
+_LEFT, _RIGHT = 0.135, 0.97
+_LINES: Final = 3
+"""Names of marks that cover each other before the rest are counted."""
+_HIDDEN: Final = 5e-4
+"""Shares of the step below this are hidden behind other work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,8 @@ def roofline_figure(rooflines: Sequence[Roofline]) -> Figure:
         figure = Figure(figsize=(width, height * len(rooflines)), layout=None)
         FigureCanvasAgg(figure)
         figure.subplots_adjust(
-            left=0.10, right=0.97, top=1 - 0.42 / (height * len(rooflines)),
-            bottom=0.82 / (height * len(rooflines)), hspace=0.32,
+            left=_LEFT, right=_RIGHT, top=1 - 0.42 / (height * len(rooflines)),
+            bottom=0.92 / (height * len(rooflines)), hspace=0.34,
         )  # fmt: skip
         view = _view(rooflines)
         for index, each in enumerate(rooflines, start=1):
@@ -82,15 +86,18 @@ def _draw(axes: Axes, drawn: Roofline, view: _View) -> None:
     axes.set_ylabel(_rate_label(drawn))
     _ticks(axes)
     taken = Taken(axes)
-    _draw_roofs(axes, drawn, view, taken)
-    _draw_points(axes, drawn, view, taken)
+    _draw_marks(axes, drawn, taken)
+    draw_roofs(axes, drawn, taken)
+    nameless = _name_marks(axes, drawn, taken)
     caption = (
         "Area of a mark: share of the step's time. Open: hidden behind other work. Triangle: moves no byte. "
         "Blue line: gap to the roof."
     )
+    if nameless:
+        caption += f"\n{nameless} operators have no room for a name; the table names them."
     axes.annotate(
-        caption, (0, 0), xycoords="axes fraction", xytext=(0, -50), textcoords="offset points", fontsize=8,
-        color=GREY, annotation_clip=False,
+        caption, (0, 0), xycoords="axes fraction", xytext=(0, -42), textcoords="offset points", fontsize=8,
+        color=GREY, annotation_clip=False, va="top",
     )  # fmt: skip
 
 
@@ -120,62 +127,11 @@ def _ticks(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def _draw_roofs(axes: Axes, drawn: Roofline, view: _View, taken: Taken) -> None:
-    """Slopes, flat roofs, ridge points, each with its label."""
-    top = max(drawn.flat_ops_per_s.values())
-    fastest = max(drawn.bytes_per_s.values(), default=math.inf)
-    for style, (level, bandwidth) in zip(_cycle(_SLOPES), _falling(drawn.bytes_per_s), strict=False):
-        end = top / bandwidth
-        axes.plot([view.left, end], [view.left * bandwidth, top], linestyle=style, color=INK, linewidth=1.8, zorder=3)
-        _label_slope(axes, f"{level}: {format_rate(bandwidth)}", bandwidth, view, taken, end)
-    for name, peak in drawn.flat_roofs:
-        start = max(peak / fastest, view.left)
-        axes.plot([start, view.right], [peak, peak], color=INK, linewidth=1.8, zorder=3)
-        text = axes.text(
-            view.right, peak * 1.03, f"{_first(name)}: {format_si(peak, 'op/s')} ", ha="right", va="bottom", fontsize=9,
-            zorder=6, bbox=HALO,
-        )  # fmt: skip
-        taken.add_text(text)
-        taken.add_line((start, peak), (view.right, peak))
-    for intensity, peak in dict.fromkeys((r.ops_per_byte, r.ops_per_s) for r in drawn.ridges if r.level == drawn.level):
-        _mark_ridge(axes, intensity, peak, view, taken)
-
-
-def _first(names: str, most: int = 2) -> str:
-    """The first formats of a roof that several share, and how many more there are."""
-    each = names.split(", ")
-    return ", ".join(each[:most]) + (f" and {len(each) - most} more" if len(each) > most else "")
-
-
-def _mark_ridge(axes: Axes, intensity: float, peak: float, view: _View, taken: Taken) -> None:
-    """A diamond at the ridge, a dotted line to the axis, the value beside its foot."""
-    axes.plot([intensity, intensity], [view.bottom, peak], linestyle=":", color=GREY, linewidth=1.0, zorder=2)
-    axes.plot([intensity], [peak], marker="D", color="white", markeredgecolor=INK, markersize=6, zorder=7)
-    taken.add_marker(intensity, peak, 40.0)
-    place_label(axes, f"ridge {intensity:.3g} op/B", intensity, peak, 40.0, taken, above=True)
-
-
-def _label_slope(axes: Axes, words: str, bandwidth: float, view: _View, taken: Taken, end: float) -> None:
-    """The name of a memory roof along its slope, above the line, at a third of its visible length."""
-    low = max(view.left, view.bottom / bandwidth)
-    at = low * (end / low) ** 0.30
-    here = axes.transData.transform((at, at * bandwidth))
-    there = axes.transData.transform((at * 2, at * 2 * bandwidth))
-    angle = math.degrees(math.atan2(there[1] - here[1], there[0] - here[0]))
-    text = axes.annotate(
-        words, (at, at * bandwidth), xytext=(-4, 4), textcoords="offset points", rotation=angle,
-        rotation_mode="anchor", ha="left", va="bottom", fontsize=9, zorder=6, bbox=HALO,
-    )  # fmt: skip
-    taken.add_text(text)
-    taken.add_line((low, low * bandwidth), (end, end * bandwidth))
-
-
-def _draw_points(axes: Axes, drawn: Roofline, view: _View, taken: Taken) -> None:
+def _draw_marks(axes: Axes, drawn: Roofline, taken: Taken) -> None:
     """Operators sized by their share of the step, and the step itself as a star."""
-    points = [point for point in drawn.points if point.ops]
-    for point in points:
-        x, y = _place(point, view)
-        hidden = point.share < 5e-4
+    for point in (each for each in drawn.points if each.ops):
+        x, y = _place(axes, point)
+        hidden = point.share < _HIDDEN
         axes.scatter(
             [x], [y], s=_area(point), marker="o" if point.ops_per_byte is not None else ">",
             facecolor="white" if hidden else BLUE, edgecolor=BLUE if hidden else "white", linewidth=1.2,
@@ -183,14 +139,32 @@ def _draw_points(axes: Axes, drawn: Roofline, view: _View, taken: Taken) -> None
         )  # fmt: skip
         taken.add_marker(x, y, _area(point))
         _gap_line(axes, drawn, point, x)
-    x, y = _place(drawn.step, view)
-    axes.scatter([x], [y], s=230, marker="*", facecolor=VERMILION, edgecolor="white", linewidth=0.8, zorder=8)
-    taken.add_marker(x, y, 230)
-    place_label(axes, "whole step", x, y, 230, taken, bold=True)
-    for point in points[:_LABELLED]:
-        x, y = _place(point, view)
-        share = "hidden" if point.share < 5e-4 else per_cent(point.share)
-        place_label(axes, f"{_short(point.name)} {share}", x, y, _area(point), taken)
+    x, y = _place(axes, drawn.step)
+    axes.scatter([x], [y], s=_STAR_AREA, marker="*", facecolor=VERMILION, edgecolor="white", linewidth=0.8, zorder=8)
+    taken.add_marker(x, y, _STAR_AREA)
+
+
+def _name_marks(axes: Axes, drawn: Roofline, taken: Taken) -> int:
+    """A label at the step and at each mark, one for marks that cover each other; how many operators have none."""
+    place_label(axes, "whole step", *_place(axes, drawn.step), _STAR_AREA, taken, bold=True)
+    nameless = 0
+    points = [point for point in drawn.points if point.ops]  # the largest share first
+    for group in covering(axes, [_place(axes, point) for point in points]):
+        together = [points[number] for number in group]
+        if not place_label(axes, _words(together), *_place(axes, together[0]), _area(together[0]), taken):
+            nameless += len(together)
+    return nameless
+
+
+def _words(together: Sequence[Point]) -> str:
+    """The name of a mark, or a line for each of those that cover each other."""
+    shown = together if len(together) <= _LINES + 1 else together[:_LINES]
+    lines = [f"{_short(each.name)} {'hidden' if each.share < _HIDDEN else per_cent(each.share)}" for each in shown]
+    rest = together[len(shown) :]
+    if rest:
+        share = sum(each.share for each in rest)
+        lines.append(f"{len(rest)} more here {'hidden' if share < _HIDDEN else per_cent(share)}")
+    return "\n".join(lines)
 
 
 def _gap_line(axes: Axes, drawn: Roofline, point: Point, x: float) -> None:
@@ -200,10 +174,10 @@ def _gap_line(axes: Axes, drawn: Roofline, point: Point, x: float) -> None:
         axes.plot([x, x], [point.ops_per_s, roof], color=BLUE, linewidth=0.8, alpha=0.45, zorder=2)
 
 
-def _place(point: Point, view: _View) -> tuple[float, float]:
+def _place(axes: Axes, point: Point) -> tuple[float, float]:
     """Where a point stands; work that moves no byte stands at the right edge."""
     intensity = point.ops_per_byte
-    return (view.right / 1.15 if intensity is None else intensity), point.ops_per_s
+    return (axes.get_xlim()[1] / 1.15 if intensity is None else intensity), point.ops_per_s
 
 
 def _area(point: Point) -> float:
@@ -228,9 +202,11 @@ def _view(rooflines: Sequence[Roofline]) -> _View:
         intensities += [ridge.ops_per_byte for ridge in drawn.ridges]
         rates += [point.ops_per_s for point in points if point.ops]
         rates += list(drawn.flat_ops_per_s.values())
+    left = _decade(min(intensities, default=1.0) / 3, down=True)
+    named = room_for_names(rooflines, left, (_RIGHT - _LEFT) * _PANEL_INCHES[0] * 72)
     return _View(
-        left=_decade(min(intensities, default=1.0) / 3, down=True),
-        right=_decade(max(intensities, default=1.0) * 4, down=False),
+        left=left,
+        right=_decade(max(max(intensities, default=1.0) * 4, named), down=False),
         bottom=_decade(min(rates) / 2, down=True),
         top=max(rates) * 2.2,
     )
@@ -241,14 +217,3 @@ def _decade(value: float, *, down: bool) -> float:
     exponent = math.floor(math.log10(value))
     steps = [mantissa * 10.0**power for power in (exponent - 1, exponent, exponent + 1) for mantissa in (1, 2, 5)]
     return max(s for s in steps if s <= value) if down else min(s for s in steps if s >= value)
-
-
-def _falling(rates: Any) -> list[tuple[str, float]]:
-    """Names and rates, the highest first."""
-    return sorted(rates.items(), key=lambda item: (-item[1], item[0]))
-
-
-def _cycle(styles: Sequence[str]) -> Iterable[str]:
-    """Line styles, over and over."""
-    while True:
-        yield from styles

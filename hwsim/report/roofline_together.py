@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from hwsim.analysis.roofline import Roofline
-from hwsim.report.labels import Taken, place_label
+from hwsim.report.labels import Taken, covering, place_label
 from hwsim.report.style import BLUE, GREY, INK, STYLE, VERMILION
 from hwsim.report.table import number, per_cent, printable
 from hwsim.units import format_si
@@ -61,8 +61,7 @@ def together_figure(rooflines: Sequence[Roofline]) -> Figure:
             _draw_roofs(axes, drawn, look, taken)
         for drawn, look in zip(rooflines, _LOOKS, strict=False):
             _draw_points(axes, drawn, look, taken)
-        for drawn in rooflines:
-            _name_step(axes, drawn, taken)
+        _name_steps(axes, rooflines, taken)
         _legend(axes, rooflines)
         return figure
 
@@ -148,9 +147,12 @@ def _draw_points(axes: Axes, drawn: Roofline, look: tuple[str, Any, str], taken:
     taken.add_marker(*_step_place(axes, drawn), 110)
 
 
-def _name_step(axes: Axes, drawn: Roofline, taken: Taken) -> None:
-    """The machine's name at its step."""
-    place_label(axes, _short(drawn.device), *_step_place(axes, drawn), 110, taken, bold=True)
+def _name_steps(axes: Axes, rooflines: Sequence[Roofline], taken: Taken) -> None:
+    """The machines' names at their steps; steps that cover each other have one label, a line for each."""
+    places = [_step_place(axes, drawn) for drawn in rooflines]
+    for group in covering(axes, places):
+        names = "\n".join(_short(rooflines[number].device) for number in group)
+        place_label(axes, names, *places[group[0]], 110, taken, bold=True)
 
 
 def _step_place(axes: Axes, drawn: Roofline) -> tuple[float, float]:

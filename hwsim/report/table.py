@@ -111,6 +111,8 @@ def number(value: float | None, digits: int = 4) -> str:
 
 def amount(value: float, unit: str) -> str:
     """A value with its unit: ``10.05 GB/s``, ``400 MHz``, ``2.85x`` for a ratio, a bare number for the unit 1."""
+    if unit == "s" and value:
+        return format_si(value, unit)
     if unit in ("", "1", "x"):
         return number(value, 6) + ("x" if unit == "x" else "")
     if unit in _PREFIXED and abs(value) >= 1e3:

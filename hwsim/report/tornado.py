@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Final
 
 from hwsim.analysis.sensitivity import Effect, Sensitivity
@@ -33,14 +34,22 @@ def sensitivity_blocks(found: Sensitivity) -> list[Block]:
     )
     rows = tuple(_row(effect) for effect in found.effects[:_MOST])
     words = (
-        f"Elasticity: per cent of time for one per cent more of the constant; below 0, more is faster. "
-        f"The time is {format_seconds(found.base_time_s)}. Constants that change it by nothing: "
-        f"{len(found.without_effect)}"
+        "Elasticity: per cent of time for one per cent more of the constant; below 0, more is faster. "
+        f"The time is {format_seconds(found.base_time_s)}. {_left_out(found, len(found.effects) - len(rows))}"
     )
-    hidden = len(found.effects) - _MOST
-    words += f"; by less than these: {hidden}" if hidden > 0 else ""
-    words += f"; with no other value to try: {len(found.not_varied)}." if found.not_varied else "."
     return [Heading("What would make it faster"), Paragraph(words), Table(columns, rows)]
+
+
+def _left_out(found: Sensitivity, weaker: int) -> str:
+    """The constants of the machine's file that are not shown, by reason."""
+    counts = (
+        ("with less of a say than these", max(weaker, 0)),
+        ("that change it by nothing", len(found.without_effect)),
+        ("with no other value to try", len(found.not_varied)),
+        ("of energy or of room only", len(found.not_in_time)),
+    )
+    words = [f"{count} {what}" for what, count in counts if count]
+    return f"Constants not shown: {', '.join(words)}." if words else "Every constant of the machine's file is shown."
 
 
 def _row(effect: Effect) -> tuple[str, ...]:
@@ -64,7 +73,13 @@ def _change(effect: Effect, value: float | None, time_s: float | None) -> str:
     """Change of time, or why there is none."""
     if value is None:
         return ""
-    return "cannot run" if time_s is None else f"{100 * (time_s / effect.base_time_s - 1):+.1f} %"
+    return "cannot run" if time_s is None else _per_cent(time_s / effect.base_time_s - 1)
+
+
+def _per_cent(change: float) -> str:
+    """A change with its sign; what rounds to nothing has none."""
+    words = f"{100 * change:+.1f} %"
+    return "0.0 %" if words in ("+0.0 %", "-0.0 %") else words
 
 
 def tornado_figure(found: Sensitivity) -> Figure:
@@ -109,10 +124,10 @@ def _bars(axes: Axes, place: int, effect: Effect) -> None:
     for value, time_s, colour, hatch, shift in sides:
         if value is None or time_s is None:
             continue
-        change = 100 * (time_s / effect.base_time_s - 1)
-        axes.barh(place + shift, change, height=0.36, color=colour, hatch=hatch, edgecolor="white")
-        words = f" {amount(value, effect.parameter.unit)}: {change:+.1f} % "
-        axes.text(change, place + shift, words, ha="left" if change >= 0 else "right", va="center", fontsize=7.5)
+        change = time_s / effect.base_time_s - 1
+        axes.barh(place + shift, 100 * change, height=0.36, color=colour, hatch=hatch, edgecolor="white")
+        words = f" {amount(value, effect.parameter.unit)}: {_per_cent(change)} "
+        axes.text(100 * change, place + shift, words, ha="left" if change >= 0 else "right", va="center", fontsize=7.5)
 
 
 def _dress(axes: Axes, found: Sensitivity, shown: tuple[Effect, ...]) -> None:
@@ -128,7 +143,10 @@ def _dress(axes: Axes, found: Sensitivity, shown: tuple[Effect, ...]) -> None:
     low, high = axes.get_xlim()
     room = 0.32 * (high - low)
     axes.set_xlim(min(low, 0) - room, max(high, 0) + room)
-    axes.set_xlabel(f"change of time, per cent of {format_seconds(found.base_time_s)} (left is faster)")
+    axes.set_xlabel(
+        f"change of time, per cent of {format_seconds(found.base_time_s)} (left is faster)\n"
+        + textwrap.fill(_left_out(found, len(found.effects) - len(shown)), 100), fontsize=9,
+    )  # fmt: skip
     title = printable(f"{found.workload} on {found.device}")[:56]
     axes.set_title(f"{title}: what would make it faster", loc="left", fontsize=11.5, fontweight="bold")
     keys = [

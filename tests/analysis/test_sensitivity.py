@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from hwsim.analysis.sensitivity import Parameter, Run, parameters_of, sensitivity
 from hwsim.devices.catalog import find_device
 from hwsim.errors import HwsimError, Infeasible
+from hwsim.pipeline import Question, kernel, simulate
 from hwsim.result import Result
+from hwsim.workload import find_workload
+from hwsim.workload.kernel import build_kernel
 
 BANDWIDTH = Parameter("memory.bandwidth", 10e9, "bytes/s", "fitted")
 PORTS = Parameter("memory.ports", 4.0, "1", "datasheet")
@@ -84,3 +87,36 @@ def test_every_number_of_a_machine_is_a_parameter(name: str) -> None:
     found = {each.path: each for each in parameters_of(device.parameters)}
     assert found["memory.bandwidth"].unit == "bytes/s"
     assert all(isinstance(each.value, float) for each in found.values())
+
+
+@pytest.mark.parametrize(
+    ("workload", "machine"),
+    [("mamba2-130m", "vck190"), ("gpt2", "spr-56c"), ("gpt2", "l4"), ("gpt2", "4x-l4"), ("srcnn", "dlp-6500-bench")],
+)
+def test_constants_of_energy_and_room_change_no_time(workload: str, machine: str) -> None:
+    """What a family says enters energy or capacity only is rightly left out of the runs: no time moves."""
+    device, asked, question = find_device(machine), find_workload(workload), Question()
+    if workload != "srcnn":
+        question = Question(new_tokens=1)
+    base = simulate(asked, device, question)
+    left_out = [each for each in parameters_of(device.parameters) if device.enters(each.path) != "time"]
+    assert left_out
+    for each in left_out:
+        unit = "" if each.unit == "1" else f" {each.unit}"
+        for factor in (1.1, 2.0):
+            try:
+                varied = find_device(machine, [f"{each.path}={each.value * factor!r}{unit}"])
+            except HwsimError:  # a count that must be whole, a share that is 1 at most
+                continue
+            answer = simulate(asked, varied, question)
+            assert isinstance(answer, Infeasible) or answer.time_s == base.time_s, each.path
+
+
+def test_inner_buffers_of_an_array_have_a_say_in_time() -> None:
+    """They decide which nests fit: with small ones a product reads its operands so often that memory holds it up."""
+    asked = build_kernel("gemm", {"m": 512, "n": 512, "k": 512, "dtype": "int8"})
+    small = find_device("ws16", ["levels.1.capacity=512", "levels.2.capacity=512"])
+    answers = [kernel(asked, device) for device in (find_device("ws16"), small)]
+    first, second = (answer for answer in answers if not isinstance(answer, Infeasible))
+    assert second.cycles > first.cycles
+    assert small.enters("levels[1].capacity") == "time"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -37,6 +38,36 @@ def test_bar_is_shown_to_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
         assert list(step([1, 2, 3])) == [1, 2, 3]
     assert "varying [b]things[/b]" in screen.getvalue()
     assert "3/3" in screen.getvalue()
+
+
+def test_a_long_item_shows_the_bar_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A single machine that takes its time: the bar does not wait for the item's end."""
+    screen = screen_for(monkeypatch)
+    with bar("one long thing", 1, patience_s=0.01) as step:
+        for _ in step([1]):
+            for _ in range(1000):
+                if "one long thing" in screen.getvalue():
+                    break
+                time.sleep(0.01)
+            assert "one long thing" in screen.getvalue()
+
+
+def test_a_bar_that_was_taken_away_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patience that ends after the work draws nothing."""
+    screen = screen_for(monkeypatch)
+    with bar("gone", 1, patience_s=0.05) as step:
+        list(step([1]))
+    time.sleep(0.2)
+    assert "gone" not in screen.getvalue()
+
+
+@pytest.mark.parametrize("words", [["simulate", "srcnn"], ["compare", "srcnn"], ["roofline", "srcnn"]])
+def test_commands_that_simulate_show_a_bar(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each hands its runs to the bar, which a patience of zero shows."""
+    screen = screen_for(monkeypatch)
+    monkeypatch.setattr("hwsim.commands.progress.bar", partial(bar, patience_s=0.0))
+    assert main([*words, "--device", "optical-4k-2mhz"]) == 0
+    assert "simulating" in screen.getvalue()
 
 
 def test_short_work_shows_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,7 +116,8 @@ def test_every_constant_enters_something(ws16):
     """Energies, capacities, and all else has a say in time."""
     said = {path: ws16.enters(path) for path, _ in quantities(ws16.parameters, "")}
     assert {where for path, where in said.items() if "energy" in path} == {"energy"}
-    assert {where for path, where in said.items() if "capacity" in path} == {"capacity"}
+    assert {where for path, where in said.items() if "levels[0].capacity" in path} == {"capacity"}
+    assert {where for path, where in said.items() if "[1].capacity" in path} == {"time"}  # it decides which nests fit
     assert {where for path, where in said.items() if "bandwidth" in path or "extent" in path} == {"time"}
 
 

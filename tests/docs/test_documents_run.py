@@ -20,11 +20,15 @@ from console_blocks import Block, blocks, commands, matches, prose, renewed, rep
 from hwsim.cli import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
+]
 WITH_FIGURES = ["README.md", "docs/tutorial.md", "docs/machines.md", "docs/workloads.md"]
 FACTS = {"docs/machines.md": {"288"}}
 """Figures that no command prints, by page: bits of a block memory, from a data sheet named beside them."""
-LANGUAGES = {"console", "yaml", "json", "calc", "text", ""}
+LANGUAGES = {"console", "python", "yaml", "json", "calc", "text", ""}
 FUTURE_COMMANDS = {"rtl"}
 """Named by the design and the layout page for a later release."""
 MAKE_VARIABLES = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "WORKLOAD", "DEVICE", "ARGS", "VENV", "PYTHON"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hostile import Case, hold_civil
+from civil import Case, hold_civil
 
 GEMM = ("kernel", "gemm", "m=4", "n=64", "k=64", "dtype=int8", "--json", "-")
 MODEL = ("roofline", "mamba2-130m", "--json", "-")

@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hostile import DOORS, SHARES, Case, hold_civil
+from civil import Case, hold_civil
+from doors import DOORS, SHARES
 from hypothesis import HealthCheck, given, settings
 
 CASES = int(os.environ.get("HWSIM_FUZZ_CASES", "400"))

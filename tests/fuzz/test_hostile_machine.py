@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hostile import run
+from civil import run
 
 CASES = int(os.environ.get("HWSIM_FUZZ_CASES", "0"))
 HWSIM = [sys.executable, "-m", "hwsim"]

@@ -15,7 +15,7 @@ from hwsim.analysis.sensitivity import Effect, Parameter, Sensitivity
 from hwsim.report.breakdown import breakdown_figure
 from hwsim.report.style import figure_bytes
 from hwsim.report.table import plain
-from hwsim.report.timeline import busy_shares, stretches, timeline_figure
+from hwsim.report.timeline import busy_shares, stretches, timeline_figure, whole_pass
 from hwsim.report.tornado import sensitivity_blocks, tornado_figure
 from hwsim.result import PassRow
 from hwsim.schedule import Program, Schedule, Stage, after, fifo, run
@@ -91,6 +91,26 @@ def test_tornado_is_sorted_by_width_and_says_the_values() -> None:
     assert " 11 GB/s: -10.0 % " in {text.get_text() for text in axes.texts}
 
 
+def test_every_constant_is_shown_or_counted_by_reason() -> None:
+    """Shown, weaker, without effect, without another value, of energy or room: all in the words below the chart."""
+    found = Sensitivity("m", "b", 0.1, FOUND.effects, ("a", "b"), ("c",), ("d", "e", "f"))
+    (axes,) = tornado_figure(found).axes
+    words = (
+        "Constants not shown: 2 that change it by nothing, 1 with no other value to try, 3 of energy or of room only."
+    )
+    assert words in " ".join(axes.get_xlabel().split())
+    assert words in " ".join(plain(sensitivity_blocks(found)).split())
+
+
+def test_a_change_that_rounds_to_nothing_has_no_sign() -> None:
+    """No -0.0 %."""
+    still = Effect(Parameter("delay", 2.5e-6, "s", "assumed"), 2.25e-6, 0.09999, 2.75e-6, 0.102, 0.1)
+    text = plain(sensitivity_blocks(Sensitivity("m", "b", 0.1, (still,), (), ())))
+    assert "2.5 us" in text
+    assert " 0.0 %" in text
+    assert "-0.0 %" not in text
+
+
 def test_tornado_without_effect_is_refused() -> None:
     """There is nothing to draw."""
     with pytest.raises(ValueError, match="no parameter"):
@@ -101,7 +121,7 @@ def test_sensitivity_table_says_what_is_left_out() -> None:
     """Elasticity, both runs, and the constants without a say."""
     text = plain(sensitivity_blocks(FOUND))
     assert "device.memory.bandwidth" in text
-    assert "change it by nothing: 1;" in text
+    assert "1 that change it by nothing" in text
     assert "-10.0 %" in text
     cannot = Effect(Parameter("clock", 4e8, "Hz", "assumed"), 3.6e8, 0.12, 4.4e8, None, 0.1)
     assert "cannot run" in plain(sensitivity_blocks(Sensitivity("m", "b", 0.1, (cannot,), (), ())))
@@ -141,6 +161,40 @@ def test_timeline_shows_the_start_and_the_steady_state(reps: int, panels: int) -
     assert len(titles) == panels
     assert titles[0] == f"decode, first of {reps} repetitions: the pipeline fills"
     assert titles[1:] == [f"decode, repetition {reps // 2 + 1} of {reps}: the steady state"][: panels - 1]
+
+
+def test_a_pass_of_several_programs_is_shown_whole_first() -> None:
+    """As on a CPU, where each operator is a program of its own; one that is nearly all of a pass stands for it."""
+    short, long = scheduled(3, 4, 4), scheduled(40, 4, 4)
+    for programs, panels in (((long, long), 3), ((short, long), 2)):
+        row = PassRow("decode", "m", 1, 1, 1, 1, 0.1, "none", tuple(each.program for each in programs))
+        titles = [axes.get_title(loc="left") for axes in timeline_figure(build.result(passes=(row,))).axes]
+        assert len(titles) == panels
+        assert ("all of it: 2 programs in turn" in titles[0]) == (panels == 3)
+
+
+@settings(max_examples=20)
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=4))
+def test_a_whole_pass_keeps_every_busy_cycle(shapes: list[tuple[int, int, int]]) -> None:
+    """Programs follow each other without a gap; shares times lengths are the cycles for which a resource works."""
+    schedules = [scheduled(*shape) for shape in shapes]
+    bars = whole_pass(schedules)
+    assert max(bar.end for bar in bars) == sum(each.makespan_cycles for each in schedules)
+    for name in schedules[0].resources:
+        drawn = sum(bar.share * (bar.end - bar.start) for bar in bars if bar.resource == name)
+        assert drawn == pytest.approx(sum(each.resources[name].busy_cycles for each in schedules))
+
+
+def test_what_is_left_of_a_bar_looks_like_nothing_else() -> None:
+    """However many it is, it has one look and comes last of the keys, before static power."""
+    rows = tuple(build.op_row(f"op{i}", share=0.05, energy_j_by={"dram": 0.01 * (i + 1)}) for i in range(20))
+    axes = breakdown_figure(build.result(ops=rows)).axes[0]
+    keys = axes.get_legend()
+    assert keys is not None
+    words = [text.get_text() for text in keys.get_texts()]
+    assert [word for word in words if "others" in word] == ["all others of a bar"]
+    looks = [(patch.get_facecolor(), patch.get_hatch()) for patch in keys.get_patches()]
+    assert len(set(looks)) == len(looks)
 
 
 def test_result_without_programs_has_no_timeline() -> None:

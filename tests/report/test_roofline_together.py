@@ -36,6 +36,23 @@ def test_each_machine_has_a_line_style_a_mark_and_its_figures() -> None:
     assert all(one[0] != two[0] and one[1] != two[1] for one, two in itertools.combinations(looks, 2))
 
 
+@pytest.mark.parametrize("count", [2, 4, MOST_TOGETHER])
+def test_names_of_machines_do_not_overlap(count: int) -> None:
+    """However near their steps are: every machine has its name, clear of all others, inside the frame."""
+    drawn = [
+        roofline(build.result(device=f"machine-{i}", roofs=Roofs({"int4": 25.6e9 * (1 + i / 20)}, {"dram": 12.8e9})))
+        for i in range(count)
+    ]
+    figure = together_figure(drawn)
+    (axes,) = figure.axes
+    renderer = figure.canvas.get_renderer()
+    boxes = {text.get_text(): text.get_window_extent(renderer) for text in axes.texts if text.get_text()}
+    assert {name for words in boxes for name in words.split("\n")} == {f"machine-{i}" for i in range(count)}
+    frame = axes.get_window_extent(renderer)
+    assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 for box in boxes.values())
+    assert not any(one.overlaps(two) for one, two in itertools.combinations(boxes.values(), 2))
+
+
 def test_frame_holds_only_as_many_as_it_can_tell_apart() -> None:
     """None, or one too many, is refused."""
     with pytest.raises(ValueError, match="0 machines"):

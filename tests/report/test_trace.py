@@ -11,9 +11,12 @@ import result_builder as build
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwsim.devices.catalog import find_device
+from hwsim.pipeline import simulate
 from hwsim.report.trace import trace_events, trace_text
 from hwsim.result import PassRow, Result
 from hwsim.schedule import Program, Schedule, Stage, after, fifo, run
+from hwsim.workload import find_workload
 
 
 def program(tiles: int = 6, reps: int = 4, load: int = 3, compute: int = 5) -> Program:
@@ -40,24 +43,77 @@ def traced(clock_hz: float = 400e6, tiles: int = 6, **changes: Any) -> Result:
     return build.speculative(clock_hz=clock_hz, passes=rows, step_cycles=sum(r.count * r.cycles for r in rows))
 
 
+NUMBER = {"type": "number", "minimum": 0}
+COMMON = {"name": {"type": "string"}, "pid": {"type": "integer"}, "tid": {"type": "integer"}}
+PHASES = {
+    "X": ({"ts": NUMBER, "dur": NUMBER, "cat": {"type": "string"}}, {"ts", "dur", "pid", "tid", "name"}),
+    "M": ({"args": {"type": "object"}}, {"args", "pid", "name"}),
+}
+"""Phase -> (its fields' types, the fields it must have), as "Trace Event Format" lists them: complete events and
+metadata events, the two that we write."""
+METADATA = {
+    "process_name": ("name", str),
+    "process_labels": ("labels", str),
+    "process_sort_index": ("sort_index", int),
+    "thread_name": ("name", str),
+    "thread_sort_index": ("sort_index", int),
+}
+"""The metadata events that the format knows -> their argument and its type."""
+OPTIONAL = {"args", "cname", "tts", "tdur", "id", "sf", "stack", "esf", "estack"}
+UNITS = ("ms", "ns")
+TYPES = {"string": str, "integer": int, "number": (int, float), "object": dict}
+
+
 def check_format(document: dict[str, Any]) -> None:
-    """The JSON Object Format: an array of events; X events with ts and dur in microseconds; M events with args.name."""
-    assert document["displayTimeUnit"] in ("ms", "ns")
-    assert isinstance(document["otherData"], dict)
+    """The JSON Object Format of "Trace Event Format", and what a viewer of rows needs beyond it."""
+    assert isinstance(document["traceEvents"], list)
+    assert document.get("displayTimeUnit", "ms") in UNITS
+    assert isinstance(document.get("otherData", {}), dict)
     for event in document["traceEvents"]:
-        assert isinstance(event["name"], str)
-        assert type(event["pid"]) is int
-        assert type(event["tid"]) is int
-        assert event["ph"] in ("X", "M")
-        if event["ph"] == "X":
-            assert isinstance(event["ts"], float | int)
-            assert event["ts"] >= 0
-            assert event["dur"] >= 0
-            assert isinstance(event["cat"], str)
-            assert isinstance(event["args"], dict)
-        else:
-            assert event["name"] in ("process_name", "thread_name", "thread_sort_index")
-            assert set(event["args"]) == {"sort_index" if event["name"].endswith("index") else "name"}
+        check_event(event)
+    names = {(e["pid"], e.get("tid")) for e in document["traceEvents"] if e["name"] == "thread_name"}
+    slices = [event for event in document["traceEvents"] if event["ph"] == "X"]
+    assert {(event["pid"], event["tid"]) for event in slices} <= names, "a row without a name"
+    for row in by_row(slices).values():
+        check_nesting(row)
+
+
+def check_event(event: dict[str, Any]) -> None:
+    """An event: a known phase, the fields that it must have, of their types, and none that the format does not know."""
+    types, required = PHASES[event["ph"]]
+    fields = {**COMMON, **types}
+    assert required <= set(event), f"without {required - set(event)}"
+    assert set(event) <= {*fields, *OPTIONAL, "ph"}, f"unknown {set(event) - set(fields)}"
+    for name, value in event.items():
+        if name in fields:
+            kind = TYPES[fields[name]["type"]]
+            assert isinstance(value, kind), f"{name}: {value!r}"
+            assert not isinstance(value, bool), f"{name}: {value!r}"
+            assert value >= fields[name]["minimum"] if "minimum" in fields[name] else True, f"{name}: {value!r}"
+    assert isinstance(event.get("args", {}), dict)
+    if event["ph"] == "M":
+        argument, kind = METADATA[event["name"]]
+        assert isinstance(event["args"][argument], kind)
+
+
+def by_row(slices: list[dict[str, Any]]) -> dict[tuple[int, int], list[dict[str, Any]]]:
+    """Slices of a process and thread, by their start; of equal starts the longer first, as a viewer stacks them."""
+    rows: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    for event in sorted(slices, key=lambda e: (e["ts"], -e["dur"])):
+        rows.setdefault((event["pid"], event["tid"]), []).append(event)
+    return rows
+
+
+def check_nesting(row: list[dict[str, Any]]) -> None:
+    """Slices of a row lie in each other or apart: a viewer drops those that cross."""
+    open_until: list[int] = []
+    for event in row:
+        start = nanoseconds(event["ts"])
+        end = start + nanoseconds(event["dur"])
+        while open_until and open_until[-1] <= start:
+            open_until.pop()
+        assert not open_until or end <= open_until[-1], f"{event['name']} crosses the slice before it"
+        open_until.append(end)
 
 
 def rows_of(events: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
@@ -148,6 +204,46 @@ def test_prompt_is_no_part_of_a_step() -> None:
 def test_result_without_programs_has_an_empty_trace() -> None:
     """Nothing to show is still a valid document."""
     check_format(json.loads(trace_text(build.result(passes=()))))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ph": "Q"}, "Q"),
+        ({"ts": "1"}, "ts"),
+        ({"ts": -1.0}, "ts"),
+        ({"dur": True}, "dur"),
+        ({"tid": 1.5}, "tid"),
+        ({"tid": 99}, "row without a name"),
+        ({"colour": "red"}, "unknown"),
+        ({"ts": 0.0, "dur": 1e9}, "crosses"),
+    ],
+)
+def test_the_check_of_the_format_refuses(change: dict[str, Any], message: str) -> None:
+    """An unknown phase, a wrong type, a negative time, a row without a name, an unknown field, slices that cross."""
+    document = json.loads(trace_text(traced()))
+    slices = [event for event in document["traceEvents"] if event["ph"] == "X" and event["tid"] == 2]
+    slices[1].update(change)
+    if message == "crosses":
+        slices[1]["ts"], slices[1]["dur"] = slices[0]["ts"] + slices[0]["dur"] / 2, 1e9
+    with pytest.raises((AssertionError, KeyError), match=message):
+        check_format(document)
+
+
+@pytest.mark.parametrize(
+    ("workload", "machine"),
+    [
+        ("mamba2-130m", "vck190"), ("gpt2", "spr-56c"), ("gpt2", "l4"), ("srcnn", "optical-4k-2mhz"),
+        ("srcnn", "eyeriss"),
+    ],
+)  # fmt: skip
+def test_traces_of_every_family_keep_the_format(workload: str, machine: str) -> None:
+    """A real step of a machine of each family."""
+    answer = simulate(find_workload(workload), find_device(machine))
+    assert isinstance(answer, Result)
+    document = json.loads(trace_text(answer, limit=2000))
+    check_format(document)
+    assert sum(event["ph"] == "X" for event in document["traceEvents"]) > 1
 
 
 @pytest.mark.parametrize("name", ['"quoted"', "<b>", "\u00e9\u4e16"])

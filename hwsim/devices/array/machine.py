@@ -309,10 +309,10 @@ class ArrayDevice:
         return total
 
     def enters(self, path: str) -> Enters:
-        """Energies have no say in cycles but through the choice of the nest; capacities decide what fits at all."""
+        """Energies have no say in cycles; the outermost capacity decides what fits, inner ones which nests do."""
         if path.endswith("energy"):
             return "energy"
-        return "capacity" if path.endswith("capacity") else "time"
+        return "capacity" if path in ("levels[0].capacity", "host.capacity") else "time"
 
     def static_power_w(self) -> float:
         """None is declared: an array's energy is dynamic."""

@@ -28,7 +28,7 @@ _TICK_HZ: Final = 1e9
 _TILES: Final = 8
 _ENERGY_ROOMS: Final = ("converters", "light", "power")
 _ENERGY_ONLY: Final = frozenset(
-    {"host.mac", "host.op", "host.dram", "host.idle", "input.bits", "kernel.bits", "camera.bits", "plane.wavelength"}
+    {"host.mac", "host.op", "host.dram", "host.idle", "input.bits", "kernel.bits", "plane.wavelength"}
 )
 _NO_TIME: Final = frozenset({"host.capacity", "plane.pitch", "plane.focal_length", "plane.window", "camera.read_noise"})
 
@@ -219,6 +219,8 @@ class OpticalDevice:
         """What a constant has a say in; those of the field model change neither time nor energy."""
         room = path.split(".", maxsplit=1)[0]
         free = self.parameters.timing == "paper" and room in ("input", "kernel", "camera", "host")
+        if path == "camera.bits":  # whole bytes of a pixel go to the host, where that is counted
+            return "energy" if free else "time"
         if path in _NO_TIME or (free and path not in _ENERGY_ONLY):
             return "capacity"
         return "energy" if path in _ENERGY_ONLY or room in _ENERGY_ROOMS else "time"

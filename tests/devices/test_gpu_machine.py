@@ -188,3 +188,19 @@ def test_fp32_is_limited_by_the_alus(card):
         assert kernel(op, find_device(card)).bound == "alu", kind
     found = find_device(card).kernel_rows(build_kernel(*shapes[0]))
     assert list(found.bounds) == ["alu"]
+
+
+def test_a_model_runs_with_eager_attention():
+    """A stack that names the eager kernel runs every attention of a model so: the op's own eager time, and no less."""
+    setting = "stacks.trtllm-1.attention.kernel=eager"
+    plain, eager = (find_device("h100-sxm", overrides) for overrides in ((), (setting,)))
+    question = Question(phase="decode", context=8192)
+    fused, written = (simulate(find_workload("llama-3-8b"), each, question) for each in (plain, eager))
+    assert {op.name: op.time_s for op in written.ops if op.kind != "attention"} == pytest.approx(
+        {op.name: op.time_s for op in fused.ops if op.kind != "attention"}
+    )
+    (own,) = (op for op in written.ops if op.kind == "attention")
+    shape = {"phase": "decode", "batch": 1, "heads": 32, "kv_heads": 8, "q_len": 1, "kv_len": 8193, "head_dim": 128}
+    alone = kernel(build_kernel("attention", {**shape, "dtype": "bf16", "kernel": "eager"}), plain)
+    assert own.time_s / own.count == pytest.approx(alone.time_s, rel=0.01)
+    assert own.time_s > 3 * next(op.time_s for op in fused.ops if op.kind == "attention")

@@ -159,7 +159,7 @@ def attention_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate |
     from hwsim.kernels.gpu_attention import BOUNDS, decode_times, prefill_times  # noqa: PLC0415 - brings in numba
 
     name = str(op.attributes.get("kernel", "auto"))
-    if name == "eager":
+    if name == "eager" or (name == "auto" and p.software.attention.kernel == "eager"):
         return _eager(p, op)
     d, phase = op.dims, str(op.attributes.get("phase", "prefill"))
     dtype, kv_dtype = op.output.format, op.operand("k").format

@@ -251,7 +251,7 @@ class Attention:
     """How a stack's attention kernels run.
 
     Attributes:
-        kernel: the prefill kernel where none is named: fa2, fa3 or paged.
+        kernel: the kernel where none is named: fa2, fa3 or paged for a prefill; eager for all, decoding included.
         tensor_share: achieved over rated tensor rate of the two products.
         overlap: 1 where softmax hides behind the products of another warp group, 0 where each waits for the other.
         own_step: time of a causal step over the prompt's own positions, over that of one over cached positions: above 1
@@ -269,7 +269,7 @@ class Attention:
             run head by head.
     """
 
-    kernel: Literal["fa2", "fa3", "paged"]
+    kernel: Literal["fa2", "fa3", "paged", "eager"]
     tensor_share: Share
     overlap: Annotated[Quantity, Unit("1"), Bound(low=0, high=1)]
     own_step: Amount

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import Final, NamedTuple
-
-import networkx as nx
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hwsim.errors import HwsimError, did_you_mean
 from hwsim.workload.op import ROLES, Op, Operand
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 __all__ = ["Edge", "Graph", "LayerRun", "Totals"]
 
@@ -132,6 +133,8 @@ class Graph:
     @cached_property
     def _graph(self) -> nx.DiGraph[str]:
         """What flows where, for networkx: made when it is first asked for, as most graphs are only summed up."""
+        import networkx as nx  # noqa: PLC0415 - `check` needs none of it
+
         graph: nx.DiGraph[str] = nx.DiGraph()
         graph.add_nodes_from(self._ops)
         graph.add_edges_from((edge.producer, edge.consumer) for edge in self._fed.values())
@@ -181,6 +184,8 @@ class Graph:
 
     def networkx(self) -> nx.DiGraph[str]:
         """A copy as a networkx graph: nodes carry ``op``, edges carry ``links`` (a tuple of :class:`Edge`)."""
+        import networkx as nx  # noqa: PLC0415 - `check` needs none of it
+
         copy = self._graph.copy()
         nx.set_node_attributes(copy, self._ops, "op")
         for edge in self._fed.values():
@@ -198,6 +203,8 @@ class Graph:
         index = {name: position for position, name in enumerate(self._ops)}
         if all(index[edge.producer] < index[edge.consumer] for edge in self._fed.values()):
             return tuple(self._ops.values())
+        import networkx as nx  # noqa: PLC0415 - `check` needs none of it
+
         try:
             order = list(nx.lexicographical_topological_sort(self._graph, key=index.__getitem__))
         except nx.NetworkXUnfeasible:

@@ -12,7 +12,8 @@ from hwsim.errors import Infeasible
 from hwsim.spec import Quantity
 
 if TYPE_CHECKING:
-    from hwsim.devices.gpu.parameters import GpuParameters, Stack
+    from hwsim.devices.gpu.parameters import GpuParameters
+    from hwsim.devices.gpu.stack import Stack
     from hwsim.workload.op import Op
 
 __all__ = ["GROUPS", "Group", "Timed", "fit", "spread_of"]

@@ -129,11 +129,15 @@ def examples(installed: Installed) -> dict[str, str]:
     return found
 
 
+SWEEP = "sweep: my-sweep\nworkload: mamba-130m\ndevice: vck190\naxes: {batch: [1, 2]}\n"
+
+
 @pytest.fixture(scope="module")
 def inputs(installed: Installed) -> None:
     """The files that the examples speak of, made from what the wheel ships."""
     (catalog,) = installed.environment.glob("lib/python3*/site-packages/hwsim/devices/catalog")
     shutil.copy(catalog / "vck190.yaml", installed.folder / "my-machine.yaml")
+    (installed.folder / "my-sweep.yaml").write_text(SWEEP, encoding="utf-8")
     shapes = {"hidden_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 512}
     config = {"model_type": "llama", "vocab_size": 1000, **shapes}
     (installed.folder / "config.json").write_text(json.dumps(config), encoding="utf-8")

@@ -20,7 +20,8 @@ from hwsim.workload.structured import is_structured
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from hwsim.devices.gpu.parameters import Gemm, GpuParameters
+    from hwsim.devices.gpu.parameters import GpuParameters
+    from hwsim.devices.gpu.stack import Gemm
     from hwsim.kernels.gpu_gemm import GemmPath
     from hwsim.workload.op import Op
 

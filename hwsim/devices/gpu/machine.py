@@ -13,8 +13,9 @@ from hwsim.devices.gpu.cluster import Plan, collective_seconds, parts_of, plan_o
 from hwsim.devices.gpu.energy import dynamic_limit_w, energy_terms
 from hwsim.devices.gpu.estimate import ALONE, IN_MODEL, Estimate, Setting, host_s
 from hwsim.devices.gpu.footprint import check_memory, memory_terms
-from hwsim.devices.gpu.parameters import GpuParameters, Stack
+from hwsim.devices.gpu.parameters import GpuParameters
 from hwsim.devices.gpu.paths import nearest_format, tensor_path
+from hwsim.devices.gpu.stack import Stack
 from hwsim.devices.gpu.training import ONE_CARD, exchange_seconds, own_parameters, training_terms
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.formats import FORMATS

@@ -1,0 +1,213 @@
+"""What a software stack holds in a catalog file of the GPU family: how its kernels run on a generation of cards.
+
+What was fitted stands here, once for each generation and stack; a card's own values are in `gpu.parameters`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeAlias
+
+from hwsim.devices.ranges import AMOUNT, COUNT, CYCLES, RATE, SECONDS, SHARE
+from hwsim.spec import Bound, Quantity, Unit
+
+__all__ = [
+    "Amount",
+    "Attention",
+    "Count",
+    "Cycles",
+    "Gemm",
+    "Rate",
+    "RowKernel",
+    "Scan",
+    "Seconds",
+    "Share",
+    "ShareFrom0",
+    "Stack",
+    "Vector",
+]
+
+Count: TypeAlias = Annotated[Quantity, Unit("1"), COUNT]
+Amount: TypeAlias = Annotated[Quantity, Unit("1"), AMOUNT]
+Share: TypeAlias = Annotated[Quantity, Unit("1"), SHARE]
+ShareFrom0: TypeAlias = Annotated[Quantity, Unit("1"), Bound(low=0, high=1)]
+Rate: TypeAlias = Annotated[Quantity, Unit("bytes/s"), RATE]
+Seconds: TypeAlias = Annotated[Quantity, Unit("s"), SECONDS]
+Cycles: TypeAlias = Annotated[Quantity, Unit("1"), CYCLES]
+
+
+@dataclass(frozen=True, slots=True)
+class Gemm:
+    """How a library's matrix products run on a generation of cards. Cycles are of the clock of the tensor rates.
+
+    Attributes:
+        menu: the tiles that the library ships: a name of `hwsim.devices.gpu.menus`.
+        tensor_share: achieved over rated tensor rate.
+        narrow_share: the same for formats of 8 bits and less, whose products are issued twice as fast or faster.
+        feed: 16-bit operations of the tensor cores, at the rated clock, in the time in which one byte of operands
+            comes from L2.
+        simt_share: achieved over rated rate of fp32 products on the ALUs.
+        simt_feed: fp32 operations of the ALUs in the time in which one byte of operands comes out of shared memory.
+        sm_dram: bytes per second that one SM can draw from DRAM: what it has in flight over the latency.
+        l2_share: share of L2's rate at which operands stream that it holds.
+        floor: cycles of a kernel that does nothing, without host launch.
+        fill: cycles of pipeline fill and drain of a thread block.
+        store: cycles of the epilogue of a tile of 128 x 128.
+        split: cycles of the second pass of a split along k.
+        quantize: added by quantising activations within the op: kernels of its own.
+        quantize_block: the same for formats with a scale for each few elements: one pass, no maximum over the tensor.
+        convert: added by engines that hold weights in another format than they compute in.
+        int8: added by products of 8-bit integers, where an engine has kernels of its own for them (SmoothQuant).
+    """
+
+    menu: str
+    tensor_share: Share
+    narrow_share: Share
+    feed: Count
+    simt_share: Share
+    simt_feed: Count
+    sm_dram: Rate
+    l2_share: Share
+    floor: Cycles
+    fill: Cycles
+    store: Cycles
+    split: Cycles
+    quantize: Seconds
+    quantize_block: Seconds
+    convert: Seconds
+    int8: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """How a stack's attention kernels run.
+
+    Attributes:
+        kernel: the kernel where none is named: fa2, fa3 or paged for a prefill; eager for all, decoding included.
+        tensor_share: achieved over rated tensor rate of the two products.
+        overlap: 1 where softmax hides behind the products of another warp group, 0 where each waits for the other.
+        own_step: time of a causal step over the prompt's own positions, over that of one over cached positions: above 1
+            in kernels that mask all of the prompt and not just the diagonal.
+        floor: prefill that does nothing, further kernels of the op (cache writes) included.
+        block: time of a thread block before and after its loop.
+        decode_floor: decode that does nothing.
+        step: latency of one dependent key-value block of a decode step, in kernels that serve one query head.
+        shared_step: the same in kernels that serve all query heads of a key-value head, for each 128 elements of it.
+        narrow_step: share of that latency with caches of 8 bits and less, whose tiles take fewer stages.
+        splits_single: 1 where streams of one query head are split over positions when the grid is small, 0 where never.
+        combine: second pass of a split over key-value positions.
+        cta_bytes: bytes per second of a 16-bit cache that one decode thread block can stream.
+        shared_heads: query heads of one key-value head that a decode thread block can serve together; larger groups
+            run head by head.
+    """
+
+    kernel: Literal["fa2", "fa3", "paged", "eager"]
+    tensor_share: Share
+    overlap: Annotated[Quantity, Unit("1"), Bound(low=0, high=1)]
+    own_step: Amount
+    floor: Seconds
+    block: Seconds
+    decode_floor: Seconds
+    step: Seconds
+    shared_step: Seconds
+    narrow_step: Share
+    splits_single: Amount
+    combine: Seconds
+    cta_bytes: Rate
+    shared_heads: Count
+
+
+@dataclass(frozen=True, slots=True)
+class RowKernel:
+    """A kernel that gives each token a thread block and each thread one element at a time. In clocks of an SM.
+
+    Attributes:
+        step: from one element of a thread to its next: loads, arithmetic, store.
+        hot: an SM's time for one step of one warp while its bytes come from L2.
+        cold: the same while they come from memory.
+    """
+
+    step: Amount
+    hot: Amount
+    cold: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """Bandwidth-bound kernels.
+
+    Attributes:
+        floor: time of a kernel that does nothing.
+        stream: share of the memory's rate that a plain streaming kernel reaches (add).
+        gather: the same for kernels with index arithmetic (top-k, the largest magnitude of a tensor).
+        rowwise: the same for PyTorch's kernels that reduce a row (layer norm, softmax).
+        l2_share: share of L2's rate that hot bytes get.
+        rereads: 1 where kernels that reduce a row read it again from memory once the rows at work outgrow L2, 0 where
+            a row stays in registers.
+        norm: the engine's root-mean-square norm, beside the limits of a plain streaming kernel.
+        rotary: the same of rotary embedding.
+        gated: the same of two-input activations.
+    """
+
+    floor: Seconds
+    stream: Share
+    gather: Share
+    rowwise: Share
+    l2_share: Share
+    rereads: Amount
+    norm: RowKernel
+    rotary: RowKernel
+    gated: RowKernel
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Recurrent mixers.
+
+    Attributes:
+        floor: one kernel of a chunked scan.
+        chunk_share: share of the tensor rate that the chunks' products reach.
+        chunk_stream: share of memory bandwidth of their operands and states, L2's alike.
+        step: time of one chunk in the pass that carries the state from chunk to chunk.
+        state_floor: one decode step of a recurrent state that does nothing.
+        state_stream: share of memory bandwidth of such a step.
+        state_l2: share of L2's rate of such a step.
+        stream: share of memory bandwidth of Mamba-1's scan and of updates of the convolution's window.
+        update_floor: one update of the convolution's window that does nothing.
+        conv_cached: 1 where the convolution's windows stay in L2 from step to step, 0 where they lie in a pool of slots
+            that is read as if from memory.
+        conv_floor: a causal convolution that does nothing.
+        conv_block: time of one SM for each sequence and channel, where a thread block serves just one (Dao's kernel).
+        conv_stream: share of memory bandwidth of a convolution.
+    """
+
+    floor: Seconds
+    chunk_share: Share
+    chunk_stream: Share
+    step: Seconds
+    state_floor: Seconds
+    state_stream: Share
+    state_l2: Share
+    stream: Share
+    update_floor: Seconds
+    conv_cached: ShareFrom0
+    conv_floor: Seconds
+    conv_block: Seconds
+    conv_stream: Share
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A generation of software on a generation of cards: what was fitted, and the kernels that it ships.
+
+    Attributes:
+        description: which libraries, one line.
+        dram_share: achieved over nominal DRAM bandwidth.
+    """
+
+    description: str
+    dram_share: Share
+    gemm: Gemm
+    attention: Attention
+    vector: Vector
+    scan: Scan

@@ -63,7 +63,7 @@ def test_held_out_half(accuracy, file, table, most):
 
 
 def test_a_card_without_rows_of_its_own(accuracy):
-    """V100's fp32 products, carried from A100's constants: not under the fit's 9.2 %, which saw rows of V100."""
+    """V100's fp32 products, all constants but one carried from A100: not under the fit's 9.2 %, which saw V100."""
     device, overrides, reader, setting = accuracy.FILES["gemm_deepbench_v100"]
     rows = accuracy.read(DATA / "gemm_deepbench_v100.csv")
     found = reader("v100", rows, accuracy.card(device, *overrides), setting)[0]

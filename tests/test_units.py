@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hwsim import units
 from hwsim.units import format_bytes, format_count, format_rate, format_seconds, format_si
 
-SCALES = {"P": 1e15, "T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3, "": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9, "p": 1e-12}
+SCALES = {"Z": 1e21, "E": 1e18, "P": 1e15, "T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3, "": 1.0}
+SCALES |= {"m": 1e-3, "u": 1e-6, "n": 1e-9, "p": 1e-12}
 
 
 def test_decimal_and_binary_scales_differ() -> None:
@@ -53,14 +54,14 @@ def test_other_units() -> None:
     assert format_si(1234.5, "J", digits=2) == "1.2 kJ"
 
 
-@given(st.floats(1e-12, 9.999e17), st.integers(2, 8))
+@given(st.floats(1e-12, 9.999e23), st.integers(2, 8))
 def test_printed_values_read_back(value: float, digits: int) -> None:
     """The text's number times its prefix is the value to the digits asked, and stays below 1000 of the prefix."""
-    found = re.fullmatch(r"([0-9.e+]+) ([PTGMkmunp]?)B", format_si(value, "B", digits))
+    found = re.fullmatch(r"([0-9.e+]+) ([ZEPTGMkmunp]?)B", format_si(value, "B", digits))
     assert found, format_si(value, "B", digits)
     number, prefix = float(found[1]), found[2]
     assert number * SCALES[prefix] == pytest.approx(value, rel=0.5 * 10 ** (1 - digits) * 1.001)
-    assert prefix == "P" or number < 1000 or digits < 3
+    assert prefix == "Z" or number < 1000 or digits < 3
 
 
 @pytest.mark.parametrize(

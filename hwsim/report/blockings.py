@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hwsim.report.mapping import dims_words
 from hwsim.report.table import Block, Column, Heading, Paragraph, Table
 from hwsim.units import format_count, format_seconds, format_si
 
@@ -68,7 +69,7 @@ def model_blocking_blocks(form: Mapping[str, Any]) -> list[Block]:
         (
             each["name"],
             str(each["count"]),
-            " ".join(f"{dim}={extent}" for dim, extent in each["dims"].items() if extent > 1),
+            dims_words(each["dims"]),
             format_seconds(each["time_s"]),
             each["bound"],
             _worth(each),

@@ -12,7 +12,7 @@ from hwsim.mapping.search import Mapped
 from hwsim.report.table import Block, Column, Heading, Paragraph, Table
 from hwsim.units import PICO, format_count, format_seconds, format_si
 
-__all__ = ["MappedOp", "model_blocks", "model_form", "op_blocks", "op_form"]
+__all__ = ["MappedOp", "dims_words", "model_blocks", "model_form", "op_blocks", "op_form"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +163,18 @@ def _proof(form: Mapping[str, Any]) -> str:
     return "optimal" if form["optimal"] else f"within {form['gap']:.2%} of the best possible"
 
 
+def dims_words(dims: Mapping[str, int]) -> str:
+    """The dimensions of an op that are more than one: ``m=64 n=512``."""
+    return " ".join(f"{dim}={extent}" for dim, extent in dims.items() if extent > 1)
+
+
 def model_blocks(form: Mapping[str, Any]) -> list[Block]:
     """A whole model as tables."""
     rows = tuple(
         (
             each["name"],
             str(each["count"]),
-            " ".join(f"{dim}={extent}" for dim, extent in each["dims"].items() if extent > 1),
+            dims_words(each["dims"]),
             format_count(each["cycles"]),
             format_si(each["energy_j"], "J"),
             _proof(each),

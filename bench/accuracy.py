@@ -110,7 +110,8 @@ def attention_table(name: str, rows: list[Row], p: GpuParameters, decode: bool, 
     window = column(rows, "window")
     predicted = np.empty(len(rows))
     for width in np.unique(dim):
-        path = attention_path(p, dtype, kv_dtype, form_named(p, "auto"), int(width), ALONE, causal)
+        form, writes = form_named(p, "auto"), causal and not decode
+        path = attention_path(p, dtype, kv_dtype, form, int(width), ALONE, not decode, writes)
         own = dim == width
         shape = [each[own] for each in (batch, heads, kv_heads, q, kv, dim, window)]
         predicted[own] = decode_times(*shape, path)[0] if decode else prefill_times(*shape, causal, path)[0]

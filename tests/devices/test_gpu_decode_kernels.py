@@ -30,9 +30,9 @@ def test_a_narrow_cache_halves_what_memory_bounds():
     assert 1.6 < wide / narrow <= 2.0
 
 
-@pytest.mark.parametrize(("group", "least", "most"), [(1, 1.0, 1.2), (8, 1.5, 2.0)])
-def test_wide_heads_take_passes_in_kernels_of_a_group(group, least, most):
-    """With short caches the latency of a wave rules; it doubles with a head of 256 where a group is served together."""
+@pytest.mark.parametrize(("group", "least", "most"), [(1, 0.95, 1.1), (8, 1.1, 1.5)])
+def test_wide_heads_cost_in_kernels_of_a_group(group, least, most):
+    """With short caches the latency of a wave rules; a group's kernel takes longer with wider heads."""
     shape = {"batch": 1024, "heads": 2 * group, "kv_heads": 2, "kv_len": 8}
     one, two = decode_us(**shape), decode_us(**shape, head_dim=256)
     assert least <= two / one <= most

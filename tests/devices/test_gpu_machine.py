@@ -152,7 +152,7 @@ def test_decode_attention_is_bound_by_the_cache():
 def test_unknown_attention_kernel_is_named():
     """A kernel that no stack has is refused with those that exist."""
     shape = dict(phase="prefill", batch=1, heads=8, kv_heads=8, q_len=128, kv_len=128, head_dim=64, kernel="fa4")
-    with pytest.raises(HwsimError, match="eager, fa2, fa3"):
+    with pytest.raises(HwsimError, match="eager, fa2, fa2-paged, fa3"):
         kernel(build_kernel("attention", shape), find_device("h100-sxm"))
 
 

@@ -21,7 +21,7 @@ __all__ = ["FORMS", "Form", "attention_estimate", "attention_path", "form_named"
 
 _MMA_SYNC: Final = {"wgmma": 0.5, "tcgen05": 0.25}
 """Rate of `mma.sync` over that of the generation's own issue path: both keep Ampere's 2,048 operations per clock and SM
-(FlashAttention-2 reaches 339 of 989 TFLOP/s on H100, 440 of 2,250 on GB200)."""
+(FlashAttention-2 reaches 339 of 989 TFLOP/s on H100, 440 of 2,250 on GB200, softmax included)."""
 
 _LIMITS: Final = {"tensor": "tensor", "softmax": "alu", "memory": "memory", "latency": "latency"}
 
@@ -34,39 +34,53 @@ class Form:
         qk: format of q . k^T; empty for the op's own.
         pv: format of p . v; empty for the op's own.
         pv_acc: accumulator of p . v: auto or fp16.
-        fp32_ops: fp32-lane instructions for each score: scale, running maximum, subtract, sum, convert p, rescale the
-            result; integer scores add a convert and a dequantising multiply.
+        fp32_ops: fp32-lane instructions for each score: scale and subtract, running maximum, sum, convert p; integer
+            scores add a convert and a dequantising multiply. Rescaling the result adds one for each of its elements.
         block_q: queries of a thread block.
+        least_q: queries that its tensor instructions cover at least.
         block_kv: key-value positions of a step.
-        warp_specialised: whether one warp group's softmax hides behind another's products by design (FA3).
+        warp_specialised: whether one warp group's softmax hides behind another's products by design (FA3); thread
+            blocks then fill an SM and stay.
         issue: mma or wgmma.
+        over_cache: whether it reads keys and values from a paged cache, looking each step's pages up; the heads of a
+            group then fill the rows of a block when there is one query (vLLM's FlashAttention-2).
         widths: elements of a head that the kernel is built for; heads between them are padded in its tiles.
     """
 
     qk: str = ""
     pv: str = ""
     pv_acc: str = "auto"
-    fp32_ops: float = 6.0
+    fp32_ops: float = 4.0
     block_q: int = 128
+    least_q: int = 128
     block_kv: int = 64
     warp_specialised: bool = False
     issue: str = "mma"
+    over_cache: bool = False
     widths: tuple[int, ...] = (32, 64, 96, 128, 192, 256)
 
 
 FORMS: Final[dict[str, Form]] = {
     "fa2": Form(),
-    "paged": Form(block_q=64),
-    "fa3": Form(block_kv=128, warp_specialised=True, issue="wgmma", widths=(64, 128, 192, 256)),
-    "sage1": Form("int8", "fp16", "fp16", fp32_ops=8.0),
-    "sage2-8b": Form("int8", "fp8_e4m3", fp32_ops=9.0),
-    "sage2-4b": Form("int4", "fp8_e4m3", fp32_ops=9.0),
-    "sage2++-8b": Form("int8", "fp8_e4m3", "fp16", fp32_ops=9.5),
-    "sage2++-4b": Form("int4", "fp8_e4m3", "fp16", fp32_ops=9.5),
+    "fa2-paged": Form(block_q=64, least_q=64, block_kv=128, over_cache=True),
+    "paged": Form(block_q=64, least_q=16),
+    "fa3": Form(least_q=64, block_kv=128, warp_specialised=True, issue="wgmma", widths=(64, 128, 192, 256)),
+    "sage1": Form("int8", "fp16", "fp16", fp32_ops=6.0),
+    "sage2-8b": Form("int8", "fp8_e4m3", fp32_ops=7.0),
+    "sage2-4b": Form("int4", "fp8_e4m3", fp32_ops=7.0),
+    "sage2++-8b": Form("int8", "fp8_e4m3", "fp16", fp32_ops=7.5),
+    "sage2++-4b": Form("int4", "fp8_e4m3", "fp16", fp32_ops=7.5),
 }
 """Kernels by name: FlashAttention 2 and 3 (Dao 2023, Shah et al. 2024), SageAttention 1, 2 and 2++ (Zhang et al. 2024,
-2025: tiles of 128 x 64, formats as the papers give them). ``paged`` is the prefill over a paged cache in engines of
-2023; its tiles of 64 x 64 are inferred from rows. ``eager`` is three kernels: scores, softmax, product."""
+2025: tiles of 128 x 64, formats as the papers give them). ``fa2-paged`` is FlashAttention-2's kernel for a cache in
+pages (tiles of 64 x 128 for heads of 128). ``paged`` is the prefill over a paged cache in engines of 2023; its tiles of
+64 x 64 are inferred from rows. ``eager`` is three kernels: scores, softmax, product."""
+
+
+_WARPGROUP_FORMS: Final = {
+    "sage2-8b": Form("int8", "fp8_e4m3", fp32_ops=7.0, block_q=64, least_q=64, block_kv=128, issue="wgmma"),
+}
+"""Kernels that ship a version of their own for cards that issue by warp groups (SageAttention's for sm90)."""
 
 
 def form_named(p: GpuParameters, name: str) -> Form:
@@ -78,7 +92,7 @@ def form_named(p: GpuParameters, name: str) -> Form:
     wanted = p.software.attention.kernel if name == "auto" else name
     if wanted not in FORMS:
         raise HwsimError.unknown_name("attention", "kernel", name, ("auto", "eager", *FORMS))
-    return FORMS[wanted]
+    return _WARPGROUP_FORMS.get(wanted, FORMS[wanted]) if p.issue == "wgmma" else FORMS[wanted]
 
 
 def _block_kv(form: Form, head_dim: int, bits: int) -> int:
@@ -93,6 +107,12 @@ def _block_kv(form: Form, head_dim: int, bits: int) -> int:
     return min(256, step * (2 if bits <= 8 else 1))
 
 
+def _products(p: GpuParameters, dtype: str, kv_dtype: str, form: Form, own: bool) -> str:
+    """Format of the two products of a prefill: the op's, or the cache's where the stack quantises q with it."""
+    narrower = FORMATS[kv_dtype].bits < FORMATS[dtype].bits
+    return kv_dtype if own and narrower and p.software.attention.cache_products.value > 0.0 else dtype
+
+
 def attention_path(
     p: GpuParameters,
     dtype: str,
@@ -100,54 +120,81 @@ def attention_path(
     form: Form,
     head_dim: int,
     setting: Setting = ALONE,
-    writes: bool = True,
+    prefill: bool = False,
+    writes: bool = False,
 ) -> AttentionPath | Infeasible:
     """Constants of the closed forms for a card, formats and a kernel, or why the card cannot run it.
 
-    ``writes``: whether the op, as engines run it, also rotates q and k and writes the cache (read and written once).
+    ``prefill``: prompts and images, not decode steps. ``writes``: whether the op, as engines run it, also rotates q and
+    k and writes the cache. What a stack's kernel was found to reach holds for kernels that issue alike; `mma.sync` on a
+    card of warp groups runs at its rated share, each product waiting for the softmax before it.
     """
     from hwsim.kernels.gpu_attention import AttentionPath  # noqa: PLC0415 - brings in numba
 
-    qk = tensor_path(p, form.qk or dtype, form.qk or dtype)
-    pv = tensor_path(p, form.pv or dtype, form.pv or dtype, form.pv_acc)
+    a, chip, v = p.software.attention, p.chip, p.software
+    stacks_own = FORMS[a.kernel] if a.kernel != "eager" else FORMS["fa2"]
+    own = form is stacks_own
+    product = _products(p, dtype, kv_dtype, form, own and prefill)
+    qk = tensor_path(p, form.qk or product, form.qk or product)
+    pv = tensor_path(p, form.pv or product, form.pv or product, form.pv_acc)
     if isinstance(qk, Infeasible):
         return qk
     if isinstance(pv, Infeasible):
         return pv
-    a, chip, v = p.software.attention, p.chip, p.software
     clock = chip.tensor_clock.value
-    halved = _MMA_SYNC.get(p.issue, 1.0) if form.issue == "mma" else 1.0
-    qk_rate, pv_rate = (each.flop_per_clock * clock * a.tensor_share.value * halved for each in (qk, pv))
-    softmax = (1.0 / chip.sfu_lanes.value + form.fp32_ops / chip.fp32_lanes.value) / clock
+    narrow = FORMATS[product].bits <= 8
+    alike = form.issue == stacks_own.issue
+    share = a.tensor_share.value if alike else 1.0
+    share *= _MMA_SYNC.get(p.issue, 1.0) if form.issue == "mma" else 1.0
+    share *= a.narrow_share.value if narrow and own else 1.0
+    qk_rate, pv_rate = (each.flop_per_clock * clock * share for each in (qk, pv))
     sms, boost = chip.sms.value, chip.boost_clock.value
+    lane_s = 1.0 / (chip.fp32_lanes.value * clock)
+    memory = p.stream_bytes_s
+    q_bytes, kv_bytes, out_bytes = (FORMATS[each].bits_per_element / 8.0 for each in (product, kv_dtype, dtype))
+    source = max(2.0, out_bytes)
+    small = FORMATS[kv_dtype].bits <= 8
     return AttentionPath(
         sms=sms,
         qk_flop_s=qk_rate,
         pv_flop_s=pv_rate,
-        softmax_s=softmax,
-        overlap=a.overlap.value,
+        softmax_s=1.0 / (chip.sfu_lanes.value * clock) + form.fp32_ops * lane_s,
+        rescale_s=lane_s,
+        overlap=a.overlap.value if alike else 0.0,
         block_q=float(form.block_q),
-        block_kv=float(_block_kv(form, head_dim, FORMATS[dtype].bits)),
-        own_step=a.own_step.value if form is FORMS[a.kernel] else 1.0,
+        least_q=float(form.least_q),
+        block_kv=float(_block_kv(form, head_dim, FORMATS[product].bits)),
+        own_step=a.own_step.value if own else 1.0,
+        window_step=1.0 if not own else a.narrow_window_step.value if narrow else a.window_step.value,
+        page_s=a.page_step.value / clock if form.over_cache else 0.0,
         decode_kv=float(form.block_kv if head_dim <= 128 else 64),
         tile_dim=float(next((wide for wide in form.widths if wide >= head_dim), head_dim)),
-        occupancy=2.0,
-        dram_bytes_s=p.stream_bytes_s * v.dram_share.value,
+        occupancy=1.0 if form.warp_specialised and prefill else 2.0,
+        persistent=float(form.warp_specialised),
+        folds=float(form.over_cache),
+        swap_s=a.swap.value,
+        dram_bytes_s=memory * (v.dram_share if prefill else v.vector.stream).value,
         l2_bytes=l2_bytes(p) if setting.replayed else 1.0,
         l2_bytes_s=p.l2.bandwidth.value * v.vector.l2_share.value,
-        q_bytes=FORMATS[dtype].bits_per_element / 8.0,
-        kv_bytes=FORMATS[kv_dtype].bits_per_element / 8.0,
-        floor_s=a.floor.value,
-        block_s=a.block.value,
+        q_bytes=q_bytes,
+        out_bytes=out_bytes,
+        kv_bytes=kv_bytes,
+        floor_s=a.floor.value + (a.write_floor.value if writes else 0.0),
+        block_s=a.block.value / clock if alike else 0.0,
+        element_s=a.element.value / (form.block_q * clock) if alike else 0.0,
         decode_floor_s=a.decode_floor.value,
         step_s=a.step.value,
-        shared_step_s=a.shared_step.value,
-        narrow_step=a.narrow_step.value,
+        shared_step_s=(a.narrow_shared_step if small else a.shared_step).value,
+        shared_row_s=(a.narrow_shared_row if small else a.shared_row).value / 1024.0,
         splits_single=a.splits_single.value,
         combine_s=a.combine.value,
+        shared_combine_s=(a.narrow_combine if small else a.combine).value,
         cta_bytes_s=a.cta_bytes.value,
+        head_bytes_s=a.head_bytes.value,
         shared_heads=a.shared_heads.value,
-        write_passes=2.0 if writes else 0.0,
+        write_bytes=(source + q_bytes) * a.write_q.value if writes else 0.0,
+        write_kv_bytes=source + kv_bytes if writes else 0.0,
+        write_bytes_s=memory * a.write_share.value,
         peak_qk_flop_s=sms * qk.flop_per_clock * boost,
         peak_pv_flop_s=sms * pv.flop_per_clock * boost,
         peak_dram_bytes_s=p.memory.bandwidth.value,
@@ -165,14 +212,16 @@ def attention_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate |
     dtype, kv_dtype = op.output.format, op.operand("k").format
     form = form_named(p, name)
     window = int(op.attributes.get("window", 0))
-    path = attention_path(p, dtype, kv_dtype, form, d["head_dim"], setting, name == "auto" and phase == "prefill")
+    prefill = phase != "decode"
+    writes = name == "auto" and phase == "prefill"
+    path = attention_path(p, dtype, kv_dtype, form, d["head_dim"], setting, prefill, writes)
     if isinstance(path, Infeasible):
         return path
     shape = (d["batch"], d["kv_heads"] * d["group"], d["kv_heads"], d["q_len"], d["kv_len"], d["head_dim"])
     columns = np.broadcast_arrays(*(np.atleast_1d(np.asarray(each, dtype=np.float64)) for each in (*shape, window)))
     batch, heads, kv_heads, q, kv, dim, near = (np.ascontiguousarray(each) for each in columns)
     rows = (batch, heads, kv_heads, q, kv, dim, near)
-    times, bounds = decode_times(*rows, path) if phase == "decode" else prefill_times(*rows, phase == "prefill", path)
+    times, bounds = prefill_times(*rows, phase == "prefill", path) if prefill else decode_times(*rows, path)
     limits = _LIMITS | {"tensor": _multiplier(op)}
     names: Any = np.array([limits[each] for each in BOUNDS], dtype=object)[bounds]
     moved = 1.0 * sum(op.bytes_by_role.values())

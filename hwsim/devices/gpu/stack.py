@@ -83,37 +83,66 @@ class Attention:
     """How a stack's attention kernels run.
 
     Attributes:
-        kernel: the kernel where none is named: fa2, fa3 or paged for a prefill; eager for all, decoding included.
+        kernel: the kernel where none is named: fa2, fa2-paged, fa3 or paged for a prefill; eager for all, decoding
+            included.
         tensor_share: achieved over rated tensor rate of the two products.
+        narrow_share: that of products of 8 bits and less over that of wider ones.
         overlap: 1 where softmax hides behind the products of another warp group, 0 where each waits for the other.
         own_step: time of a causal step over the prompt's own positions, over that of one over cached positions: above 1
             in kernels that mask all of the prompt and not just the diagonal.
-        floor: prefill that does nothing, further kernels of the op (cache writes) included.
-        block: time of a thread block before and after its loop.
+        window_step: time of a step of a sliding window over that of one without, products of 16 bits.
+        narrow_window_step: the same with products of 8 bits.
+        page_step: clocks of a prefill's step that looks up where its positions lie in a paged cache.
+        cache_products: 1 where the products of a prefill run in the cache's format, 0 where in that of q.
+        floor: prefill that does nothing.
+        block: clocks of a thread block before and after its loop.
+        element: clocks for each element of a query that a block loads and of a result that it writes.
+        write_floor: kernel before a prefill that writes the cache, when it does nothing.
+        write_share: share of the memory bandwidth that it reaches.
+        write_q: 1 where it also turns q (rope), 0 where it moves k and v only.
         decode_floor: decode that does nothing.
         step: latency of one dependent key-value block of a decode step, in kernels that serve one query head.
-        shared_step: the same in kernels that serve all query heads of a key-value head, for each 128 elements of it.
-        narrow_step: share of that latency with caches of 8 bits and less, whose tiles take fewer stages.
+        shared_step: the same in kernels that serve all query heads of a key-value head.
+        shared_row: added to that for every 1,024 elements of their query rows, in eights of rows.
+        narrow_shared_step: shared_step with a cache of 8 bits and less.
+        narrow_shared_row: shared_row with a cache of 8 bits and less.
+        swap: two copies that put the heads of a group next to each other and back, in kernels over a paged cache.
         splits_single: 1 where streams of one query head are split over positions when the grid is small, 0 where never.
         combine: second pass of a split over key-value positions.
-        cta_bytes: bytes per second of a 16-bit cache that one decode thread block can stream.
+        narrow_combine: the same in kernels that serve all query heads, with a cache of 8 bits and less.
+        cta_bytes: bytes per second that a decode thread block can stream which serves all query heads of a group.
+        head_bytes: the same of a 16-bit cache in kernels that serve one query head.
         shared_heads: query heads of one key-value head that a decode thread block can serve together; larger groups
             run head by head.
     """
 
-    kernel: Literal["fa2", "fa3", "paged", "eager"]
+    kernel: Literal["fa2", "fa2-paged", "fa3", "paged", "eager"]
     tensor_share: Share
+    narrow_share: Share
     overlap: Annotated[Quantity, Unit("1"), Bound(low=0, high=1)]
     own_step: Amount
+    window_step: Amount
+    narrow_window_step: Amount
+    page_step: Amount
+    cache_products: Amount
     floor: Seconds
-    block: Seconds
+    block: Amount
+    element: Amount
+    write_floor: Seconds
+    write_share: Share
+    write_q: Amount
     decode_floor: Seconds
     step: Seconds
     shared_step: Seconds
-    narrow_step: Share
+    shared_row: Seconds
+    narrow_shared_step: Seconds
+    narrow_shared_row: Seconds
+    swap: Seconds
     splits_single: Amount
     combine: Seconds
+    narrow_combine: Seconds
     cta_bytes: Rate
+    head_bytes: Rate
     shared_heads: Count
 
 

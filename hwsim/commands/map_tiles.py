@@ -21,6 +21,8 @@ __all__ = ["blockings_form", "model_blockings_form", "refuse_search_options", "t
 
 _PRODUCTS: Final = ("gemm", "conv2d")
 
+_COVERS: Final = "kernels of the stack, loop orders, threads, and the rows and column tiles of each"
+
 _NEST_OPTIONS: Final = {"space": "--space", "mode": "--mode", "budget_s": "--budget-s"}
 
 
@@ -85,7 +87,7 @@ def tiles_form(device: GpuDevice, kind: str, pairs: Mapping[str, str], console: 
 def blockings_form(
     device: CpuDevice, kind: str, pairs: Mapping[str, str], console: Console
 ) -> dict[str, Any] | Infeasible:
-    """The fields of `map` for one product on a CPU: its costs, the chosen blocking, and all others ranked.
+    """The fields of `map` for one product on a CPU: its costs, the chosen blocking, and the others ranked.
 
     Raises:
         HwsimError: a kind that is no product, or arguments that are wrong.
@@ -96,14 +98,14 @@ def blockings_form(
         raise HwsimError.at("hwsim map", kind, "gemm or conv2d: on a CPU only products have blockings")
     op = build_kernel(kind, pairs, "hwsim map")
     console.announce_compilation()
-    found = _ranked_form(device, op)
+    found = _product_form(device, op)
     if isinstance(found, Infeasible):
         return found
-    return {"kind": kind, "arguments": dict(pairs), "device": device.name, **found}
+    return {"kind": kind, "arguments": dict(pairs), "device": device.name, **found, "menu": _menu(device, op)}
 
 
 def model_blockings_form(device: CpuDevice, graph: Graph, tell: Callable[[float], None]) -> dict[str, Any] | Infeasible:
-    """The fields of `map` for a model on a CPU: sums over its products, and the ranked blockings of each.
+    """The fields of `map` for a model on a CPU: sums over its products, and the blocking of each.
 
     Products are costed each alone, as `hwsim kernel` does; what is no product is named, and in no sum.
     """
@@ -115,7 +117,7 @@ def model_blockings_form(device: CpuDevice, graph: Graph, tell: Callable[[float]
         if op.kind not in _PRODUCTS:
             elsewhere[op.name] = elsewhere.get(op.name, 0) + count
             continue
-        found = _ranked_form(device, op)
+        found = _product_form(device, op)
         if isinstance(found, Infeasible):
             return found
         rows.append({"name": op.name, "count": count, "dims": dict(op.dims), **found})
@@ -138,43 +140,50 @@ def model_blockings_form(device: CpuDevice, graph: Graph, tell: Callable[[float]
         "nests": {
             "represented": sum(row["nests"]["represented"] for row in rows),
             "evaluated": sum(row["nests"]["evaluated"] for row in rows),
-            "pruned": {},
+            "pruned": {rule: int(n) for rule, n in add_counts(*(row["nests"]["pruned"] for row in rows)).items()},
         },
         "energy_j_by_level": add_counts(*(scale_counts(row["energy_j_by_level"], row["count"]) for row in rows)),
         "bytes_by_level": add_counts(*(scale_counts(row["bytes_by_level"], row["count"]) for row in rows)),
         "stack": device.parameters.stack,
-        "covers": "each product alone, the stack's kernels and the splits of its threads; a closed form chooses",
+        "covers": f"each product alone: {_COVERS}",
         "searched": len(rows),
         "not_mapped": elsewhere,
         "results": rows,
     }
 
 
-def _ranked_form(device: CpuDevice, op: Op) -> dict[str, Any] | Infeasible:
-    """The chosen blocking of a product with its costs, and all others ranked."""
-    from hwsim.devices.cpu.ranking import ranked_blockings  # noqa: PLC0415
+def _product_form(device: CpuDevice, op: Op) -> dict[str, Any] | Infeasible:
+    """The chosen blocking of a product, with its costs and the certificate of the search."""
+    from hwsim.devices.cpu.choice import search_blockings  # noqa: PLC0415
     from hwsim.pipeline import configured, kernel  # noqa: PLC0415
     from hwsim.report.blockings import blocking_text  # noqa: PLC0415
 
     parameters = cast("CpuDevice", configured(op, device)).parameters
-    if isinstance(ranked := ranked_blockings(parameters, op), Infeasible):
-        return ranked
+    if isinstance(found := search_blockings(parameters, op), Infeasible):
+        return found
     if isinstance(answer := kernel(op, device), Infeasible):
         return answer
-    above = ranked[0].engine_cycles - min(each.engine_cycles for each in ranked)
     return {
         "objective": "latency",
         "energy_j": answer.energy_j,
         "cycles": answer.cycles,
         "time_s": answer.time_s,
         "edp": answer.energy_j * answer.time_s,
-        "mapping": blocking_text(ranked[0]),
-        **exhausted("blockings", "latency", answer.cycles, len(ranked), least=answer.cycles - above).form,
+        "mapping": blocking_text(answer.mapping),
+        **found.certificate.form,
         "energy_j_by_level": dict(answer.energy_j_by),
         "bytes_by_level": dict(answer.bytes),
         "bound": answer.bound,
         "stack": parameters.stack,
         "notes": list(answer.notes),
-        "covers": "this op alone, the stack's kernels and the splits of its threads; a closed form chooses",
-        "menu": [each.to_dict() for each in ranked],
+        "covers": _COVERS,
     }
+
+
+def _menu(device: CpuDevice, op: Op) -> list[dict[str, Any]]:
+    """The best blocking of each kernel, loop order and split of the rows, as rows of the answer."""
+    from hwsim.devices.cpu.ranking import ranked_blockings  # noqa: PLC0415
+    from hwsim.pipeline import configured  # noqa: PLC0415
+
+    ranked = ranked_blockings(cast("CpuDevice", configured(op, device)).parameters, op)
+    return [] if isinstance(ranked, Infeasible) else [each.to_dict() for each in ranked]

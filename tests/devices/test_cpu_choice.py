@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -55,10 +54,10 @@ def test_no_blocking_of_the_space_ends_sooner(
 
 
 def test_the_space_is_kernels_loops_rows_and_columns() -> None:
-    """8 column tiles on 4 cores, 70 rows: each number of threads that makes a difference, for 1, 2 and 3 row groups."""
+    """8 column tiles on 4 cores, 70 rows: 1, 2 and 3 row groups on all threads, or one thread for all."""
     p = find_device("xeon-8475b").parameters
     found = set(members(p, product(70, 128, 64, dtype="bf16", cores=4)))
-    shares = {1: (2, 3, 4, 8), 2: (4, 8), 3: (8,)}
+    shares = {1: (2, 8), 2: (4,), 3: (8,)}
     expected = {
         Split(kernel, loop, groups, each)
         for kernel in ("amx", "avx512")
@@ -96,15 +95,14 @@ def test_the_best_of_each_family_includes_the_best() -> None:
 
 
 def test_more_threads_are_never_slower() -> None:
-    """The space of more cores holds that of fewer: splits of the rows into groups apart, which need whole threads."""
+    """One core, and twice as many each time: the same split on more threads has no more to do on each."""
     device = find_device("xeon-8475b")
     times = [kernel(product(512, 4096, 1024, cores=cores), device).time_s for cores in (1, 2, 4, 8, 16, 32, 48)]
     assert times == sorted(times, reverse=True)
 
 
-@pytest.mark.parametrize("shape", [(1, 4096, 4096), (1024, 14336, 4096)])
-def test_bounds_leave_little_to_run(shape: tuple[int, int, int]) -> None:
-    """Of dozens to hundreds of blockings a few run on the engine: the bounds are close to what it counts."""
-    certificate = search_blockings(find_device("xeon-8475b").parameters, product(*shape)).certificate
-    assert certificate.represented > 50
+def test_bounds_leave_little_to_run() -> None:
+    """Of dozens of blockings a few run on the engine: the bounds are close to what it counts."""
+    certificate = search_blockings(find_device("xeon-8475b").parameters, product(1024, 14336, 4096)).certificate
+    assert certificate.represented > 100
     assert certificate.evaluated <= 5

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from hwsim.devices.catalog import find_device
 from hwsim.devices.cpu.blocking import Split, product_of
 from hwsim.devices.cpu.choice import fixed_cycles, planned_as
-from hwsim.devices.cpu.operands import depth_blocks, operand_cycles, passes_over_weights, register_block
+from hwsim.devices.cpu.operands import (
+    arriving_cycles,
+    depth_blocks,
+    operand_cycles,
+    passes_over_weights,
+    register_block,
+)
 from hwsim.pipeline import kernel
 from hwsim.workload.kernel import build_kernel
 
@@ -125,3 +131,21 @@ def test_few_cores_keep_the_turbo_clock() -> None:
     all_cores = kernel(gemm(**shape, n=512 * 48, cores=48), XEON)
     ratio = one.utilization["amx"] * one.time_s / (all_cores.utilization["amx"] * all_cores.time_s)
     assert ratio == pytest.approx(2.5 / (3.2 - 0.7 / 48), rel=0.02)
+
+
+def test_activations_come_to_each_core_once() -> None:
+    """From LLC for all that other threads wrote, once for a thread's column tiles; one thread finds its own in L2."""
+    p, rate = XEON.parameters, XEON.parameters.caches.llc_bytes_per_cycle.value
+    op = gemm(m=64, n=4096, k=1024, cores=32)
+    wide, alone = (planned_as(p, op, Split("amx", "columns-outer", 1, each)).blocking for each in (8, 256))
+    assert arriving_cycles(p, wide, 64) == pytest.approx(64 * 64 * (31 / 32) / 8 / rate)
+    assert arriving_cycles(p, alone, 64) == 0.0
+    long = planned_as(p, gemm(m=4096, n=4096, k=4096), Split("amx", "columns-outer", 1, 256)).blocking
+    assert arriving_cycles(p, long, 4096) == pytest.approx(64 * 4096 * (31 / 32) / 256 / rate)
+
+
+def test_columns_apart_read_all_activations() -> None:
+    """4096 rows on 48 threads: splitting columns alone has each thread read all of them; rows are split too."""
+    found = kernel(build_kernel("gemm", dict(m=4096, n=4096, k=4096, dtype="bf16")), XEON).mapping
+    assert found["row_groups"] > 1
+    assert found["column_tiles"] > -(-256 // 48)

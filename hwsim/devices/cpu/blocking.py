@@ -235,8 +235,8 @@ class Splits(NamedTuple):
 def splits(p: CpuParameters, op: Op) -> tuple[Splits, ...] | Infeasible:
     """Every blocking that is searched for an op.
 
-    Kernels that may run it; groups of threads that each take a part of the rows; column tiles for each thread, and
-    with them the threads that work; and both loop orders, where rows make more than one block.
+    Kernels that may run it; all threads, or one, which need not be started; groups of threads that each take a part of
+    the rows, and with them the column tiles of each; and both loop orders, where rows make more than one block.
     """
     product, cores = product_of(op), cores_of(p, op)
     if isinstance(cores, Infeasible):
@@ -247,7 +247,8 @@ def splits(p: CpuParameters, op: Op) -> tuple[Splits, ...] | Infeasible:
         if bad:
             return bad
         for groups in row_groups(product, kernel, cores):
-            shares = _shares(product, cores // groups, has_fixed_threads(p, kernel))
+            alone = groups == 1 and not has_fixed_threads(p, kernel)
+            shares = _shares(product, cores // groups, alone)
             found += [Splits(kernel, loop, groups, shares) for loop in loops(p, product, kernel, groups)]
     return tuple(found)
 
@@ -271,11 +272,10 @@ def loops(p: CpuParameters, product: Product, kernel: str, groups: int) -> tuple
     return ("columns-outer",) if one else ("columns-outer", "rows-outer")
 
 
-def _shares(product: Product, threads: int, fixed: bool) -> tuple[int, ...]:
-    """Column tiles of the thread that has most, for each number of threads that makes a difference."""
+def _shares(product: Product, threads: int, alone: bool) -> tuple[int, ...]:
+    """Column tiles of the thread that has most: on all threads, or all tiles on one where it may work alone."""
     columns = product.column_tiles * product.batch
-    counts = (threads,) if fixed else range(threads, 0, -1)
-    return tuple(dict.fromkeys(-(-columns // count) for count in counts))
+    return tuple(dict.fromkeys((-(-columns // threads), *((columns,) if alone else ()))))
 
 
 def blocking_of(p: CpuParameters, product: Product, split: Split, cores: int) -> Blocking:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from hwsim.devices.cpu.blocking import Blocking, Product, Split, Splits, blocking_of, cores_of, product_of, splits
 from hwsim.devices.cpu.gemm import Planned, arithmetic_cycles, flowing_bytes, slowdown, total_bytes, works_of
-from hwsim.devices.cpu.operands import register_block, single_blocks
+from hwsim.devices.cpu.operands import single_blocks
 from hwsim.devices.cpu.pipeline import engine_cycles, least_cycles
 from hwsim.errors import Infeasible
 from hwsim.mapping.shell import Searched, by_bound, search
@@ -70,16 +70,14 @@ class _Space:
     def _tile_cycles(self, splits: Splits) -> float:
         """Cycles of a column tile in all passes, at least, whatever a thread's share: units and caches, at turbo.
 
-        Operands cost least where a thread has as many column tiles as its register block, and single blocks where it
-        has fewest.
+        Operands cost least where a thread has most column tiles; those of single blocks may not, and are left out.
         """
-        wide = register_block(self.p, splits.kernel).columns
-        shares = splits.shares if single_blocks(self.p) else [each for each in splits.shares if each >= wide]
-        share = min(shares, default=max(splits.shares))
-        planned = self.planned(Split(splits.kernel, splits.loop, splits.row_groups, share))
+        planned = self.planned(Split(splits.kernel, splits.loop, splits.row_groups, max(splits.shares)))
         blocking, pipe = planned.blocking, planned.works[0].pipe
         if blocking is None:
             raise ValueError("a product has a blocking")
+        if single_blocks(self.p):
+            return arithmetic_cycles(self.p, self.product, splits.kernel, False, blocking.rows) * blocking.k_tiles
         longest = max(pipe.cache, pipe.vector, pipe.amx) / slowdown(self.p, blocking)
         return longest * blocking.k_tiles * blocking.passes
 

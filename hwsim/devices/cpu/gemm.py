@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from hwsim.devices.cpu.blocking import Blocking, Product
 from hwsim.devices.cpu.instructions import ROWS, avx_tile, expand_tile, mix_cycles, port_cycles
-from hwsim.devices.cpu.operands import operand_cycles, register_block, single_blocks, sums_kept
+from hwsim.devices.cpu.operands import arriving_cycles, operand_cycles, register_block, single_blocks, sums_kept
 from hwsim.devices.cpu.pipeline import PAGE_BYTES, Pipe
 from hwsim.formats import FORMATS
 
@@ -168,7 +168,8 @@ def works_of(p: CpuParameters, product: Product, blocking: Blocking, flowing_byt
         core=heavy * first_to / p.core_path.bandwidth.value * clock,
         restart=p.core_path.restart.value * clock,
         pages=_pages(product, blocking, stored) * first_to,
-        cache=(_cache_cycles(p, product, blocking, rows) / parts + shared) * slow,
+        cache=((_cache_cycles(p, product, blocking, rows) + arriving_cycles(p, blocking, rows)) / parts + shared)
+        * slow,
         vector=vector_cycles(p, product, blocking.kernel, rows / parts) * slow,
         amx=amx,
         tail=_tail_cycles(p, blocking, rows / parts) * slow,
@@ -183,20 +184,22 @@ def works_of(p: CpuParameters, product: Product, blocking: Blocking, flowing_byt
 
 
 def _cache_cycles(p: CpuParameters, product: Product, blocking: Blocking, rows: int) -> float:
-    """Cycles of a weight tile's operands between caches and registers, for the rows that it meets in a pass.
+    """Cycles of a weight tile's operands from LLC to registers, for the rows that it meets in a pass.
 
-    Single blocks on the tile unit have them in `_amx_cycles`, in turn with products; sparse kernels expand behind L1.
+    Single blocks on the tile unit have those out of L2 in `_amx_cycles`, in turn with products. Bitmap weights that go
+    straight into registers meet one row, whose loads their mix has.
     """
-    if blocking.kernel not in ("amx", "avx512"):
-        return 0.0
-    if p.amx is not None and blocking.kernel == "amx":
+    arriving = arriving_cycles(p, blocking, rows)
+    if blocking.kernel == "avx-sparse":
+        return arriving
+    if p.amx is not None and blocking.kernel.startswith("amx"):
         if single_blocks(p):
-            return 0.0
+            return arriving
         loads = p.amx.load.value * 2.0 * math.ceil(rows / (2 * ROWS))
     else:
         loads = port_cycles(p.vector, _avx_mix(p, product, blocking.kernel, rows))["load"]
     met = blocking if rows == blocking.rows else replace(blocking, rows=rows)
-    return operand_cycles(p, product, met, loads)
+    return arriving + operand_cycles(p, product, met, loads)
 
 
 def _tail_cycles(p: CpuParameters, blocking: Blocking, rows: float) -> float:

@@ -1,9 +1,9 @@
-"""`hwsim map` on a GPU and a CPU: the tile or blocking that software would choose, from its whole menu, and why."""
+"""`hwsim map` where there are no nests: a GPU's tile, a CPU's blocking, an optical machine's layout, and why."""
 
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from hwsim.commands.console import Console
@@ -12,12 +12,18 @@ from hwsim.errors import HwsimError, Infeasible
 from hwsim.mapping.certificate import exhausted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hwsim.devices.base import Device
     from hwsim.devices.cpu import CpuDevice
     from hwsim.devices.gpu import GpuDevice
+    from hwsim.devices.optical import OpticalDevice
     from hwsim.workload.graph import Graph
     from hwsim.workload.op import Op
 
-__all__ = ["blockings_form", "model_blockings_form", "refuse_search_options", "tiles_form"]
+__all__ = [
+    "blockings_form", "layouts_form", "model_blockings_form", "refuse_search_options", "tiles_form", "write_choices",
+]  # fmt: skip
 
 _PRODUCTS: Final = ("gemm", "conv2d")
 
@@ -30,15 +36,13 @@ def refuse_search_options(arguments: Namespace) -> None:
     """A menu is exhausted in time: there is no space, mode or budget, and nothing but latency to choose by.
 
     Raises:
-        HwsimError: an option of the nests' search is given, or a mapping file is asked for.
+        HwsimError: an option of the nests' search is given.
     """
     for name, option in _NEST_OPTIONS.items():
         if getattr(arguments, name) is not None:
             raise HwsimError.at(option, str(getattr(arguments, name)), "no such option: the whole menu is tried")
     if arguments.objective not in (None, "latency"):
         raise HwsimError.at("--objective", arguments.objective, "latency: a library chooses by time alone")
-    if arguments.out is not None and arguments.out.suffix in (".yaml", ".yml"):
-        raise HwsimError.at("--out", str(arguments.out), "a .json file: a menu's tiles are no loop nests")
 
 
 def tiles_form(device: GpuDevice, kind: str, pairs: Mapping[str, str], console: Console) -> dict[str, Any] | Infeasible:
@@ -187,3 +191,57 @@ def _menu(device: CpuDevice, op: Op) -> list[dict[str, Any]]:
 
     ranked = ranked_blockings(cast("CpuDevice", configured(op, device)).parameters, op)
     return [] if isinstance(ranked, Infeasible) else [each.to_dict() for each in ranked]
+
+
+def layouts_form(
+    device: OpticalDevice, kind: str, pairs: Mapping[str, str], console: Console
+) -> dict[str, Any] | Infeasible:
+    """The fields of `map` for one op on a 4f system: its costs, and the layout of each of its jobs.
+
+    Raises:
+        HwsimError: an op of the host, or arguments that are wrong.
+    """
+    from hwsim.devices.optical.layout import layouts_tried  # noqa: PLC0415 - brings in NumPy
+    from hwsim.pipeline import kernel  # noqa: PLC0415
+    from hwsim.workload.kernel import build_kernel  # noqa: PLC0415
+
+    p = device.parameters
+    if kind not in p.offload:
+        raise HwsimError.at("hwsim map", kind, f"{' or '.join(p.offload)}: all else runs on the host of {device.name}")
+    op = build_kernel(kind, {"dtype": p.format} | dict(pairs), "hwsim map")
+    if isinstance(found := device.placed(op), Infeasible):
+        return found
+    console.announce_compilation()
+    if isinstance(answer := kernel(op, device), Infeasible):
+        return answer
+    tried = sum(layouts_tried(p, each.job) for each in found)
+    return {
+        "kind": kind,
+        "arguments": dict(pairs),
+        "device": device.name,
+        "objective": "latency",
+        "energy_j": answer.energy_j,
+        "cycles": answer.cycles,
+        "time_s": answer.time_s,
+        "edp": answer.energy_j * answer.time_s,
+        "mapping": device.layout_words(op),
+        **exhausted("layouts", "latency", answer.cycles, tried).form,
+        "energy_j_by_level": dict(answer.energy_j_by),
+        "bytes_by_level": dict(answer.bytes),
+        "bound": answer.bound,
+        "notes": list(answer.notes),
+        "covers": "this op alone, the menu of tiles of images, channels and kernels",
+    }
+
+
+def write_choices(target: Path, title: str, device: Device, ops: Iterable[Op]) -> None:
+    """Write how a machine lays out some ops as a mapping file."""
+    from hwsim.devices.mapped import chosen_form, entries_of  # noqa: PLC0415
+    from hwsim.mapping.files import choices_text  # noqa: PLC0415
+    from hwsim.mapping.forms import OpForm  # noqa: PLC0415
+    from hwsim.pipeline import configured  # noqa: PLC0415
+    from hwsim.report.files import write_text  # noqa: PLC0415
+
+    found = (chosen_form(configured(op, device), op) for op in ops)
+    forms = [form for form in found if isinstance(form, OpForm)]
+    write_text(target, choices_text(target.stem, f"{title} on {device.name}", device.name, entries_of(device), forms))

@@ -104,11 +104,33 @@ def test_a_model_is_mapped_product_by_product(capsys: pytest.CaptureFixture[str]
     assert "No matrix products, and in no sum: embedding" in " ".join(capsys.readouterr().out.split())
 
 
-def test_a_model_s_map_is_written_as_json_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`--out` writes the answer; a mapping file is refused, as blockings are no loop nests."""
+def test_a_model_s_map_is_written_and_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--out` writes the answer as JSON, or the blockings as a mapping file, under which it takes the same time."""
     words = ["map", "mamba-130m", "--device", "epyc-zen4", "--quiet"]
     assert main([*words, "--out", str(tmp_path / "map.json")]) == 0
     assert json.loads((tmp_path / "map.json").read_text())["workload"] == "mamba-130m"
-    assert main([*words, "--out", str(tmp_path / "map.yaml")]) == 2
-    assert "no loop nests" in capsys.readouterr().err
-    assert not (tmp_path / "map.yaml").exists()
+    target = str(tmp_path / "map.yaml")
+    assert main([*words, "--out", target]) == 0
+    assert main(["check", target]) == 0
+    capsys.readouterr()
+    run = ["simulate", "mamba-130m", "--device", "epyc-zen4", "--json", "-"]
+    answers = []
+    for more in ([], ["--mapping", target]):
+        assert main([*run, *more]) == 0
+        answers.append(json.loads(capsys.readouterr().out))
+    assert answers[0]["cycles"] == answers[1]["cycles"]
+    assert answers[1]["mapping"] == target
+    assert target in answers[1]["inputs"]
+
+
+def test_a_kernel_runs_by_a_mapping_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `map --out` wrote, edited, is what `kernel --mapping` runs; a fault names what was meant."""
+    target = tmp_path / "my.yaml"
+    shape = ["gemm", "m=64", "n=4096", "k=4096", "--device", "xeon-8475b"]
+    assert main(["map", *shape, "--out", str(target), "--quiet"]) == 0
+    target.write_text(target.read_text().replace("loop: columns-outer", "loop: rows-outer"))
+    assert main(["kernel", *shape, "--mapping", str(target), "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["mapping"]["loop"] == "rows-outer"
+    target.write_text(target.read_text().replace("loop: rows-outer", "loop: rows-auter"))
+    assert main(["kernel", *shape, "--mapping", str(target)]) == 2
+    assert "did you mean 'rows-outer'?" in capsys.readouterr().err

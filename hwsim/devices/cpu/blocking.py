@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hwsim.devices.cpu.operands import depth_blocks, passes_over_weights, single_blocks
 from hwsim.errors import HwsimError, Infeasible
+from hwsim.mapping.forms import Kernel, Loop
 
 if TYPE_CHECKING:
     from hwsim.devices.cpu.parameters import CpuParameters
@@ -17,9 +18,6 @@ __all__ = [
     "KERNELS", "Blocking", "Kernel", "Loop", "Product", "Split", "Splits", "blocking_of", "cores_of",
     "has_fixed_threads", "loops", "missing_unit", "product_of", "row_groups", "splits", "unfit_shape",
 ]  # fmt: skip
-
-Kernel: TypeAlias = Literal["amx", "amx-strided", "amx-sparse", "avx-sparse", "avx512"]
-Loop: TypeAlias = Literal["rows-outer", "columns-outer"]
 
 KERNELS: Final[dict[str, str]] = {
     "amx": "dense tiles as oneDNN runs them: weights packed in tiles, each read from memory once",

@@ -11,11 +11,13 @@ from hwsim.devices.cpu.attention import plan_attention
 from hwsim.devices.cpu.choice import fixed_cycles, search_blockings
 from hwsim.devices.cpu.footprint import check_memory, held_bytes
 from hwsim.devices.cpu.gemm import Planned
+from hwsim.devices.cpu.given import planned_by
 from hwsim.devices.cpu.parameters import CpuParameters, Stack
 from hwsim.devices.cpu.pipeline import pipe_program
 from hwsim.devices.cpu.vector import plan_vector
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.formats import FORMATS
+from hwsim.mapping.forms import BlockingForm, entry_for
 
 if TYPE_CHECKING:
     from hwsim.schedule import Program
@@ -38,10 +40,12 @@ class CpuDevice:
     Attributes:
         parameters: the machine, with the memory and the stack that apply.
         stacks: every stack of its file, for settings of single kernels.
+        given: blockings from a mapping file; products of other shapes are searched.
     """
 
     parameters: CpuParameters
     stacks: Mapping[str, Stack] = field(default_factory=dict)
+    given: tuple[BlockingForm, ...] = ()
     _plans: dict[tuple[object, ...], Planned | Infeasible] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -56,6 +60,8 @@ class CpuDevice:
     def _planned(self, op: Op) -> Planned | Infeasible:
         if op.kind not in _PRODUCTS:
             return plan_attention(self.parameters, op) if op.kind == "attention" else plan_vector(self.parameters, op)
+        if (form := entry_for(self.given, op)) is not None:
+            return planned_by(self.parameters, op, form)
         found = search_blockings(self.parameters, op)
         return found if isinstance(found, Infeasible) else found.best
 

@@ -102,7 +102,7 @@ def device_of(name: str, overrides: Overrides) -> LoadedDevice:
 
 
 def with_mapping_file(device: LoadedDevice, name: str) -> LoadedDevice:
-    """The machine with the nests of a shipped mapping or a file, which counts among the inputs.
+    """The machine with the entries of a shipped mapping or a file, which counts among the inputs.
 
     Raises:
         HwsimError: there is no such mapping, or it is not legal on the machine.

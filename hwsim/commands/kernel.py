@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from hwsim.commands.arguments import Parser, one_device, path
 from hwsim.commands.console import Console
-from hwsim.commands.inputs import device_of, split_overrides
+from hwsim.commands.inputs import device_of, split_overrides, with_mapping_file
 from hwsim.errors import HwsimError, Infeasible
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("words", nargs="*", metavar="KIND name=value", help=meaning)
     parser.add_device()
     parser.add_set()
+    parser.add_argument("--mapping", default="auto", metavar="FILE|auto", help="how work is laid onto the machine")
     rows = "a kernel per row, a column per argument; needs --out"
     parser.add_argument("--csv", type=path("--csv"), metavar="IN.csv", help=rows)
     appended = "the same rows with time_s, energy_j, bound and infeasible appended"
@@ -40,7 +41,8 @@ def run(arguments: Namespace) -> int:
     overrides = split_overrides(arguments.overrides)
     if overrides.workload:
         raise HwsimError.at("--set", f"workload.{overrides.workload[0]}", "device.PATH=VALUE: a kernel has no workload")
-    device = device_of(one_device(arguments.device, "kernel"), overrides).value
+    loaded = device_of(one_device(arguments.device, "kernel"), overrides)
+    device = (loaded if arguments.mapping == "auto" else with_mapping_file(loaded, arguments.mapping)).value
     if arguments.csv is not None:
         return _run_file(console, arguments, kind, pairs, device)
     if arguments.out is not None:

@@ -78,7 +78,8 @@ def _mappings() -> list[dict[str, Any]]:
     names = shipped_names("mappings")
     files = [(name, read_mapping(read(find_file("mappings", name)))) for name in names]
     return [
-        {"name": name, "device": f.device, "nests": len(f.nests), "description": f.description} for name, f in files
+        {"name": name, "device": f.device, "holds": f.key, "entries": len(f.forms), "description": f.description}
+        for name, f in files
     ]
 
 

@@ -1,7 +1,7 @@
 """`hwsim map`: the best nest of one operation, or of each operation of a model, and the certificate that it is.
 
-Of a GPU and a CPU, whose software chooses from a menu, it is the tile or blocking of a product
-(`hwsim.commands.map_tiles`).
+Of GPUs and CPUs, whose software chooses from a menu, it is the tile or blocking of a product, of optical machines the
+layout of frames (`hwsim.commands.map_tiles`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hwsim.devices.cpu import CpuDevice
     from hwsim.devices.gpu import GpuDevice
     from hwsim.devices.mapped import MapperView
+    from hwsim.devices.optical import OpticalDevice
     from hwsim.mapping.mapper import Search
     from hwsim.mapping.problem import Problem
     from hwsim.mapping.search import Mapped, Mode
@@ -36,7 +37,7 @@ _MODES: Final = ("ideal", "pipelined")
 
 def add_arguments(parser: Parser) -> None:
     """Declare the command's arguments."""
-    what = "gemm, conv2d or attention with its arguments, or a workload; on a GPU gemm alone, on a CPU no attention"
+    what = "gemm, conv2d or attention with its arguments, or a workload; one op on a GPU or optical machine"
     parser.add_argument("words", nargs="*", metavar="KIND name=value | WORKLOAD", help=what)
     parser.add_device()
     parser.add_set()
@@ -49,7 +50,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--mode", type=choice("--mode", "mode", _MODES), default=None, help=mode)
     budget = "seconds after which the best so far is given, with its gap"
     parser.add_argument("--budget-s", type=_seconds, metavar="S", help=budget)
-    out = "write the nests there, as a mapping file if it ends in .yaml, else the answer's JSON"
+    out = "write the mapping there, as a mapping file if it ends in .yaml, else the answer's JSON"
     parser.add_argument("--out", type=path("--out"), metavar="FILE", help=out)
     parser.add_json()
 
@@ -70,6 +71,7 @@ def run(arguments: Namespace) -> int:
     from hwsim.devices.cpu import CpuDevice  # noqa: PLC0415
     from hwsim.devices.gpu import GpuDevice  # noqa: PLC0415
     from hwsim.devices.mapped import mapper_view  # noqa: PLC0415
+    from hwsim.devices.optical import OpticalDevice  # noqa: PLC0415
 
     console = Console(arguments.json, arguments.quiet)
     overrides = split_overrides(arguments.overrides)
@@ -79,7 +81,7 @@ def run(arguments: Namespace) -> int:
 
     if isinstance(device.value, CpuDevice) and word not in KERNELS and not pairs:
         return _model_blockings(arguments, console, device.value, word)
-    if isinstance(device.value, (GpuDevice, CpuDevice)):
+    if isinstance(device.value, (GpuDevice, CpuDevice, OpticalDevice)):
         _refuse_question(arguments, overrides.workload)
         return _tiles(arguments, console, device.value, word, pairs)
     view = mapper_view(device.value)
@@ -118,30 +120,47 @@ def _refuse_question(arguments: Namespace, overrides: Sequence[str]) -> None:
 
 
 def _tiles(
-    arguments: Namespace, console: Console, device: GpuDevice | CpuDevice, kind: str, pairs: dict[str, str]
+    arguments: Namespace,
+    console: Console,
+    device: GpuDevice | CpuDevice | OpticalDevice,
+    kind: str,
+    pairs: dict[str, str],
 ) -> int:
-    """The tile or blocking that software would choose for one product on a GPU or CPU."""
-    from hwsim.commands.map_tiles import blockings_form, refuse_search_options, tiles_form  # noqa: PLC0415
+    """The tile, blocking or layout that one op has on a GPU, a CPU or an optical machine."""
+    from hwsim.commands.map_tiles import blockings_form, layouts_form, refuse_search_options, tiles_form  # noqa: PLC0415
     from hwsim.devices.cpu import CpuDevice  # noqa: PLC0415
+    from hwsim.devices.optical import OpticalDevice  # noqa: PLC0415
     from hwsim.report.blockings import blocking_blocks  # noqa: PLC0415
-    from hwsim.report.tiles import tile_blocks  # noqa: PLC0415
+    from hwsim.report.tiles import layout_blocks, tile_blocks  # noqa: PLC0415
 
     refuse_search_options(arguments)
     if isinstance(device, CpuDevice):
         form, blocks = blockings_form(device, kind, pairs, console), blocking_blocks
+    elif isinstance(device, OpticalDevice):
+        form, blocks = layouts_form(device, kind, pairs, console), layout_blocks
     else:
         form, blocks = tiles_form(device, kind, pairs, console), tile_blocks
     if isinstance(form, Infeasible):
         return _cannot(console, {"kind": kind, "arguments": pairs, "device": device.name}, form)
     console.answer(form, blocks(form))
-    if arguments.out is not None:
+    if arguments.out is not None and _is_yaml(arguments.out):
+        from hwsim.commands.map_tiles import write_choices  # noqa: PLC0415
+        from hwsim.workload.kernel import build_kernel  # noqa: PLC0415
+
+        own: dict[str, str] = {"dtype": device.parameters.format} if isinstance(device, OpticalDevice) else {}
+        write_choices(arguments.out, kind, device, [build_kernel(kind, own | pairs, "hwsim map")])
+    elif arguments.out is not None:
         _write_json(arguments.out, form)
     return 0
 
 
+def _is_yaml(target: Path) -> bool:
+    return target.suffix in (".yaml", ".yml")
+
+
 def _model_blockings(arguments: Namespace, console: Console, device: CpuDevice, name: str) -> int:
     """The blocking of every matrix product of a model on a CPU, equal ones searched once."""
-    from hwsim.commands.map_tiles import model_blockings_form, refuse_search_options  # noqa: PLC0415
+    from hwsim.commands.map_tiles import model_blockings_form, refuse_search_options, write_choices  # noqa: PLC0415
     from hwsim.pipeline.graphs import graph_of  # noqa: PLC0415
     from hwsim.report.blockings import model_blocking_blocks  # noqa: PLC0415
 
@@ -156,7 +175,9 @@ def _model_blockings(arguments: Namespace, console: Console, device: CpuDevice, 
         return _cannot(console, form, found)
     form |= found
     console.answer(form, model_blocking_blocks(form))
-    if arguments.out is not None:
+    if arguments.out is not None and _is_yaml(arguments.out):
+        write_choices(arguments.out, workload.value.name, device, [op for op, _ in graph.distinct()])
+    elif arguments.out is not None:
         _write_json(arguments.out, form)
     return 0
 
@@ -264,7 +285,7 @@ def _write_out(
     """Write the nests as YAML or the answer as JSON, where asked."""
     if target is None:
         return
-    if target.suffix in (".yaml", ".yml"):
+    if _is_yaml(target):
         from hwsim.mapping.files import mapping_text  # noqa: PLC0415
         from hwsim.report.files import write_text  # noqa: PLC0415
 

@@ -1,9 +1,9 @@
-"""`hwsim map` on a GPU and a CPU: the tile or blocking that software would choose, from its whole menu, and why."""
+"""`hwsim map` where there are no nests: a GPU's tile, a CPU's blocking, an optical machine's layout, and why."""
 
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from hwsim.commands.console import Console
@@ -12,14 +12,22 @@ from hwsim.errors import HwsimError, Infeasible
 from hwsim.mapping.certificate import exhausted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hwsim.devices.base import Device
     from hwsim.devices.cpu import CpuDevice
     from hwsim.devices.gpu import GpuDevice
+    from hwsim.devices.optical import OpticalDevice
     from hwsim.workload.graph import Graph
     from hwsim.workload.op import Op
 
-__all__ = ["blockings_form", "model_blockings_form", "refuse_search_options", "tiles_form"]
+__all__ = [
+    "blockings_form", "layouts_form", "model_blockings_form", "refuse_search_options", "tiles_form", "write_choices",
+]  # fmt: skip
 
 _PRODUCTS: Final = ("gemm", "conv2d")
+
+_COVERS: Final = "kernels of the stack, loop orders, threads, and the rows and column tiles of each"
 
 _NEST_OPTIONS: Final = {"space": "--space", "mode": "--mode", "budget_s": "--budget-s"}
 
@@ -28,15 +36,13 @@ def refuse_search_options(arguments: Namespace) -> None:
     """A menu is exhausted in time: there is no space, mode or budget, and nothing but latency to choose by.
 
     Raises:
-        HwsimError: an option of the nests' search is given, or a mapping file is asked for.
+        HwsimError: an option of the nests' search is given.
     """
     for name, option in _NEST_OPTIONS.items():
         if getattr(arguments, name) is not None:
             raise HwsimError.at(option, str(getattr(arguments, name)), "no such option: the whole menu is tried")
     if arguments.objective not in (None, "latency"):
         raise HwsimError.at("--objective", arguments.objective, "latency: a library chooses by time alone")
-    if arguments.out is not None and arguments.out.suffix in (".yaml", ".yml"):
-        raise HwsimError.at("--out", str(arguments.out), "a .json file: a menu's tiles are no loop nests")
 
 
 def tiles_form(device: GpuDevice, kind: str, pairs: Mapping[str, str], console: Console) -> dict[str, Any] | Infeasible:
@@ -85,7 +91,7 @@ def tiles_form(device: GpuDevice, kind: str, pairs: Mapping[str, str], console: 
 def blockings_form(
     device: CpuDevice, kind: str, pairs: Mapping[str, str], console: Console
 ) -> dict[str, Any] | Infeasible:
-    """The fields of `map` for one product on a CPU: its costs, the chosen blocking, and all others ranked.
+    """The fields of `map` for one product on a CPU: its costs, the chosen blocking, and the others ranked.
 
     Raises:
         HwsimError: a kind that is no product, or arguments that are wrong.
@@ -96,14 +102,14 @@ def blockings_form(
         raise HwsimError.at("hwsim map", kind, "gemm or conv2d: on a CPU only products have blockings")
     op = build_kernel(kind, pairs, "hwsim map")
     console.announce_compilation()
-    found = _ranked_form(device, op)
+    found = _product_form(device, op)
     if isinstance(found, Infeasible):
         return found
-    return {"kind": kind, "arguments": dict(pairs), "device": device.name, **found}
+    return {"kind": kind, "arguments": dict(pairs), "device": device.name, **found, "menu": _menu(device, op)}
 
 
 def model_blockings_form(device: CpuDevice, graph: Graph, tell: Callable[[float], None]) -> dict[str, Any] | Infeasible:
-    """The fields of `map` for a model on a CPU: sums over its products, and the ranked blockings of each.
+    """The fields of `map` for a model on a CPU: sums over its products, and the blocking of each.
 
     Products are costed each alone, as `hwsim kernel` does; what is no product is named, and in no sum.
     """
@@ -115,7 +121,7 @@ def model_blockings_form(device: CpuDevice, graph: Graph, tell: Callable[[float]
         if op.kind not in _PRODUCTS:
             elsewhere[op.name] = elsewhere.get(op.name, 0) + count
             continue
-        found = _ranked_form(device, op)
+        found = _product_form(device, op)
         if isinstance(found, Infeasible):
             return found
         rows.append({"name": op.name, "count": count, "dims": dict(op.dims), **found})
@@ -138,43 +144,104 @@ def model_blockings_form(device: CpuDevice, graph: Graph, tell: Callable[[float]
         "nests": {
             "represented": sum(row["nests"]["represented"] for row in rows),
             "evaluated": sum(row["nests"]["evaluated"] for row in rows),
-            "pruned": {},
+            "pruned": {rule: int(n) for rule, n in add_counts(*(row["nests"]["pruned"] for row in rows)).items()},
         },
         "energy_j_by_level": add_counts(*(scale_counts(row["energy_j_by_level"], row["count"]) for row in rows)),
         "bytes_by_level": add_counts(*(scale_counts(row["bytes_by_level"], row["count"]) for row in rows)),
         "stack": device.parameters.stack,
-        "covers": "each product alone, the stack's kernels and the splits of its threads; a closed form chooses",
+        "covers": f"each product alone: {_COVERS}",
         "searched": len(rows),
         "not_mapped": elsewhere,
         "results": rows,
     }
 
 
-def _ranked_form(device: CpuDevice, op: Op) -> dict[str, Any] | Infeasible:
-    """The chosen blocking of a product with its costs, and all others ranked."""
-    from hwsim.devices.cpu.ranking import ranked_blockings  # noqa: PLC0415
+def _product_form(device: CpuDevice, op: Op) -> dict[str, Any] | Infeasible:
+    """The chosen blocking of a product, with its costs and the certificate of the search."""
+    from hwsim.devices.cpu.choice import search_blockings  # noqa: PLC0415
     from hwsim.pipeline import configured, kernel  # noqa: PLC0415
     from hwsim.report.blockings import blocking_text  # noqa: PLC0415
 
     parameters = cast("CpuDevice", configured(op, device)).parameters
-    if isinstance(ranked := ranked_blockings(parameters, op), Infeasible):
-        return ranked
+    if isinstance(found := search_blockings(parameters, op), Infeasible):
+        return found
     if isinstance(answer := kernel(op, device), Infeasible):
         return answer
-    above = ranked[0].engine_cycles - min(each.engine_cycles for each in ranked)
     return {
         "objective": "latency",
         "energy_j": answer.energy_j,
         "cycles": answer.cycles,
         "time_s": answer.time_s,
         "edp": answer.energy_j * answer.time_s,
-        "mapping": blocking_text(ranked[0]),
-        **exhausted("blockings", "latency", answer.cycles, len(ranked), least=answer.cycles - above).form,
+        "mapping": blocking_text(answer.mapping),
+        **found.certificate.form,
         "energy_j_by_level": dict(answer.energy_j_by),
         "bytes_by_level": dict(answer.bytes),
         "bound": answer.bound,
         "stack": parameters.stack,
         "notes": list(answer.notes),
-        "covers": "this op alone, the stack's kernels and the splits of its threads; a closed form chooses",
-        "menu": [each.to_dict() for each in ranked],
+        "covers": _COVERS,
     }
+
+
+def _menu(device: CpuDevice, op: Op) -> list[dict[str, Any]]:
+    """The best blocking of each kernel, loop order and split of the rows, as rows of the answer."""
+    from hwsim.devices.cpu.ranking import ranked_blockings  # noqa: PLC0415
+    from hwsim.pipeline import configured  # noqa: PLC0415
+
+    ranked = ranked_blockings(cast("CpuDevice", configured(op, device)).parameters, op)
+    return [] if isinstance(ranked, Infeasible) else [each.to_dict() for each in ranked]
+
+
+def layouts_form(
+    device: OpticalDevice, kind: str, pairs: Mapping[str, str], console: Console
+) -> dict[str, Any] | Infeasible:
+    """The fields of `map` for one op on a 4f system: its costs, and the layout of each of its jobs.
+
+    Raises:
+        HwsimError: an op of the host, or arguments that are wrong.
+    """
+    from hwsim.devices.optical.layout import layouts_tried  # noqa: PLC0415 - brings in NumPy
+    from hwsim.pipeline import kernel  # noqa: PLC0415
+    from hwsim.workload.kernel import build_kernel  # noqa: PLC0415
+
+    p = device.parameters
+    if kind not in p.offload:
+        raise HwsimError.at("hwsim map", kind, f"{' or '.join(p.offload)}: all else runs on the host of {device.name}")
+    op = build_kernel(kind, {"dtype": p.format} | dict(pairs), "hwsim map")
+    if isinstance(found := device.placed(op), Infeasible):
+        return found
+    console.announce_compilation()
+    if isinstance(answer := kernel(op, device), Infeasible):
+        return answer
+    tried = sum(layouts_tried(p, each.job) for each in found)
+    return {
+        "kind": kind,
+        "arguments": dict(pairs),
+        "device": device.name,
+        "objective": "latency",
+        "energy_j": answer.energy_j,
+        "cycles": answer.cycles,
+        "time_s": answer.time_s,
+        "edp": answer.energy_j * answer.time_s,
+        "mapping": device.layout_words(op),
+        **exhausted("layouts", "latency", answer.cycles, tried).form,
+        "energy_j_by_level": dict(answer.energy_j_by),
+        "bytes_by_level": dict(answer.bytes),
+        "bound": answer.bound,
+        "notes": list(answer.notes),
+        "covers": "this op alone, the menu of tiles of images, channels and kernels",
+    }
+
+
+def write_choices(target: Path, title: str, device: Device, ops: Iterable[Op]) -> None:
+    """Write how a machine lays out some ops as a mapping file."""
+    from hwsim.devices.mapped import chosen_form, entries_of  # noqa: PLC0415
+    from hwsim.mapping.files import choices_text  # noqa: PLC0415
+    from hwsim.mapping.forms import OpForm  # noqa: PLC0415
+    from hwsim.pipeline import configured  # noqa: PLC0415
+    from hwsim.report.files import write_text  # noqa: PLC0415
+
+    found = (chosen_form(configured(op, device), op) for op in ops)
+    forms = [form for form in found if isinstance(form, OpForm)]
+    write_text(target, choices_text(target.stem, f"{title} on {device.name}", device.name, entries_of(device), forms))

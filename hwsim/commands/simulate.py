@@ -83,9 +83,9 @@ def run(arguments: Namespace) -> int:
 
 
 def _mapping_notes(mapping: str) -> Iterator[str]:
-    """A note when nests came from a file: the others were searched."""
+    """A note when mappings came from a file: the others were searched."""
     if mapping != "auto":
-        yield f"nests of {mapping} for ops of their shapes; all others by their best nest"
+        yield f"mappings of {mapping} for ops of their shapes; all others by their best"
 
 
 def _cannot(console: Console, workload: Workload, device: Device, answer: Infeasible) -> int:

@@ -50,6 +50,7 @@ class GemmPath(NamedTuple):
         copies: sets of weights that are used in turn, at most (1: the same weights again; large: never the same).
         turn_bytes: bytes beyond which no further set is used; infinite where ``copies`` are used always.
         most_split: thread blocks that may share a dot product in this kernel.
+        least_split: thread blocks that share it at least: more than one where a mapping says so.
         a_bytes: bytes of one element of a.
         b_bytes: bytes of one weight with its share of the scales.
         out_bytes: bytes of one element of the result.
@@ -76,6 +77,7 @@ class GemmPath(NamedTuple):
     copies: float
     turn_bytes: float
     most_split: float
+    least_split: float
     a_bytes: float
     b_bytes: float
     out_bytes: float
@@ -234,6 +236,8 @@ def gemm_times(
             for split in SPLITS:
                 if not _offered(tiles, k[i], menu[row, 2], menu[row, 3], float(split), p.sms, p.most_split):
                     break
+                if split < p.least_split:
+                    continue
                 if bound + _split_cost(m[i], n[i], batch[i], float(split), p) >= best:
                     break
                 time, t, f, d, c = _try(m[i], n[i], k[i], batch[i], menu[row], split, dram, hot, power, p)

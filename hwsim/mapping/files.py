@@ -1,66 +1,49 @@
-"""Nests as YAML: a file of `mappings/` to `Nest` values and back, and what is wrong with one, line by line.
+"""Mapping files: a file of `mappings/` to nests, blockings, tiles or layouts and back, and its faults line by line.
 
-A step is a short text: ``for n 256`` (a loop whose trips cover 256), ``spread k on rows 1`` (lanes of 1 each),
-``hold W in L2``. A file serves every op that has the shape of one of its nests.
+A step of a nest is a short text: ``for n 256`` (a loop whose trips cover 256), ``spread k on rows 1`` (lanes of
+1 each), ``hold W in L2``. A file serves every op that has the shape of one of its nests.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from hwsim.errors import Fault, HwsimError, Where
 from hwsim.mapping.check import nest_faults
+from hwsim.mapping.forms import DIMS, BlockingForm, LayoutForm, Mismatch, OpForm, Shape, TileForm
 from hwsim.mapping.hierarchy import Hierarchy
 from hwsim.mapping.nest import For, Hold, Nest, Spread, Step
 from hwsim.mapping.problem import Axis, Operand, Problem
 from hwsim.spec import Document, Refused, dump_yaml, load
-from hwsim.spec.nodes import MappingNode, SequenceNode
+from hwsim.spec.nodes import MappingNode, Node, SequenceNode
 
 __all__ = [
-    "MappingFile", "NestForm", "Shape", "form_of", "mapping_faults", "mapping_text", "parse_steps", "read_mapping",
-    "shape_of", "step_text",
+    "KEYS", "MappingFile", "NestForm", "Shape", "choice_faults", "choices_text", "form_of", "mapping_faults",
+    "mapping_text", "parse_steps", "read_mapping", "shape_of", "step_text",
 ]  # fmt: skip
 
-Shape = tuple[str, tuple[tuple[str, int], ...], tuple[int, int]]
-"""What a nest is for: kind, dimensions above 1 in alphabetical order, stride and dilation."""
+KEYS: Final = ("nests", "blockings", "tiles", "layouts")
+"""What a file may hold, one of them."""
 
-_DIMS: Final[Mapping[str, tuple[str, ...]]] = {
-    "gemm": ("batch", "m", "n", "k"),
-    "conv2d": ("batch", "groups", "oc", "ic", "y", "x", "r", "s"),
-}
 _STEP: Final = re.compile(r"for (\w+) (\d+)|spread (\w+) on (\S+) (\d+)|hold (\w+) in (\S+)")
 _EXPECTED: Final = "'for DIM TILE', 'spread DIM on AXIS TILE' or 'hold OPERAND in LEVEL'"
 
 
-@dataclass(frozen=True, slots=True)
-class NestForm:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NestForm(OpForm):
     """A nest as a file states it.
 
     Attributes:
-        kind: ``gemm`` or ``conv2d``.
-        dims: dimension -> extent; one that is left out is 1. ``oc`` and ``ic`` are per group.
         steps: outermost first.
-        stride: of a convolution.
-        dilation: of a convolution.
     """
 
-    kind: Literal["gemm", "conv2d"]
-    dims: dict[str, int]
     steps: tuple[str, ...]
-    stride: int = 1
-    dilation: int = 1
 
     def __post_init__(self) -> None:
-        known = _DIMS[self.kind]
-        for name in self.dims:
-            if name not in known:
-                raise Refused(f"dimension {name!r} of a {self.kind}", f"one of {', '.join(known)}", at="dims")
-        for name, least in (("stride", self.stride), ("dilation", self.dilation)):
-            if least < 1:
-                raise Refused("", "a whole number of at least 1", at=name)
+        OpForm.__post_init__(self)
         for position, text in enumerate(self.steps):
             if not _STEP.fullmatch(text):
                 raise Refused(f"step {text!r}", _EXPECTED, at=f"steps[{position}]")
@@ -70,19 +53,13 @@ class NestForm:
         """The nest."""
         return parse_steps(self.steps)
 
-    @property
-    def shape(self) -> Shape:
-        """What it is for."""
-        dims = tuple(sorted((name, extent) for name, extent in self.dims.items() if extent > 1))
-        return self.kind, dims, (self.stride, self.dilation)
-
     def problem(self, word_bits: int, sum_bits: int) -> Problem:
         """The op that it maps, with words of these widths.
 
         Raises:
             HwsimError: a dimension, or their product, is out of range.
         """
-        dims = tuple((name, self.dims.get(name, 1)) for name in _DIMS[self.kind])
+        dims = tuple((name, self.dims.get(name, 1)) for name in DIMS[self.kind])
         bits = {"input": word_bits, "weight": word_bits, "output": sum_bits}
         names: tuple[tuple[str, Literal["input", "weight", "output"], tuple[Axis, ...]], ...]
         if self.kind == "gemm":
@@ -103,30 +80,54 @@ class NestForm:
 
 @dataclass(frozen=True, slots=True)
 class MappingFile:
-    """A file of nests.
+    """A file of mappings: entries of one kind, one for each shape of op.
 
     Attributes:
         mapping: its name.
         description: one line.
         device: the machine that it is for.
-        nests: one for each shape of op.
+        nests: of an ``array`` machine, or the linear core of an ``fpga``.
+        blockings: of a ``cpu``.
+        tiles: of a ``gpu``.
+        layouts: of an ``optical`` machine.
     """
 
     mapping: str
     description: str
     device: str
-    nests: tuple[NestForm, ...]
+    nests: tuple[NestForm, ...] | None = None
+    blockings: tuple[BlockingForm, ...] | None = None
+    tiles: tuple[TileForm, ...] | None = None
+    layouts: tuple[LayoutForm, ...] | None = None
 
     def __post_init__(self) -> None:
-        shapes = [form.shape for form in self.nests]
+        stated = [name for name in KEYS if getattr(self, name) is not None]
+        if len(stated) != 1:
+            found = " and ".join(stated) or "no mappings"
+            raise Refused(found, f"one of {', '.join(KEYS)}", at=stated[-1] if stated else "")
+        shapes = [form.shape for form in self.forms]
         for position, shape in enumerate(shapes):
             if shape in shapes[:position]:
-                raise Refused("a second nest of this shape", "one nest for each shape", at=f"nests[{position}]")
+                word = stated[0].removesuffix("s")
+                raise Refused(
+                    f"a second {word} of this shape", f"one {word} for each shape", at=f"{stated[0]}[{position}]"
+                )
+
+    @property
+    def key(self) -> str:
+        """Which kind of entries it has: one of `KEYS`."""
+        return next(name for name in KEYS if getattr(self, name) is not None)
+
+    @property
+    def forms(self) -> tuple[OpForm, ...]:
+        """The entries."""
+        found: tuple[OpForm, ...] = getattr(self, self.key)
+        return found
 
     @property
     def by_shape(self) -> dict[Shape, Nest]:
         """Shape -> nest."""
-        return {form.shape: form.nest for form in self.nests}
+        return {form.shape: form.nest for form in self.nests or ()}
 
 
 def read_mapping(document: Document) -> MappingFile:
@@ -143,7 +144,7 @@ def mapping_faults(
 ) -> tuple[Fault, ...]:
     """Every nest of a file that is not legal on a machine: the line, which level and operand, need against room."""
     faults: list[Fault] = []
-    for index, form in enumerate(file.nests):
+    for index, form in enumerate(file.nests or ()):
         whole, steps = _places(document, index, len(form.steps))
         try:
             problem = form.problem(word_bits, sum_bits)
@@ -167,13 +168,50 @@ def form_of(problem: Problem, nest: Nest) -> NestForm:
     """A nest as a file would state it, dimensions of 1 left out."""
     kind, dims, (stride, dilation) = shape_of(problem)
     steps = tuple(map(step_text, nest.steps))
-    return NestForm("conv2d" if kind == "conv2d" else "gemm", dict(dims), steps, stride, dilation)
+    is_conv = kind == "conv2d"
+    return NestForm(
+        kind="conv2d" if is_conv else "gemm", dims=dict(dims), steps=steps, stride=stride, dilation=dilation
+    )
 
 
 def mapping_text(name: str, about: str, device: str, nests: Sequence[tuple[Problem, Nest]]) -> str:
     """A mapping file: the YAML of nests, one for each shape (of equal shapes the first)."""
     forms = {form.shape: form for form in (form_of(problem, nest) for problem, nest in reversed(nests))}
     return dump_yaml(MappingFile(name, about, device, tuple(reversed(forms.values()))))
+
+
+def choices_text(name: str, about: str, device: str, key: str, forms: Sequence[OpForm]) -> str:
+    """A mapping file of another family than nests: the YAML of its entries, one for each shape (the first).
+
+    Args:
+        name: of the mapping.
+        about: its description.
+        device: the machine.
+        key: one of `KEYS`.
+        forms: the entries.
+    """
+    first = {form.shape: form for form in reversed(forms)}
+    entries = tuple(reversed(first.values()))
+    return dump_yaml(MappingFile(name, about, device, **{key: entries}))  # type: ignore[arg-type]
+
+
+def choice_faults(
+    document: Document, file: MappingFile, check: Callable[[OpForm], Iterable[Mismatch]]
+) -> tuple[Fault, ...]:
+    """Every entry of a file that is not legal on a machine, each at its line.
+
+    Args:
+        document: the file's text.
+        file: its value.
+        check: what is wrong with an entry.
+    """
+    faults: list[Fault] = []
+    for index, form in enumerate(file.forms):
+        entry = _entry(document, file.key, index)
+        for name, found, expected in check(form):
+            node = entry.get(name) if isinstance(entry, MappingNode) else None
+            faults.append(Fault((node or entry).where, found, expected))
+    return tuple(faults)
 
 
 def parse_steps(steps: Sequence[str]) -> Nest:
@@ -209,9 +247,14 @@ def _step(text: str) -> Step:
 
 def _places(document: Document, index: int, count: int) -> tuple[Where, Sequence[Where]]:
     """Where the index-th nest and its steps stand."""
-    root = document.root
-    nests = root.get("nests") if isinstance(root, MappingNode) else None
-    nest = nests.items[index] if isinstance(nests, SequenceNode) else root
+    nest = _entry(document, "nests", index)
     steps = nest.get("steps") if isinstance(nest, MappingNode) else None
     places = [item.where for item in steps.items] if isinstance(steps, SequenceNode) else [nest.where] * count
     return nest.where, places
+
+
+def _entry(document: Document, key: str, index: int) -> Node:
+    """The node of the index-th entry."""
+    root = document.root
+    entries = root.get(key) if isinstance(root, MappingNode) else None
+    return entries.items[index] if isinstance(entries, SequenceNode) else root

@@ -26,6 +26,7 @@ from hwsim.mapping.search import (
     find_best,
     score,
 )
+from hwsim.mapping.shell import best_first
 
 __all__ = ["Search", "best_nest", "cost_of", "only_nest"]
 
@@ -147,15 +148,20 @@ def _close(
         return None
     if found is None:
         return None
-    counted, kept = 0.0, {"capacity": found.crowded}
-    for done, (bound, rounds, nest) in enumerate(found.nests):
+    counted, kept, late = 0.0, {"capacity": found.crowded}, False
+
+    def cost(member: tuple[float, Nest]) -> float | None:
+        nonlocal counted, late
+        rounds, nest = member
         counted += 0.0 if nest in rows else rounds
-        if bound >= best or counted > _MOST_ROUNDS:
-            return min(best, bound), kept
-        if time.monotonic() >= until or not _costed(problem, hierarchy, nest, rows):
-            return bound, {**kept, "unsearched": found.count - done}
-        best = min(best, score(objective, rows[nest]))
-    return min(best, found.beyond), kept
+        if counted > _MOST_ROUNDS:
+            return None
+        late = time.monotonic() >= until or not _costed(problem, hierarchy, nest, rows)
+        return None if late else score(objective, rows[nest])
+
+    listed = ((bound, (rounds, nest)) for bound, rounds, nest in found.nests)
+    walk = best_first(listed, cost, best, found.beyond)
+    return walk.lower_bound, {**kept, "unsearched": found.count - walk.costed} if late else kept
 
 
 def _costed(problem: Problem, hierarchy: Hierarchy, nest: Nest, rows: dict[Nest, Account]) -> bool:

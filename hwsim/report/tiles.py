@@ -1,4 +1,4 @@
-"""The ranked menu of tiles of a product on a GPU, as tables."""
+"""The ranked menu of tiles of a product on a GPU, and the layout of an op on an optical machine, as tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hwsim.units import format_count, format_seconds, format_si
 if TYPE_CHECKING:
     from hwsim.devices.gpu.ranking import RankedTile
 
-__all__ = ["tile_blocks", "tile_text"]
+__all__ = ["layout_blocks", "tile_blocks", "tile_text"]
 
 _SHOWN: Final = 8
 """Tiles of the menu in the table; the JSON has all."""
@@ -62,4 +62,21 @@ def tile_blocks(form: Mapping[str, Any]) -> list[Block]:
         Heading("The menu, best first"),
         Table(columns, rows),
         *([Paragraph(f"{left} more tiles, all slower or equal.")] if left else []),
+    ]
+
+
+def layout_blocks(form: Mapping[str, Any]) -> list[Block]:
+    """The layout of an op's frames on an optical machine, with its costs."""
+    costs = (
+        ("layout", form["mapping"]),
+        ("time", format_seconds(form["time_s"])),
+        ("energy", format_si(form["energy_j"], "J")),
+        ("limit", form["bound"]),
+        ("certificate", "the whole menu was tried"),
+        ("layouts evaluated", format_count(form["nests"]["evaluated"])),
+    )
+    return [
+        Heading(f"{form['kind']} on {form['device']}"),
+        Paragraph(" ".join(f"{name}={value}" for name, value in form["arguments"].items())),
+        Table((Column("what"), Column("how much", "right")), costs),
     ]

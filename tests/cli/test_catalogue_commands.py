@@ -41,12 +41,15 @@ def test_list(what: str, name: str, capsys: Capture) -> None:
 
 
 def test_mappings_name_their_machine(capsys):
-    """Each shipped mapping with its machine and how many nests it has."""
+    """Each shipped mapping with its machine, what it holds and how many entries."""
     rows = answer(capsys, "list", "mappings")["results"]
-    assert [(row["name"], row["device"], row["nests"]) for row in rows] == [
-        ("golden-gemm", "ws16", 1),
-        ("golden-gemm-imperfect", "ws16", 1),
-        ("golden-gemv", "ws16", 1),
+    assert [(row["name"], row["device"], row["holds"], row["entries"]) for row in rows] == [
+        ("conv-optical-4k-2mhz", "optical-4k-2mhz", "layouts", 1),
+        ("gemm-h100-sxm", "h100-sxm", "tiles", 1),
+        ("golden-gemm", "ws16", "nests", 1),
+        ("golden-gemm-imperfect", "ws16", "nests", 1),
+        ("golden-gemv", "ws16", "nests", 1),
+        ("llama-3-8b-xeon-8475b", "xeon-8475b", "blockings", 5),
     ]
 
 

@@ -35,7 +35,10 @@ def test_no_room_exits_with_3(capsys):
         ("map gemm m=0 n=4 k=4 --device ws16", "m=0"),
         ("map gemm m=1000000000000 n=4 k=4 --device ws16", "m=1000000000000"),
         ("map gemm m=4 n=4 k=4 --device ws61", "did you mean 'ws16'"),
-        ("map gemm m=4 n=4 k=4 --device optical-4k-2mhz", "which have loop nests; hwsim map also takes cpu and gpu"),
+        (
+            "map norm op=rmsnorm tokens=4 width=4 dtype=int8 --device optical-4k-2mhz",
+            "runs on the host of optical-4k-2mhz",
+        ),
         ("map gemm m=4 n=4 k=4 --device ws16 --phase decode", "an op has no workload"),
         ("map gemm m=4 n=4 k=4 --device ws16 --mode ideel", "did you mean 'ideal'"),
         ("map no-such-model --device ws16", "no-such-model"),

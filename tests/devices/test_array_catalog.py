@@ -166,7 +166,7 @@ def test_an_fpga_has_one_nest(capsys):
 
 def test_families_without_nests_are_named():
     """A GPU has no loop nest: the message says which families do."""
-    with pytest.raises(HwsimError, match="which have loop nests; hwsim map also takes cpu and gpu"):
+    with pytest.raises(HwsimError, match="which have loop nests; hwsim map also takes cpu, gpu and optical"):
         mapper_view(find_device("l4"))
 
 

@@ -9,8 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwsim.devices.catalog import find_device
-from hwsim.devices.cpu.blocking import product_of
-from hwsim.devices.cpu.operands import depth_blocks, operand_cycles, passes_over_weights, register_block
+from hwsim.devices.cpu.blocking import Split, product_of
+from hwsim.devices.cpu.choice import fixed_cycles, planned_as
+from hwsim.devices.cpu.operands import (
+    arriving_cycles,
+    depth_blocks,
+    operand_cycles,
+    passes_over_weights,
+    register_block,
+)
 from hwsim.pipeline import kernel
 from hwsim.workload.kernel import build_kernel
 
@@ -80,10 +87,17 @@ def test_a_larger_l2_never_asks_for_more_passes(rows: int, k: int, times: float)
 
 def test_a_long_prompt_runs_below_the_peak_of_the_tile_unit() -> None:
     """4096 rows: between a third and four fifths of it, as operands pass L2's port; was 88 %."""
-    answer = kernel(build_kernel("gemm", dict(m=4096, n=4096, k=4096, dtype="bf16")), XEON)
+    op = build_kernel("gemm", dict(m=4096, n=4096, k=4096, dtype="bf16"))
+    answer = kernel(op, XEON)
     share = answer.macs / answer.time_s / (48 * 512 * 2.5e9)
     assert 0.33 < share < 0.8
-    assert answer.mapping["depth_blocks"] == 4
+
+
+def test_a_long_k_is_split_where_columns_are_outer() -> None:
+    """32 MiB of activations in parts of 1024 along k; with rows outside, 32 of them stay whole."""
+    op = gemm(m=4096, n=4096, k=4096)
+    splits = [Split("amx", loop, 1, 6) for loop in ("columns-outer", "rows-outer")]
+    assert [planned_as(XEON.parameters, op, each).blocking.depth_blocks for each in splits] == [4, 1]
 
 
 def test_single_blocks_take_their_calls() -> None:
@@ -96,8 +110,18 @@ def test_single_blocks_take_their_calls() -> None:
 
 def test_one_thread_starts_no_others() -> None:
     """The region's time is that of starting and joining threads: none on one core."""
-    one, two = (kernel(gemm(m=1, n=32, k=32, cores=cores), XEON).time_s for cores in (1, 2))
-    assert two - one == pytest.approx(4e-6, abs=3e-7)
+    op = gemm(m=1, n=32, k=32, cores=2)
+    one, two = (planned_as(XEON.parameters, op, Split("avx512", "columns-outer", 1, each)) for each in (2, 1))
+    assert (one.threads, two.threads) == (1, 2)
+    more = fixed_cycles(XEON.parameters, two) - fixed_cycles(XEON.parameters, one)
+    assert more == pytest.approx(4e-6 * XEON.clock_hz, abs=1)
+
+
+def test_a_small_product_starts_no_threads() -> None:
+    """Two column tiles of 32: less work than the start of a second thread takes."""
+    answer = kernel(gemm(m=1, n=32, k=32, cores=2), XEON)
+    assert (answer.mapping["cores"], answer.mapping["spare_cores"]) == (1, 1)
+    assert any("left out" in note for note in answer.notes)
 
 
 def test_few_cores_keep_the_turbo_clock() -> None:
@@ -107,3 +131,21 @@ def test_few_cores_keep_the_turbo_clock() -> None:
     all_cores = kernel(gemm(**shape, n=512 * 48, cores=48), XEON)
     ratio = one.utilization["amx"] * one.time_s / (all_cores.utilization["amx"] * all_cores.time_s)
     assert ratio == pytest.approx(2.5 / (3.2 - 0.7 / 48), rel=0.02)
+
+
+def test_activations_come_to_each_core_once() -> None:
+    """From LLC for all that other threads wrote, once for a thread's column tiles; one thread finds its own in L2."""
+    p, rate = XEON.parameters, XEON.parameters.caches.llc_bytes_per_cycle.value
+    op = gemm(m=64, n=4096, k=1024, cores=32)
+    wide, alone = (planned_as(p, op, Split("amx", "columns-outer", 1, each)).blocking for each in (8, 256))
+    assert arriving_cycles(p, wide, 64) == pytest.approx(64 * 64 * (31 / 32) / 8 / rate)
+    assert arriving_cycles(p, alone, 64) == 0.0
+    long = planned_as(p, gemm(m=4096, n=4096, k=4096), Split("amx", "columns-outer", 1, 256)).blocking
+    assert arriving_cycles(p, long, 4096) == pytest.approx(64 * 4096 * (31 / 32) / 256 / rate)
+
+
+def test_columns_apart_read_all_activations() -> None:
+    """4096 rows on 48 threads: splitting columns alone has each thread read all of them; rows are split too."""
+    found = kernel(build_kernel("gemm", dict(m=4096, n=4096, k=4096, dtype="bf16")), XEON).mapping
+    assert found["row_groups"] > 1
+    assert found["column_tiles"] > -(-256 // 48)

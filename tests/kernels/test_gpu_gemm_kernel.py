@@ -20,6 +20,7 @@ PLAIN = GemmPath(
     copies=1e6,
     turn_bytes=np.inf,
     most_split=16.0,
+    least_split=1.0,
     a_bytes=2.0,
     b_bytes=2.0,
     out_bytes=2.0,

@@ -39,8 +39,11 @@ def make_wide():
     return machine()
 
 
-@pytest.mark.parametrize("name", shipped_names("mappings"))
-def test_shipped_mappings_are_legal_and_the_mapper_finds_nothing_better(name):
+NESTS = [name for name in shipped_names("mappings") if read_mapping(read(find_file("mappings", name))).nests]
+
+
+@pytest.mark.parametrize("name", NESTS)
+def test_shipped_nests_are_legal_and_the_mapper_finds_nothing_better(name):
     """Each is legal on its machine, and as good as the proven optimum of its space."""
     file = load_mapping(read(find_file("mappings", name)))
     view = mapper_view(find_device(file.device))
@@ -96,12 +99,16 @@ nests:
             "k: 4096}",
             "L1 holds 266,240 bytes (I 262,144 + O 4,096); expected at most 65,536: smaller tiles of",
         ),
-        ("k: 64}", "k: 0}", "dimension k = 0; expected a whole number from 1 to"),
+        ("k: 64}", "k: 0}", "dimension k = 0; expected a whole number of at least 1"),
         ("k: 64}", "k: 1000000000000}", "dimension k = 1000000000000; expected a whole number from 1 to"),
         ("k: 64}", "z: 64}", "dimension 'z' of a gemm; expected one of batch, m, n, k"),
         ("for n 16", "loop n 16", "x.yaml:10:9: step 'loop n 16'; expected 'for DIM TILE'"),
         ("device: ws16", "device: ws61", "did you mean 'ws16'?"),
-        ("device: ws16", "device: l4", "family gpu; expected a machine of family array or fpga, which have loop nests"),
+        (
+            "device: ws16",
+            "device: l4",
+            "x.yaml:5:3: nests for l4, of family gpu; expected tiles, which that family has",
+        ),
         ("kind: gemm", "kind: gem", "'gem'"),
     ],
 )

@@ -6,14 +6,13 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from hwsim.devices.cpu.blocking import Blocking, Product, cores_of
+from hwsim.devices.cpu.blocking import Blocking, Product, Split, blocking_of, cores_of
 from hwsim.devices.cpu.gemm import Planned, Work, flowing_bytes, works_of
 from hwsim.devices.cpu.instructions import mix_cycles
-from hwsim.devices.cpu.operands import depth_blocks, passes_over_weights
 from hwsim.errors import HwsimError, Infeasible
 
 if TYPE_CHECKING:
-    from hwsim.devices.cpu.blocking import Kernel
+    from hwsim.devices.cpu.blocking import Kernel, Loop
     from hwsim.devices.cpu.parameters import CpuParameters
     from hwsim.workload.op import Op
 
@@ -24,6 +23,10 @@ FORMS: Final = ("auto", "grouped", "repeat_kv")
 
 EXPONENTIAL: Final = 10.0
 """Instructions of an exponential on 16 lanes: range reduction (3) and a polynomial of degree 6 with its scaling."""
+
+_LOOPS: Final[dict[str, Loop]] = {
+    "amx": "columns-outer", "avx512": "columns-outer", "amx-sparse": "rows-outer", "avx-sparse": "rows-outer"
+}  # fmt: skip
 
 _SCORE: Final = 5.0
 """Other instructions for 16 scores: scale, maximum, subtract, sum, convert."""
@@ -72,22 +75,5 @@ def _kernel(p: CpuParameters, product: Product) -> Kernel:
 
 def _blocking(p: CpuParameters, product: Product, kernel: Kernel, cores: int) -> Blocking:
     """Threads share the tiles of all heads evenly."""
-    columns = product.column_tiles * product.batch
-    each = -(-columns // cores)
-    working = -(-columns // each)
-    blocks = product.m if kernel == "avx-sparse" else -(-product.m // 32)
-    return Blocking(
-        kernel=kernel,
-        loop="rows-outer" if kernel in ("amx-sparse", "avx-sparse") else "columns-outer",
-        cores=working,
-        row_groups=1,
-        column_tiles=each,
-        row_blocks=blocks,
-        passes=blocks if "sparse" in kernel else passes_over_weights(p, product, kernel, product.m),
-        depth_blocks=1 if "sparse" in kernel else depth_blocks(p, product, product.m),
-        rows=product.m,
-        k_tiles=product.k_tiles,
-        idle_cores=cores - working,
-        padded_columns=product.column_tiles * 16 - product.n,
-        padded_depth=product.k_tiles * product.depth - product.k,
-    )
+    each = -(-product.column_tiles * product.batch // cores)
+    return blocking_of(p, product, Split(kernel, _LOOPS[kernel], 1, each), cores)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hwsim.devices.cpu.operands import depth_blocks, passes_over_weights
+from hwsim.devices.cpu.operands import depth_blocks, passes_over_weights, single_blocks
 from hwsim.errors import HwsimError, Infeasible
+from hwsim.mapping.forms import Kernel, Loop
 
 if TYPE_CHECKING:
     from hwsim.devices.cpu.parameters import CpuParameters
     from hwsim.workload.op import Op
 
-__all__ = ["KERNELS", "Blocking", "Kernel", "Product", "blockings", "cores_of", "product_of"]
-
-Kernel: TypeAlias = Literal["amx", "amx-strided", "amx-sparse", "avx-sparse", "avx512"]
+__all__ = [
+    "KERNELS", "Blocking", "Kernel", "Loop", "Product", "Split", "Splits", "blocking_of", "cores_of",
+    "has_fixed_threads", "loops", "missing_unit", "product_of", "row_groups", "splits", "unfit_shape",
+]  # fmt: skip
 
 KERNELS: Final[dict[str, str]] = {
     "amx": "dense tiles as oneDNN runs them: weights packed in tiles, each read from memory once",
@@ -29,6 +30,9 @@ KERNELS: Final[dict[str, str]] = {
 
 _RELEASE: Final = "release"
 """The software stack whose kernels are the SparAMX release's own."""
+
+_DENSE: Final = ("amx", "avx512")
+"""Kernels that are blocked for caches and may split rows among threads."""
 
 _COLUMNS: Final = 16
 _PAIR_ROWS: Final = 32
@@ -91,13 +95,14 @@ class Blocking:
         depth_blocks: parts of k, one after the other; sums go out to L2 between them.
         rows: rows of activations of a thread.
         k_tiles: tiles along k.
-        idle_cores: threads without a tile.
+        idle_cores: threads for which there is no tile.
+        spare_cores: threads that have none because more threads would not end sooner.
         padded_columns: columns that fill up the last tile.
         padded_depth: weights along k that fill up the last tile.
     """
 
     kernel: Kernel
-    loop: Literal["rows-outer", "columns-outer"]
+    loop: Loop
     cores: int
     row_groups: int
     column_tiles: int
@@ -107,6 +112,7 @@ class Blocking:
     rows: int
     k_tiles: int
     idle_cores: int
+    spare_cores: int
     padded_columns: int
     padded_depth: int
 
@@ -118,6 +124,8 @@ class Blocking:
             found.append(f"padded to whole tiles: {self.padded_columns} columns, {self.padded_depth} along k")
         if self.idle_cores:
             found.append(f"{self.idle_cores} threads have no tile and stay idle")
+        if self.spare_cores:
+            found.append(f"{self.spare_cores} threads are left out: with them it would end no sooner")
         return tuple(found)
 
 
@@ -199,51 +207,103 @@ def unfit_shape(p: CpuParameters, product: Product, kernel: str, cores: int) -> 
     return None
 
 
-def blockings(p: CpuParameters, op: Op) -> tuple[Blocking, ...] | Infeasible:
-    """Every blocking that is searched for an op: kernels that may run it, and splits of the threads over its rows."""
+class Split(NamedTuple):
+    """A member of the space of blockings: what is chosen; all else of a `Blocking` follows from it."""
+
+    kernel: Kernel
+    loop: Loop
+    row_groups: int
+    column_tiles: int
+
+
+class Splits(NamedTuple):
+    """Members that differ in the column tiles of a thread only, those that use most threads first."""
+
+    kernel: Kernel
+    loop: Loop
+    row_groups: int
+    shares: tuple[int, ...]
+
+    @property
+    def members(self) -> tuple[Split, ...]:
+        """Each of them."""
+        return tuple(Split(self.kernel, self.loop, self.row_groups, each) for each in self.shares)
+
+
+def splits(p: CpuParameters, op: Op) -> tuple[Splits, ...] | Infeasible:
+    """Every blocking that is searched for an op.
+
+    Kernels that may run it; all threads, or one, which need not be started; groups of threads that each take a part of
+    the rows, and with them the column tiles of each; and both loop orders, where rows make more than one block.
+    """
     product, cores = product_of(op), cores_of(p, op)
     if isinstance(cores, Infeasible):
         return cores
-    found: list[Blocking] = []
+    found: list[Splits] = []
     for kernel in _allowed(p, product, str(op.attributes.get("kernel", "auto")), cores):
         bad = missing_unit(p, product, kernel) or unfit_shape(p, product, kernel, cores)
         if bad:
             return bad
-        found += [_blocking(p, product, kernel, cores, groups) for groups in _row_groups(product, kernel, cores)]
+        for groups in row_groups(product, kernel, cores):
+            alone = groups == 1 and not has_fixed_threads(p, kernel)
+            shares = _shares(product, cores // groups, alone)
+            found += [Splits(kernel, loop, groups, shares) for loop in loops(p, product, kernel, groups)]
     return tuple(found)
 
 
-def _row_groups(product: Product, kernel: str, cores: int) -> Iterator[int]:
-    """Ways to split the threads over rows; the released kernels split columns only."""
-    yield 1
-    if kernel in ("amx", "avx512"):
-        most = min(cores, -(-product.m // _PAIR_ROWS))
-        groups = 2
-        while groups <= most:
-            yield groups
-            groups *= 2
+def has_fixed_threads(p: CpuParameters, kernel: str) -> bool:
+    """Whether a kernel runs on all threads that it is given: those of the SparAMX release."""
+    return kernel == "amx-strided" or (kernel == "amx-sparse" and p.stack == _RELEASE)
 
 
-def _blocking(p: CpuParameters, product: Product, kernel: Kernel, cores: int, row_groups: int) -> Blocking:
-    threads = max(1, cores // row_groups)
+def row_groups(product: Product, kernel: str, cores: int) -> tuple[int, ...]:
+    """Groups into which a kernel may split the rows, 32 rows at least to each; other kernels than dense split none."""
+    most = min(cores, -(-product.m // _PAIR_ROWS)) if kernel in _DENSE else 1
+    return tuple(dict.fromkeys(-(-product.m // -(-product.m // groups)) for groups in range(1, most + 1)))
+
+
+def loops(p: CpuParameters, product: Product, kernel: str, groups: int) -> tuple[Loop, ...]:
+    """Loop orders of a kernel: dense ones have both, which differ where a thread has several blocks of rows."""
+    if kernel not in _DENSE:
+        return ("rows-outer",)
+    one = -(-product.m // groups) <= _PAIR_ROWS or single_blocks(p)
+    return ("columns-outer",) if one else ("columns-outer", "rows-outer")
+
+
+def _shares(product: Product, threads: int, alone: bool) -> tuple[int, ...]:
+    """Column tiles of the thread that has most: on all threads, or all tiles on one where it may work alone."""
     columns = product.column_tiles * product.batch
-    each = -(-columns // threads)
-    rows = -(-product.m // row_groups)
-    by_row, outer = kernel == "avx-sparse", kernel in ("amx-sparse", "amx-strided", "avx-sparse")
-    row_blocks = rows if by_row else math.ceil(rows / _PAIR_ROWS)
-    working = -(-columns // each) * row_groups
+    return tuple(dict.fromkeys((-(-columns // threads), *((columns,) if alone else ()))))
+
+
+def blocking_of(p: CpuParameters, product: Product, split: Split, cores: int) -> Blocking:
+    """The blocking of a choice.
+
+    Args:
+        p: the machine.
+        product: what is multiplied.
+        split: the choice.
+        cores: threads at hand.
+    """
+    kernel, loop, groups, each = split
+    rows, columns = -(-product.m // groups), product.column_tiles * product.batch
+    row_blocks = rows if kernel == "avx-sparse" else math.ceil(rows / _PAIR_ROWS)
+    working = -(-columns // each) * groups
+    most = max(working, -(-columns // -(-columns // (cores // groups))) * groups)
+    outer = loop == "rows-outer"
     return Blocking(
         kernel=kernel,
-        loop="rows-outer" if outer else "columns-outer",
+        loop=loop,
         cores=working,
-        row_groups=row_groups,
+        row_groups=groups,
         column_tiles=each,
         row_blocks=row_blocks,
         passes=row_blocks if outer else passes_over_weights(p, product, kernel, rows),
         depth_blocks=1 if outer else depth_blocks(p, product, rows),
         rows=rows,
         k_tiles=product.k_tiles,
-        idle_cores=cores - working,
+        idle_cores=cores - most,
+        spare_cores=most - working,
         padded_columns=product.column_tiles * _COLUMNS - product.n,
         padded_depth=product.k_tiles * product.depth - product.k,
     )

@@ -1,4 +1,4 @@
-"""Matrix products: from a blocking to the pipeline of one thread, and the choice among blockings."""
+"""Matrix products: from a blocking to the pipeline of one thread."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from hwsim.devices.cpu.blocking import Blocking, Product, blockings, product_of
+from hwsim.devices.cpu.blocking import Blocking, Product
 from hwsim.devices.cpu.instructions import ROWS, avx_tile, expand_tile, mix_cycles, port_cycles
-from hwsim.devices.cpu.operands import operand_cycles, register_block, single_blocks, sums_kept
-from hwsim.devices.cpu.pipeline import PAGE_BYTES, Pipe, closed_form_cycles
-from hwsim.errors import Infeasible
+from hwsim.devices.cpu.operands import arriving_cycles, operand_cycles, register_block, single_blocks, sums_kept
+from hwsim.devices.cpu.pipeline import PAGE_BYTES, Pipe
 from hwsim.formats import FORMATS
 
 if TYPE_CHECKING:
     from hwsim.devices.cpu.parameters import CpuParameters
     from hwsim.workload.op import Op
 
-__all__ = ["Planned", "Work", "choose", "flowing_bytes", "imbalance", "tile_bytes", "vector_cycles", "works_of"]
+__all__ = [
+    "Planned", "Work", "arithmetic_cycles", "flowing_bytes", "imbalance", "slowdown", "tile_bytes", "total_bytes",
+    "vector_cycles", "works_of",
+]  # fmt: skip
 
 _BUFFER: Final = 1024
 """Bytes of an expanded tile."""
@@ -55,6 +57,11 @@ def tile_bytes(product: Product) -> float:
     return bitmap + weights * product.density * FORMATS[product.stored].bits_per_element / 8.0
 
 
+def total_bytes(product: Product) -> float:
+    """Bytes of all stored weights, padding included."""
+    return tile_bytes(product) * product.column_tiles * product.batch * product.k_tiles
+
+
 def imbalance(product: Product, blocking: Blocking) -> float:
     """Non-zeros of the fullest thread over the mean: all threads own equally many tiles.
 
@@ -68,7 +75,7 @@ def imbalance(product: Product, blocking: Blocking) -> float:
     return 1.0 + spread * math.sqrt(2.0 * math.log(blocking.cores))
 
 
-def _slowdown(p: CpuParameters, blocking: Blocking) -> float:
+def slowdown(p: CpuParameters, blocking: Blocking) -> float:
     """The clock that cycles are counted in, over the one that a kernel runs at on its share of the cores."""
     if not blocking.kernel.startswith("amx"):
         return 1.0
@@ -117,6 +124,21 @@ def _amx_cycles(p: CpuParameters, product: Product, blocking: Blocking, rows: in
     return max(amx.dot.value * (2 * pairs + rest), loads) + stores
 
 
+def arithmetic_cycles(p: CpuParameters, product: Product, kernel: str, outer: bool, rows: int) -> float:
+    """Cycles that a weight tile holds its busier unit in all passes together, at least: at turbo, loads left out.
+
+    Args:
+        p: the machine.
+        product: what is multiplied.
+        kernel: one of `hwsim.devices.cpu.blocking.KERNELS`.
+        outer: whether rows are the outer loop.
+        rows: rows of activations of a thread.
+    """
+    met = min(rows, 1 if kernel == "avx-sparse" else 2 * ROWS) if outer else rows
+    tiles = p.amx.dot.value * -(-met // ROWS) if p.amx is not None and kernel.startswith("amx") else 0.0
+    return max(vector_cycles(p, product, kernel, met), tiles) * -(-rows // met)
+
+
 def works_of(p: CpuParameters, product: Product, blocking: Blocking, flowing_bytes: float) -> tuple[Work, ...]:
     """The stretches of one thread: all weights from memory once, then from where they stayed for further passes.
 
@@ -126,7 +148,7 @@ def works_of(p: CpuParameters, product: Product, blocking: Blocking, flowing_byt
         blocking: how it is laid out.
         flowing_bytes: activations read and written; what exceeds the LLC comes from memory.
     """
-    slow = _slowdown(p, blocking)
+    slow = slowdown(p, blocking)
     stored = tile_bytes(product)
     outer = blocking.loop == "rows-outer"
     rows = min(blocking.rows, 1 if blocking.kernel == "avx-sparse" else 2 * ROWS) if outer else blocking.rows
@@ -135,7 +157,7 @@ def works_of(p: CpuParameters, product: Product, blocking: Blocking, flowing_byt
     amx = _amx_cycles(p, product, blocking, rows) * slow / parts if is_amx else 0.0
     heavy = stored * imbalance(product, blocking)
     clock = p.clock.turbo.value
-    total = stored * product.column_tiles * product.batch * product.k_tiles
+    total = total_bytes(product)
     own_tiles = blocking.k_tiles * blocking.column_tiles
     first_to = 1.0 / blocking.row_groups  # groups share the weights: one draws a tile from memory, the others from LLC
     shared = stored * (1.0 - first_to) / p.caches.llc_bytes_per_cycle.value
@@ -146,7 +168,8 @@ def works_of(p: CpuParameters, product: Product, blocking: Blocking, flowing_byt
         core=heavy * first_to / p.core_path.bandwidth.value * clock,
         restart=p.core_path.restart.value * clock,
         pages=_pages(product, blocking, stored) * first_to,
-        cache=0.0 if outer else (_cache_cycles(p, product, blocking) / parts + shared) * slow,
+        cache=((_cache_cycles(p, product, blocking, rows) + arriving_cycles(p, blocking, rows)) / parts + shared)
+        * slow,
         vector=vector_cycles(p, product, blocking.kernel, rows / parts) * slow,
         amx=amx,
         tail=_tail_cycles(p, blocking, rows / parts) * slow,
@@ -154,24 +177,29 @@ def works_of(p: CpuParameters, product: Product, blocking: Blocking, flowing_byt
         buffers=1 if product.computed == "int8" and blocking.kernel == "amx-sparse" else 2,
     )
     spilled = max(0.0, flowing_bytes - p.caches.llc.value)
-    first = Work(_with_activations(p, pipe, blocking, spilled), total + spilled)
+    first = Work(_with_activations(p, pipe, blocking, spilled) if spilled else pipe, total + spilled)
     if blocking.passes == 1:
         return (first,)
     return first, _again(p, pipe, blocking.passes - 1, stored, total)
 
 
-def _cache_cycles(p: CpuParameters, product: Product, blocking: Blocking) -> float:
-    """Cycles of a weight tile's operands between caches and registers, for all rows of a thread.
+def _cache_cycles(p: CpuParameters, product: Product, blocking: Blocking, rows: int) -> float:
+    """Cycles of a weight tile's operands from LLC to registers, for the rows that it meets in a pass.
 
-    Single blocks on the tile unit have them in `_amx_cycles`, in turn with products.
+    Single blocks on the tile unit have those out of L2 in `_amx_cycles`, in turn with products. Bitmap weights that go
+    straight into registers meet one row, whose loads their mix has.
     """
-    if p.amx is not None and blocking.kernel == "amx":
+    arriving = arriving_cycles(p, blocking, rows)
+    if blocking.kernel == "avx-sparse":
+        return arriving
+    if p.amx is not None and blocking.kernel.startswith("amx"):
         if single_blocks(p):
-            return 0.0
-        loads = p.amx.load.value * 2.0 * math.ceil(blocking.rows / (2 * ROWS))
+            return arriving
+        loads = p.amx.load.value * 2.0 * math.ceil(rows / (2 * ROWS))
     else:
-        loads = port_cycles(p.vector, _avx_mix(p, product, blocking.kernel, blocking.rows))["load"]
-    return operand_cycles(p, product, blocking, loads)
+        loads = port_cycles(p.vector, _avx_mix(p, product, blocking.kernel, rows))["load"]
+    met = blocking if rows == blocking.rows else replace(blocking, rows=rows)
+    return arriving + operand_cycles(p, product, met, loads)
 
 
 def _tail_cycles(p: CpuParameters, blocking: Blocking, rows: float) -> float:
@@ -186,8 +214,6 @@ def _tail_cycles(p: CpuParameters, blocking: Blocking, rows: float) -> float:
 
 def _with_activations(p: CpuParameters, pipe: Pipe, blocking: Blocking, spilled: float) -> Pipe:
     """The pipeline with activations that no cache holds, spread over its tiles."""
-    if not spilled:
-        return pipe
     clock = p.clock.turbo.value
     tiles = pipe.tiles * pipe.reps
     socket = spilled / (p.dram.bandwidth.value * p.dram.share.value) * clock / tiles
@@ -209,31 +235,18 @@ def _pages(product: Product, blocking: Blocking, stored: float) -> float:
 def _again(p: CpuParameters, pipe: Pipe, times: int, stored: float, total: float) -> Work:
     """All passes but the first: weights from L2 if a thread's own fit, from LLC if all fit, else from memory."""
     own = stored * pipe.tiles * pipe.reps
-    again = replace(pipe, reps=pipe.reps * times)
+    reps = pipe.reps * times
     if own <= p.caches.l2.value / 2:
         rate = p.caches.l2_bytes_per_cycle.value
     elif total <= p.caches.llc.value / 2:
         rate = p.caches.llc_bytes_per_cycle.value
     else:
-        return Work(again, total * times)
-    return Work(replace(again, cache=pipe.cache + stored / rate).without_memory(), 0.0)
+        return Work(replace(pipe, reps=reps), total * times)
+    cache = pipe.cache + stored / rate
+    return Work(replace(pipe, reps=reps, memory=0.0, core=0.0, restart=0.0, pages=0.0, cache=cache), 0.0)
 
 
 def flowing_bytes(op: Op) -> float:
     """Bytes of an op's activations and results."""
     roles = op.bytes_by_role
     return float(roles["activation"] + roles["output"])
-
-
-def choose(p: CpuParameters, op: Op) -> Planned | Infeasible:
-    """The fastest blocking of an op; all are tried. The first of equals wins."""
-    found = blockings(p, op)
-    if isinstance(found, Infeasible):
-        return found
-    product, flowing = product_of(op), flowing_bytes(op)
-    ways = [(works_of(p, product, each, flowing), each) for each in found]
-    works, best = min(ways, key=lambda way: sum(closed_form_cycles(work.pipe) for work in way[0]))
-    setup = p.amx.configure.value if p.amx is not None and best.kernel.startswith("amx") else 0.0
-    if best.kernel == "amx-strided":
-        setup *= best.column_tiles / 2
-    return Planned(works, best, setup, best.cores)

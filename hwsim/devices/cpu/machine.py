@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from hwsim.devices.base import Enters, FormatChoice, Lowered, PassWork, Resource, Roofs
 from hwsim.devices.cpu.attention import plan_attention
+from hwsim.devices.cpu.choice import fixed_cycles, search_blockings
 from hwsim.devices.cpu.footprint import check_memory, held_bytes
-from hwsim.devices.cpu.gemm import Planned, choose
+from hwsim.devices.cpu.gemm import Planned
+from hwsim.devices.cpu.given import planned_by
 from hwsim.devices.cpu.parameters import CpuParameters, Stack
 from hwsim.devices.cpu.pipeline import pipe_program
 from hwsim.devices.cpu.vector import plan_vector
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.formats import FORMATS
+from hwsim.mapping.forms import BlockingForm, entry_for
 
 if TYPE_CHECKING:
     from hwsim.schedule import Program
@@ -24,18 +26,11 @@ if TYPE_CHECKING:
     from hwsim.workload.model import FormatName, Formats
     from hwsim.workload.op import Op
 
-__all__ = ["CpuDevice", "cpu_device", "plan"]
+__all__ = ["CpuDevice", "cpu_device"]
 
 _PRODUCTS: Final = frozenset({"gemm", "conv2d"})
 _FUSED: Final = frozenset({"add", "rope", "softplus", "softplus_bias", "copy", "scale", "silu", "mul", "silu_mul"})
 _ENERGY: Final = "energy."
-
-
-def plan(p: CpuParameters, op: Op) -> Planned | Infeasible:
-    """What an op runs as on a machine, or why it cannot."""
-    if op.kind in _PRODUCTS:
-        return choose(p, op)
-    return plan_attention(p, op) if op.kind == "attention" else plan_vector(p, op)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +40,30 @@ class CpuDevice:
     Attributes:
         parameters: the machine, with the memory and the stack that apply.
         stacks: every stack of its file, for settings of single kernels.
+        given: blockings from a mapping file; products of other shapes are searched.
     """
 
     parameters: CpuParameters
     stacks: Mapping[str, Stack] = field(default_factory=dict)
+    given: tuple[BlockingForm, ...] = ()
+    _plans: dict[tuple[object, ...], Planned | Infeasible] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def plan(self, op: Op) -> Planned | Infeasible:
+        """What an op runs as, or why it cannot; ops of one signature are searched once."""
+        key = (op.name, *op.signature)
+        if key not in self._plans:
+            self._plans[key] = self._planned(op)
+        return self._plans[key]
+
+    def _planned(self, op: Op) -> Planned | Infeasible:
+        if op.kind not in _PRODUCTS:
+            return plan_attention(self.parameters, op) if op.kind == "attention" else plan_vector(self.parameters, op)
+        if (form := entry_for(self.given, op)) is not None:
+            return planned_by(self.parameters, op, form)
+        found = search_blockings(self.parameters, op)
+        return found if isinstance(found, Infeasible) else found.best
 
     def configured(self, settings: Mapping[str, str | int | float | bool]) -> CpuDevice:
         """The machine under another software stack (``stack``), or on fewer threads (``cores``, read from the op).
@@ -148,12 +163,12 @@ class CpuDevice:
 
     def supports(self, op: Op) -> Infeasible | None:
         """None when the machine runs the op."""
-        found = plan(self.parameters, op)
+        found = self.plan(op)
         return found if isinstance(found, Infeasible) else None
 
     def map(self, op: Op) -> Any:
         """The `hwsim.devices.cpu.blocking.Blocking` of a product or of attention; None for streaming kernels."""
-        found = plan(self.parameters, op)
+        found = self.plan(op)
         return found if isinstance(found, Infeasible) else found.blocking
 
     def plan_state(
@@ -179,7 +194,7 @@ class CpuDevice:
         return tuple(lowered)
 
     def _lowered(self, op: Op, repeats: int, alone: bool) -> list[Lowered]:
-        found = plan(self.parameters, op)
+        found = self.plan(op)
         if isinstance(found, Infeasible):
             raise ValueError(f"{op.name} was not checked: {found.reason}")
         parts: list[Lowered] = []
@@ -196,16 +211,14 @@ class CpuDevice:
 
     def _floor_cycles(self, op: Op, found: Planned, alone: bool) -> int:
         """Fixed time of an op: threads' start and join, the software's call, and tile shapes; none where fused."""
-        software = self.parameters.software
-        if software.fused and not alone and str(op.attributes.get("op", "")) in _FUSED:
+        if self.parameters.software.fused and not alone and str(op.attributes.get("op", "")) in _FUSED:
             return 0
-        seconds = software.call.value + (software.region.value if found.threads > 1 else 0.0)
-        return math.ceil(seconds * self.clock_hz + found.floor_cycles)
+        return fixed_cycles(self.parameters, found)
 
     def energy_pj(self, op: Op, moved_bytes: Mapping[str, float], work: PassWork) -> Mapping[str, float]:
         """Tile unit or vector units by their work, caches by what ops read and write, memory by what moved."""
-        p, energy = self.parameters, self.parameters.energy
-        found = plan(p, op)
+        energy = self.parameters.energy
+        found = self.plan(op)
         tiles = not isinstance(found, Infeasible) and found.blocking is not None
         tiles = tiles and found.blocking.kernel.startswith("amx")  # type: ignore[union-attr]
         half = 0.5 if op.operands[0].format == "int8" else 1.0

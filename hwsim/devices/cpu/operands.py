@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from hwsim.devices.cpu.parameters import CpuParameters
 
 __all__ = [
-    "RegisterBlock", "depth_blocks", "operand_cycles", "passes_over_weights", "register_block", "single_blocks",
-    "sums_kept",
+    "RegisterBlock", "arriving_cycles", "depth_blocks", "operand_cycles", "passes_over_weights", "register_block",
+    "single_blocks", "sums_kept",
 ]  # fmt: skip
 
 _ROW_BYTES: Final = 64
@@ -74,6 +74,22 @@ def passes_over_weights(p: CpuParameters, product: Product, kernel: str, rows: i
 def sums_kept(blocking: Blocking) -> float:
     """Tiles of 16 x 16 sums that go out to L2 and come back, for each weight tile: once between two parts of k."""
     return -(-blocking.rows // _ROWS) * (blocking.depth_blocks - 1) / blocking.k_tiles
+
+
+def arriving_cycles(p: CpuParameters, blocking: Blocking, rows: int) -> float:
+    """Cycles of bringing a thread's activations to its core once, for each weight tile that they meet there.
+
+    Each thread reads its rows over all of k. Other threads wrote them, but for its own share, of which half of L2 keeps
+    what it can (assumed); so they come from LLC, once for all column tiles of the thread.
+
+    Args:
+        p: the machine.
+        blocking: how the product is laid out.
+        rows: rows that a weight tile meets in a pass.
+    """
+    read = float(blocking.rows * _ROW_BYTES * blocking.k_tiles)
+    others = 1.0 - min(read / blocking.cores, p.caches.l2.value / 2) / read
+    return _ROW_BYTES * rows * others / blocking.column_tiles / p.caches.llc_bytes_per_cycle.value
 
 
 def operand_cycles(p: CpuParameters, product: Product, blocking: Blocking, loads: float) -> float:

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from hwsim.schedule import Program, Stage
 
-__all__ = ["PAGE_BYTES", "RESOURCES", "Pipe", "closed_form_cycles", "engine_cycles", "pipe_program"]
+__all__ = ["PAGE_BYTES", "RESOURCES", "Pipe", "engine_cycles", "least_cycles", "pipe_program"]
 
 PAGE_BYTES: Final = 4096
 RESOURCES: Final = ("memory", "memory_core", "cache", "vector", "amx")
@@ -66,7 +66,7 @@ class Pipe:
     buffers: int = 2
 
     def __post_init__(self) -> None:
-        if not any(self.durations.values()):
+        if not (self.memory or self.core or self.restart * self.pages or self.cache or self.vector or self.amx):
             raise ValueError("a pipeline without work")
 
     @property
@@ -86,10 +86,6 @@ class Pipe:
         if consumer == "amx":
             return self.buffers
         return _QUEUE + self.window if consumer == "memory_core" else self.window
-
-    def without_memory(self) -> Pipe:
-        """The same tiles out of a cache."""
-        return replace(self, memory=0.0, core=0.0, restart=0.0, pages=0.0)
 
 
 def _whole_cycles(mean: float, tiles: int) -> Iterator[int]:
@@ -144,16 +140,38 @@ def engine_cycles(pipe: Pipe) -> int:
     return found.makespan_cycles
 
 
-def closed_form_cycles(pipe: Pipe) -> float:
-    """Length of the pipeline without its end effects: the slowest stage, or two that share a single buffer.
+def least_cycles(pipe: Pipe) -> int:
+    """Cycles that the engine does not go below: a stage, or two around a single buffer, with the fill of all others.
 
-    For equal tiles of whole cycles and no page restarts the engine takes exactly ``sum of the durations + (tiles - 1) *
-    the longest``, where a buffer for one tile makes the two stages that share it one.
+    Before a stage's first tile stands that tile in the stages before, behind its last tile that one in those after. For
+    equal tiles of whole cycles and no page restarts it is what the engine takes.
     """
-    each = pipe.durations
-    active = pipe.active
-    longest = max(each[name] for name in active)
-    for first, second in pairwise(active):
-        longest = max(longest, (each[first] + each[second]) / pipe.depth(second))
-    fill = sum(each[name] for name in active) - longest
-    return fill + pipe.tiles * pipe.reps * longest + pipe.reps * pipe.tail
+    active, durations = pipe.active, pipe.durations
+    ends = [_ends(pipe, name, durations[name]) for name in active]
+    tail = math.ceil(pipe.tail)
+    first, busy, last = ends[-1]
+    ends[-1] = (first + (tail if pipe.tiles == 1 else 0), busy + tail * pipe.reps, last + tail)
+    least, before, after = 0, 0, sum(last for _, _, last in ends)
+    for place, (first, busy, last) in enumerate(ends):
+        after -= last
+        found = before + busy + after
+        if place + 1 < len(active) and pipe.depth(active[place + 1]) == 1:
+            found += ends[place + 1][1] - ends[place + 1][2]
+        least, before = max(least, found), before + first
+    return least
+
+
+def _ends(pipe: Pipe, resource: str, mean: float) -> tuple[int, int, int]:
+    """A stage's cycles for its first tile, for all tiles, and for its last one: sums of `_cycles` without the tail."""
+    tiles, before = pipe.tiles, pipe.tiles - 1
+    if resource != "memory_core":
+        whole = max(tiles, math.ceil(mean * tiles - 1e-6))
+        return max(1, math.ceil(mean - 1e-6)), whole * pipe.reps, whole - max(before, math.ceil(mean * before - 1e-6))
+    restart = math.ceil(pipe.restart)
+
+    def until(tile: int) -> int:
+        pages = math.ceil(pipe.pages * tile - 1e-9)
+        return max(tile, math.ceil(pipe.core * tile - 1e-6)) + restart * pages
+
+    whole = until(tiles)
+    return until(1), whole * pipe.reps, whole - (until(before) if before else 0)

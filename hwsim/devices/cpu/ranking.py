@@ -1,4 +1,4 @@
-"""Every blocking of a matrix product on a CPU, ranked: the space is small and tried whole."""
+"""The blockings of a matrix product on a CPU, ranked: the best of each kernel, loop order and split of the rows."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hwsim.devices.cpu.blocking import Blocking, blockings, product_of
-from hwsim.devices.cpu.gemm import flowing_bytes, works_of
-from hwsim.devices.cpu.pipeline import closed_form_cycles, engine_cycles
+from hwsim.devices.cpu.choice import best_of_each, cycles_of, search_blockings
 from hwsim.errors import Infeasible
 
 if TYPE_CHECKING:
+    from hwsim.devices.cpu.blocking import Blocking
+    from hwsim.devices.cpu.gemm import Planned
     from hwsim.devices.cpu.parameters import CpuParameters
     from hwsim.workload.op import Op
 
-__all__ = ["RankedBlocking", "ranked_blockings"]
+__all__ = ["RankedBlocking", "ranked_blocking", "ranked_blockings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,13 @@ class RankedBlocking:
 
     Attributes:
         blocking: the blocking.
-        cycles: of the thread that has most, without the op's fixed costs, by the closed form that chooses.
-        engine_cycles: the same as the engine counts them, in whole tiles.
+        cycles: of the whole op on the engine, fixed costs included.
         dram_bytes: bytes that all threads move from memory.
         busy: stage of the thread's pipeline -> cycles that it is busy.
     """
 
     blocking: Blocking
-    cycles: float
-    engine_cycles: int
+    cycles: int
     dram_bytes: float
     busy: Mapping[str, float]
 
@@ -54,27 +52,30 @@ class RankedBlocking:
             "passes": each.passes,
             "depth_blocks": each.depth_blocks,
             "cycles": self.cycles,
-            "engine_cycles": self.engine_cycles,
             "bytes": self.dram_bytes,
             "limit": self.limit,
             "busy_cycles": dict(self.busy),
         }
 
 
+def ranked_blocking(p: CpuParameters, planned: Planned) -> RankedBlocking:
+    """What a product takes under a blocking."""
+    if planned.blocking is None:
+        raise ValueError("a product has a blocking")
+    busy: dict[str, float] = {}
+    for work in planned.works:
+        for name, each_tile in work.pipe.durations.items():
+            busy[name] = busy.get(name, 0.0) + each_tile * work.pipe.tiles * work.pipe.reps
+    moved = sum(work.dram_bytes for work in planned.works)
+    return RankedBlocking(planned.blocking, cycles_of(p, planned), moved, busy)
+
+
 def ranked_blockings(p: CpuParameters, op: Op) -> tuple[RankedBlocking, ...] | Infeasible:
-    """All blockings of a product, the fastest first; the first of equals is the one that `choose` takes."""
-    found = blockings(p, op)
+    """The best blocking of each kernel, loop order and split of the rows, the fastest, which runs, first."""
+    chosen, found = search_blockings(p, op), best_of_each(p, op)
+    if isinstance(chosen, Infeasible):
+        return chosen
     if isinstance(found, Infeasible):
         return found
-    product, flowing = product_of(op), flowing_bytes(op)
-    rows = []
-    for each in found:
-        works = works_of(p, product, each, flowing)
-        busy: dict[str, float] = {}
-        for work in works:
-            for name, each_tile in work.pipe.durations.items():
-                busy[name] = busy.get(name, 0.0) + each_tile * work.pipe.tiles * work.pipe.reps
-        cycles = sum(closed_form_cycles(work.pipe) for work in works)
-        counted = sum(engine_cycles(work.pipe) for work in works)
-        rows.append(RankedBlocking(each, cycles, counted, sum(work.dram_bytes for work in works), busy))
-    return tuple(sorted(rows, key=lambda row: row.cycles))
+    rows = [ranked_blocking(p, each) for each in found]
+    return tuple(sorted(rows, key=lambda row: (row.cycles, row.blocking != chosen.best.blocking)))

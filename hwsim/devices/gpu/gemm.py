@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hwsim.devices.gpu.parameters import GpuParameters
     from hwsim.devices.gpu.stack import Gemm
     from hwsim.kernels.gpu_gemm import GemmPath
+    from hwsim.mapping.forms import TileForm
     from hwsim.workload.op import Op
 
 __all__ = [
@@ -154,6 +155,7 @@ def gemm_path(
         copies=setting.weight_copies,
         turn_bytes=p.l2.capacity.value if setting.fills_l2 else math.inf,
         most_split=_most_split(gemm, formats, path),
+        least_split=1.0,
         a_bytes=FORMATS[formats.a].bits_per_element / 8.0 / path.planes,
         b_bytes=_weight_bytes(formats),
         out_bytes=FORMATS[formats.out].bits_per_element / 8.0 / path.planes,
@@ -194,6 +196,7 @@ def gemm_rows(
     formats: GemmFormats,
     batch: ArrayLike = 1,
     setting: Setting = ALONE,
+    only: TileForm | None = None,
 ) -> GemmAnswer | Infeasible:
     """Times of many products in one choice of formats.
 
@@ -205,6 +208,7 @@ def gemm_rows(
         formats: formats of all rows.
         batch: independent products of each row.
         setting: alone or in a model.
+        only: the tile and split to take, instead of the best of the menu.
     """
     from hwsim.kernels.gpu_gemm import gemm_times  # noqa: PLC0415 - brings in numba
 
@@ -212,9 +216,13 @@ def gemm_rows(
     if isinstance(found, Infeasible):
         return found
     path, constants = found
+    if only is not None:
+        constants = constants._replace(least_split=only.split, most_split=min(constants.most_split, only.split))
     columns = np.broadcast_arrays(*(np.atleast_1d(np.asarray(each, dtype=np.float64)) for each in (m, n, k, batch)))
     rows, wide, deep, count = (np.ascontiguousarray(each) for each in columns)
     if is_structured(formats.structure):
+        if only is not None:
+            return _not_on_menu(p, only)
         factors = replace(formats, structure="dense", density=1.0)
         return structured_rows(
             p,
@@ -228,12 +236,31 @@ def gemm_rows(
     for batched in (False, True):
         own = np.flatnonzero((count > 1) == batched)
         if own.size:
+            tiles = _only(tiles_of(p, formats, batched), only)
             times[own], bounds[own], choices[own], missed[own] = gemm_times(
-                rows[own] * path.planes, wide[own], walked[own], count[own], tiles_of(p, formats, batched), constants
+                rows[own] * path.planes, wide[own], walked[own], count[own], tiles, constants
             )
+    if only is not None and not np.isfinite(times).all():
+        return _not_on_menu(p, only)
     if formats.quantize == "dynamic":
         times = times + _quantize_s(p, rows * deep * count, formats)
     return GemmAnswer(times, bounds, choices, missed, path)
+
+
+def _only(tiles: NDArray[np.float64], form: TileForm | None) -> NDArray[np.float64]:
+    """The rows of a menu, or the one that a mapping names; none where it is not there."""
+    if form is None:
+        return tiles
+    named = (tiles[:, :3] == (form.tm, form.tn, form.tk)).all(axis=1)
+    return np.ascontiguousarray(tiles[named])
+
+
+def _not_on_menu(p: GpuParameters, form: TileForm) -> Infeasible:
+    """Why a mapping's tile cannot run: it is not among the tiles and splits that the stack has for the product."""
+    tile = f"{form.tm}x{form.tn}x{form.tk}"
+    reason = f"the stack {p.stack} of {p.name} does not offer the tile {tile} in {form.split} splits for this product"
+    levers = ("a tile of its menu: hwsim map shows it", "split: 1", "another stack")
+    return Infeasible("tile", 1, 0, "kernels", reason, {tile: 1}, levers)
 
 
 def _quantize_s(p: GpuParameters, elements: NDArray[np.float64], formats: GemmFormats) -> NDArray[np.float64]:
@@ -271,14 +298,21 @@ def limits(path: TensorPath, bounds: NDArray[np.int64]) -> NDArray[np.object_]:
     return np.array([names[each] for each in BOUNDS], dtype=object)[bounds]
 
 
-def gemm_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infeasible:
-    """Time of a gemm op. Experts are products side by side (a grouped GEMM), each with its share of the rows."""
+def gemm_estimate(p: GpuParameters, op: Op, setting: Setting, only: TileForm | None = None) -> Estimate | Infeasible:
+    """Time of a gemm op. Experts are products side by side (a grouped GEMM), each with its share of the rows.
+
+    Args:
+        p: the card.
+        op: the product.
+        setting: alone or in a model.
+        only: the tile and split to take, instead of the best of the menu.
+    """
     d, experts = op.dims, op.dims.get("expert", 1)
     rows, count = -(-d["m"] // experts), d["batch"] * experts
-    answer = gemm_rows(p, rows, d["n"], d["k"], formats_of(op), count, setting)
+    answer = gemm_rows(p, rows, d["n"], d["k"], formats_of(op), count, setting, only)
     if isinstance(answer, Infeasible):
         return answer
-    tile = tiles_of(p, formats_of(op), count > 1)[int(answer.choices[0, 0])]
+    tile = _only(tiles_of(p, formats_of(op), count > 1), only)[int(answer.choices[0, 0])]
     split = int(answer.choices[0, 1])
     ctas = count * math.ceil(rows * answer.path.planes / tile[0]) * math.ceil(d["n"] / tile[1]) * split
     mapping: dict[str, float | str] = {"tm": tile[0], "tn": tile[1], "tk": tile[2], "split": split, "ctas": ctas}

@@ -17,6 +17,7 @@ from hwsim.errors import Infeasible
 
 if TYPE_CHECKING:
     from hwsim.devices.gpu.parameters import GpuParameters
+    from hwsim.mapping.forms import TileForm
     from hwsim.workload.op import Op
 
 __all__ = ["estimate"]
@@ -24,9 +25,16 @@ __all__ = ["estimate"]
 _VECTOR: Final = frozenset({"norm", "softmax", "elementwise", "embedding"})
 
 
-def estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infeasible:
-    """Time of one kernel, or of all rows of an op of arrays; or why the card cannot run it."""
-    found = _estimate(p, op, setting)
+def estimate(p: GpuParameters, op: Op, setting: Setting, only: TileForm | None = None) -> Estimate | Infeasible:
+    """Time of one kernel, or of all rows of an op of arrays; or why the card cannot run it.
+
+    Args:
+        p: the card.
+        op: the op.
+        setting: alone or in a model.
+        only: the tile and split of a product, where a mapping says so.
+    """
+    found = gemm_estimate(p, op, setting, only) if only is not None else _estimate(p, op, setting)
     if isinstance(found, Infeasible) or np.ndim(found.time_s):
         return found
     moved = {level: float(amount) for level, amount in found.bytes.items()}

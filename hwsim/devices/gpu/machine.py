@@ -19,6 +19,7 @@ from hwsim.devices.gpu.stack import Stack
 from hwsim.devices.gpu.training import ONE_CARD, exchange_seconds, own_parameters, training_terms
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.formats import FORMATS
+from hwsim.mapping.forms import TileForm, entry_for
 
 if TYPE_CHECKING:
     from hwsim.devices.base import KernelRows
@@ -51,10 +52,12 @@ class GpuDevice:
     Attributes:
         parameters: the card with the stack that applies.
         stacks: every stack of its file by name, which `configured` picks from.
+        given: tiles from a mapping file; products of other shapes take the best of the menu.
     """
 
     parameters: GpuParameters
     stacks: Mapping[str, Stack] = field(default_factory=dict)
+    given: tuple[TileForm, ...] = ()
 
     def configured(self, settings: Mapping[str, str | int | float | bool]) -> GpuDevice:
         """The card under another software stack (``stack``), or with the host's part (``launch``).
@@ -182,7 +185,7 @@ class GpuDevice:
     def _estimate(self, op: Op, setting: Setting) -> Estimate | Infeasible:
         from hwsim.devices.gpu.kernels import estimate  # noqa: PLC0415 - brings in numba, which `check` never needs
 
-        return estimate(self.parameters, op, setting)
+        return estimate(self.parameters, op, setting, entry_for(self.given, op))
 
     def map(self, op: Op) -> Any:
         """Tile, split, thread blocks and waves that the library would choose; empty where a kernel has none."""
@@ -329,6 +332,8 @@ class GpuDevice:
         """Many kernels as one op (`hwsim.devices.base.TimesRows`)."""
         from hwsim.devices.gpu.rows import kernel_rows  # noqa: PLC0415 - brings in numba
 
+        if self.given:  # rows have no shapes that entries could be for
+            return None
         return kernel_rows(self.parameters, op)
 
     def enters(self, path: str) -> Enters:

@@ -5,17 +5,21 @@ tm counts rows of a (tokens), tn columns of the weights. Libraries that hold mat
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from hwsim.errors import HwsimError
+from hwsim.mapping.forms import Mismatch, TileForm, head_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MENUS", "menu"]
+    from hwsim.workload.op import Op
+
+__all__ = ["MENUS", "menu", "tile_form", "tile_mismatches"]
 
 _LARGEST: Final = 128 * 256
 """Elements of the largest tile: its fp32 accumulator takes half of an SM's registers."""
@@ -77,3 +81,22 @@ def menu(name: str) -> NDArray[np.float64]:
     tiles = np.array(MENUS[name], dtype=np.float64)
     tiles.setflags(write=False)
     return tiles
+
+
+def tile_mismatches(form: TileForm) -> Iterator[Mismatch]:
+    """What no library has of a mapping's tile: another kind than gemm, or a tile that is on no menu."""
+    if form.kind != "gemm":
+        yield "kind", f"kind {form.kind}", "gemm: only products have a menu of tiles"
+    known = {tile[:3] for tiles in MENUS.values() for tile in tiles}
+    if (form.tm, form.tn, form.tk) not in known:
+        near = min(
+            known, key=lambda tile: (abs(tile[0] - form.tm) + abs(tile[1] - form.tn), abs(tile[2] - form.tk), tile)
+        )
+        found = f"a tile of {form.tm}x{form.tn}x{form.tk}"
+        yield "tm", found, f"a tile of a menu, the nearest {'x'.join(map(str, near))}"
+
+
+def tile_form(op: Op, mapping: Mapping[str, float | str]) -> TileForm:
+    """The tile of an estimate as a file states it."""
+    tm, tn, tk, split = (int(mapping[name]) for name in ("tm", "tn", "tk", "split"))
+    return TileForm(**head_of(op), tm=tm, tn=tn, tk=tk, split=split)

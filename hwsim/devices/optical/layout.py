@@ -6,6 +6,7 @@ is found by evaluating all of a declared menu (`MENU` for channels and kernels a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -14,14 +15,19 @@ import numpy as np
 
 from hwsim.errors import Infeasible
 from hwsim.golden.optics_tiling import block_pixels
+from hwsim.mapping.forms import FrameForm, LayoutForm, Mismatch, head_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwsim.devices.optical.jobs import Job
     from hwsim.devices.optical.parameters import OpticalParameters
+    from hwsim.workload.op import Op
 
-__all__ = ["MENU", "Counts", "Layout", "best_layout", "counts", "grid"]
+__all__ = [
+    "MENU", "Counts", "Layout", "best_layout", "counts", "frame_mismatches", "given_layout", "grid", "layout_form",
+    "layouts_tried",
+]  # fmt: skip
 
 MENU: Final = (*range(1, 17), *(step << shift for shift in range(11) for step in (20, 24, 28, 32)))
 """Tiles of channels or kernels along an axis that the mapper tries, beside all that is left for the kernels."""
@@ -153,6 +159,50 @@ def best_layout(p: OpticalParameters, job: Job) -> Layout | Infeasible:
     seconds = _plane_seconds(p)
     images, channels, kernels, held = _search(job, found, p.tiling, p.signs, seconds)
     return Layout(images, channels, kernels, found.block, found.patches, held)
+
+
+def layouts_tried(p: OpticalParameters, job: Job) -> int:
+    """Layouts of the menu that a job has on the aperture; 0 where its kernel does not fit."""
+    found = grid(p, job)
+    return 0 if isinstance(found, Infeasible) else 2 * len(_pairs(found.blocks, p.tiling)[0])
+
+
+def given_layout(p: OpticalParameters, job: Job, frame: FrameForm) -> Layout | Infeasible:
+    """A layout from a mapping file, if the aperture has room for its blocks."""
+    found = grid(p, job)
+    if isinstance(found, Infeasible):
+        return found
+    for axis, name in enumerate(("rows", "columns")):
+        blocks = frame.images[axis] * frame.channels[axis] * frame.kernels[axis]
+        if blocks > found.blocks[axis]:
+            pixels, limit = blocks * found.block[axis], (p.image_rows, p.image_columns)[axis]
+            reason = f"{p.name} has room for {found.blocks[axis]} blocks of {found.block[axis]} pixels along its {name}"
+            levers = ("fewer images, channels or kernels in a frame", f"a larger aperture (plane.{name})")
+            return Infeasible("aperture", pixels, limit, "pixels", reason, {f"blocks along {name}": blocks}, levers)
+    return Layout(frame.images, frame.channels, frame.kernels, found.block, found.patches, frame.held)
+
+
+def frame_mismatches(p: OpticalParameters, form: LayoutForm) -> Iterator[Mismatch]:
+    """Frames that no aperture of the machine has room for, whatever a block: a block is a pixel at least."""
+    limits = (p.image_rows, p.image_columns)
+    for frame in form.frames:
+        for axis, name in enumerate(("rows", "columns")):
+            blocks = frame.images[axis] * frame.channels[axis] * frame.kernels[axis]
+            if blocks > limits[axis]:
+                yield (
+                    "frames",
+                    f"{blocks:,} blocks along the {name}",
+                    f"at most the {limits[axis]:,} pixels of {p.name}",
+                )
+
+
+def layout_form(op: Op, layouts: tuple[Layout, ...]) -> LayoutForm:
+    """The layouts of an op's jobs as a file states them."""
+    frames = tuple(
+        FrameForm(each.images, each.channels, each.kernels, "kernel" if each.held == "kernel" else "input")
+        for each in layouts
+    )
+    return LayoutForm(**head_of(op), frames=frames)
 
 
 def _plane_seconds(p: OpticalParameters) -> tuple[float, float, float, float]:

@@ -14,6 +14,7 @@ from hwsim.devices.optical.parameters import OpticalParameters
 from hwsim.devices.optical.precision import pitch_warning, snr_of
 from hwsim.devices.optical.work import Placed, host_work, link_bytes, optical_energy_pj, part_seconds, placed
 from hwsim.errors import Infeasible
+from hwsim.mapping.forms import LayoutForm, entry_for
 
 if TYPE_CHECKING:
     from hwsim.schedule import Edge, Stage
@@ -35,9 +36,19 @@ _NO_TIME: Final = frozenset({"host.capacity", "plane.pitch", "plane.focal_length
 
 @dataclass(frozen=True, slots=True)
 class OpticalDevice:
-    """A 4f system with its host: a frozen value around its catalog parameters."""
+    """A 4f system with its host: a frozen value around its catalog parameters.
+
+    Attributes:
+        parameters: the file.
+        given: layouts from a mapping file; ops of other shapes take the best of the menu.
+    """
 
     parameters: OpticalParameters
+    given: tuple[LayoutForm, ...] = ()
+
+    def placed(self, op: Op) -> tuple[Placed, ...] | Infeasible:
+        """The jobs of an op on the aperture; none of an op of the host."""
+        return placed(self.parameters, op, entry_for(self.given, op))
 
     @property
     def name(self) -> str:
@@ -100,12 +111,12 @@ class OpticalDevice:
 
     def supports(self, op: Op) -> Infeasible | None:
         """None when light or the host can run the op; a kernel too large or signs that get lost say why not."""
-        found = placed(self.parameters, op)
+        found = self.placed(op)
         return found if isinstance(found, Infeasible) else None
 
     def map(self, op: Op) -> Any:
         """The layout of each of the op's jobs; empty for an op of the host."""
-        found = placed(self.parameters, op)
+        found = self.placed(op)
         return found if isinstance(found, Infeasible) else tuple(each.layout for each in found)
 
     def plan_state(
@@ -133,7 +144,7 @@ class OpticalDevice:
 
         In the paper's mode only frames take time; a pass without any takes the host's time, as there is nothing else.
         """
-        lit = any(placed(self.parameters, op) for op in graph.ops)
+        lit = any(self.placed(op) for op in graph.ops)
         free = self.parameters.timing == "paper" and lit
         lowered = []
         for run in graph.layer_runs():
@@ -165,7 +176,7 @@ class OpticalDevice:
         self, op: Op, free: bool, count: int
     ) -> Iterator[tuple[list[Stage], list[Edge], dict[str, Mapping[str, float]]]]:
         """Stages of an op that may overlap: (stages, edges among them, bytes that they move)."""
-        found = placed(self.parameters, op)
+        found = self.placed(op)
         if isinstance(found, Infeasible):
             raise ValueError(f"{op.name} was not checked: {found.reason}")
         if found:
@@ -210,7 +221,7 @@ class OpticalDevice:
 
     def energy_pj(self, op: Op, moved_bytes: Mapping[str, float], work: PassWork) -> Mapping[str, float]:
         """Converters and laser of the frames, arithmetic and memory of the host."""
-        found = placed(self.parameters, op)
+        found = self.placed(op)
         if isinstance(found, Infeasible):
             raise ValueError(f"{op.name} was not checked: {found.reason}")
         return optical_energy_pj(self.parameters, op, found)
@@ -237,12 +248,12 @@ class OpticalDevice:
 
     def snr_db(self, op: Op) -> float | None:
         """Numeric signal-to-noise ratio of an op in light, from the field model; None for an op of the host."""
-        found = placed(self.parameters, op)
+        found = self.placed(op)
         return None if isinstance(found, Infeasible) or not found else snr_of(self.parameters, found)
 
     def layout_words(self, op: Op) -> str | None:
         """Frames and layout of each of an op's jobs; None for an op of the host."""
-        found = placed(self.parameters, op)
+        found = self.placed(op)
         if isinstance(found, Infeasible) or not found:
             return None
         return "; then ".join(f"{_frames(each.counts.frames)}, {each.layout}" for each in found)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from hwsim.devices.optical.jobs import Job, jobs_of
-from hwsim.devices.optical.layout import Counts, Layout, best_layout, counts
+from hwsim.devices.optical.layout import Counts, Layout, best_layout, counts, given_layout
 from hwsim.errors import Infeasible
 from hwsim.golden.optics4f import photons_for_bits
 
 if TYPE_CHECKING:
     from hwsim.devices.optical.parameters import OpticalParameters
+    from hwsim.mapping.forms import FrameForm, LayoutForm
     from hwsim.workload.op import Op
 
 __all__ = ["Placed", "conversion_pj", "frame_laser_pj", "host_work", "optical_energy_pj", "part_seconds", "placed"]
@@ -31,8 +32,14 @@ class Placed:
     counts: Counts
 
 
-def placed(p: OpticalParameters, op: Op) -> tuple[Placed, ...] | Infeasible:
-    """The jobs of an op with their best layouts; empty for an op of the host; or why the optics cannot carry it."""
+def placed(p: OpticalParameters, op: Op, given: LayoutForm | None = None) -> tuple[Placed, ...] | Infeasible:
+    """The jobs of an op with their best layouts; empty for an op of the host; or why the optics cannot carry it.
+
+    Args:
+        p: the machine.
+        op: the op.
+        given: layouts to take instead of the best.
+    """
     if op.kind not in p.offload:
         return ()
     least = min(p.image_rows, p.image_columns)
@@ -45,19 +52,25 @@ def placed(p: OpticalParameters, op: Op) -> tuple[Placed, ...] | Infeasible:
         reason = f"{p.name} sees {p.detection} only, and {op.name} has negative inputs"
         levers = ("detection: pseudo_negative (two pictures), field (an interferometer)", "inputs: non_negative")
         return Infeasible("detection", 1, 0, "signs", reason, {op.name: 1}, levers)
+    frames: tuple[FrameForm | None, ...] = (None,) * len(jobs) if given is None else given.frames
+    if len(frames) != len(jobs):
+        reason = f"the mapping of {op.name} has {len(frames)} layouts, and it runs as {len(jobs)} jobs"
+        return Infeasible(
+            "layouts", len(jobs), len(frames), "jobs", reason, {op.name: len(jobs)}, ("one for each job",)
+        )
     found = []
-    for job in jobs:
-        each = _shown(p, job)
+    for job, frame in zip(jobs, frames, strict=True):
+        each = _shown(p, job, frame)
         if isinstance(each, Infeasible):
             return each
         found.append(each)
     return _sums_in_light(p, op, tuple(found))
 
 
-def _shown(p: OpticalParameters, job: Job) -> Placed | Infeasible:
-    """A job with its best layout; parts of signed images are images of their own, that the host subtracts."""
+def _shown(p: OpticalParameters, job: Job, frame: FrameForm | None) -> Placed | Infeasible:
+    """A job with its layout; parts of signed images are images of their own, that the host subtracts."""
     job = replace(job, images=job.images * p.pictures)
-    layout = best_layout(p, job)
+    layout = best_layout(p, job) if frame is None else given_layout(p, job, frame)
     if isinstance(layout, Infeasible):
         return layout
     found = counts(job, layout, p.signs)

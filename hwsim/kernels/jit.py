@@ -18,9 +18,9 @@ from typing import Any, Final, TypeVar, cast
 
 import numba
 from llvmlite import binding
-from numba.core import config
+from numba.core import config, event
 
-__all__ = ["before_compile", "cache_folder", "is_cold", "jit", "jit_part", "warn_if_cold"]
+__all__ = ["before_compile", "cache_folder", "jit", "jit_part"]
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -33,7 +33,8 @@ _PART: Final[dict[str, Any]] = {
     "no_cfunc_wrapper": True,
     "_nrt": False,
 }
-_announce: list[Callable[[], None]] = []
+_KERNELS: Final[set[str]] = set()
+_HOOKS: Final[list[Callable[[str], None]]] = []
 
 
 def _digest() -> str:
@@ -96,6 +97,7 @@ def _numba_cache(folder: Path) -> Iterator[None]:
 
 def jit(function: Kernel) -> Kernel:
     """Compile ``function`` on its first call, or load it from the cache; plain Python under NUMBA_DISABLE_JIT=1."""
+    _KERNELS.add(function.__qualname__)
     if _FOLDER is None:
         return cast("Kernel", numba.njit(error_model="numpy")(function))
     with _numba_cache(_FOLDER):
@@ -112,22 +114,23 @@ def jit_part(function: Kernel) -> Kernel:
     return compile_part(function)
 
 
-def is_cold(kernel: Callable[..., Any]) -> bool:
-    """Whether the next call of ``kernel`` has to compile it (seconds) and not just load it (milliseconds)."""
-    signatures = getattr(kernel, "signatures", None)
-    if signatures is None or signatures:
-        return False
-    if _FOLDER is None:
-        return True
-    return not any(_FOLDER.glob(f"*/{Path(kernel.__code__.co_filename).stem}.{kernel.__name__}-*.nbi"))
+class _Watch(event.Listener):
+    """Hears numba begin to compile: what is loaded from the cache makes no event, parts of a kernel are left out."""
+
+    def on_start(self, event: Any) -> None:
+        name = event.data["dispatcher"].py_func.__qualname__
+        if name in _KERNELS:
+            for hook in _HOOKS:
+                hook(name)
+
+    def on_end(self, event: Any) -> None:
+        """Nothing is said of the end."""
 
 
-def before_compile(hook: Callable[[], None] | None) -> None:
-    """Have ``hook`` called once, just before the first kernel of this process compiles; None takes it back."""
-    _announce[:] = [] if hook is None else [hook]
+_register: Any = event.register
+_register("numba:compile", _Watch())
 
 
-def warn_if_cold(kernel: Callable[..., Any]) -> None:
-    """Call the hook of :func:`before_compile`, and forget it, if ``kernel`` is about to compile."""
-    if _announce and is_cold(kernel):
-        _announce.pop()()
+def before_compile(hook: Callable[[str], None] | None) -> None:
+    """Have ``hook`` called with the name of each kernel that is about to compile (seconds); None takes it back."""
+    _HOOKS[:] = [] if hook is None else [hook]

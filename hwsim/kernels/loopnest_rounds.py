@@ -392,7 +392,9 @@ def pipelined_cycles(t: Rounds, skip: bool) -> tuple[float, float]:
     free, ends, marks = times[:ports], times[ports : ports + 7], np.zeros((loops, steady.TIMES + ports + 9))
     ahead, end = ports + 7, ports + 8
     rounds, here, leaving, steps, under_way = 0.0, -1, -1, 0.0, False
-    while True:  # the first pass only brings a round under way: `_one_round` is compiled into its callers, hence one call
+    while (
+        True
+    ):  # the first pass only brings a round under way: `_one_round` is compiled into its callers, hence one call
         if skip and here >= 0:
             trips = steady.leap(marks, here, index[here], _last_alike(t, held, here), times, rounds)
             if trips > 0:

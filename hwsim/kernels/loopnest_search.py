@@ -263,7 +263,7 @@ def _descend(
 ) -> int:
     """Walk the choices of an order's slots from ``slot`` on; returns where a spent budget stopped it, else -1.
 
-    From slot -1 it begins with what stands before the first slot. `_enter` is compiled into its callers, hence one call.
+    From slot -1 it begins with what stands before the first slot: `_enter`, which is inlined, is called in one place.
     """
     entering = slot < 0
     while entering or (slot >= 0 and found.budget[0] > 0):

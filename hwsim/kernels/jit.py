@@ -3,7 +3,8 @@
 Compiled kernels go to a folder that is named by a digest of *all* kernel sources, numba's version and the processor:
 numba itself only looks at the file of the outermost function, and would keep using an inner one that has changed.
 The folder lies in ``NUMBA_CACHE_DIR`` where that is set, else in this package's ``__pycache__``, else in the user's
-cache folder, else in a private one under the temporary directory. Where none can be written, kernels compile each time.
+cache folder, else in a private one under the temporary directory. Where none can be written, or the disk is full,
+kernels compile each time.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import numba
 from llvmlite import binding
 from numba.core import config, event
+from numba.core.caching import FunctionCache
 
 __all__ = ["before_compile", "cache_folder", "jit", "jit_part"]
 
@@ -95,13 +97,23 @@ def _numba_cache(folder: Path) -> Iterator[None]:
         _settings.CACHE_DIR = before
 
 
+class _Cache(FunctionCache):
+    """numba's cache on disk, on which no answer depends: what cannot be kept is compiled again another time."""
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep what was compiled if the disk has room; numba removes a file that it could not finish."""
+        with suppress(OSError):
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+
+
 def jit(function: Kernel) -> Kernel:
     """Compile ``function`` on its first call, or load it from the cache; plain Python under NUMBA_DISABLE_JIT=1."""
     _KERNELS.add(function.__qualname__)
-    if _FOLDER is None:
-        return cast("Kernel", numba.njit(error_model="numpy")(function))
-    with _numba_cache(_FOLDER):
-        return cast("Kernel", numba.njit(cache=True, error_model="numpy")(function))
+    kernel: Any = numba.njit(error_model="numpy")(function)
+    if _FOLDER is not None:
+        with _numba_cache(_FOLDER):  # what `cache=True` does, with numba's own class
+            kernel._cache = _Cache(function)  # type: ignore[no-untyped-call]
+    return cast("Kernel", kernel)
 
 
 def jit_part(function: Kernel) -> Kernel:

@@ -57,6 +57,26 @@ def test_where_no_folder_can_be_written(tmp_path: Path) -> None:
     assert rest == "None CPUDispatcher"
 
 
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs POSIX limits")
+def test_a_disk_that_fills_up_costs_the_cache_only(tmp_path: Path) -> None:
+    """A kernel that cannot be kept still runs, and leaves no half of a file."""
+    code = """
+import resource
+from hwsim.kernels import jit
+import numpy as np
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+@jit.jit
+def kernel(values):
+    return values.sum()
+print(kernel(np.ones(3)), jit.cache_folder() is not None)
+"""
+    (tmp_path / "kernel.py").write_text(code)
+    assert python(f"import runpy; runpy.run_path({str(tmp_path / 'kernel.py')!r})", NUMBA_CACHE_DIR=str(tmp_path)) == [
+        "3.0 True"
+    ]
+    assert not [path for path in (tmp_path).rglob("*.nb*")]
+
+
 def test_the_cache_folder_is_used_and_found_warm(tmp_path: Path) -> None:
     """The first process compiles into the named folder; a second one finds the kernel there."""
     hook = "from hwsim.kernels import jit\njit.before_compile(lambda kernel: print('compiling', kernel))\n"

@@ -7,7 +7,8 @@ itself; so does a paper's figure.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -35,24 +36,27 @@ EACH: Final = 2
 """Machines of a family in a figure."""
 
 
-def machines(workload: str) -> list[Device]:
+@cache
+def _answered(workload: str) -> tuple[tuple[Device, Result], ...]:
     """Machines that run the workload: one of each family, then a second of each while a frame can tell them apart."""
     asked = find_workload(workload)
-    found: dict[str, list[Device]] = {}
+    found: dict[str, list[tuple[Device, Result]]] = {}
     for name in sorted(device_names(), key=lambda each: (each not in PREFERRED, each)):
         device = find_device(name)
         group = found.setdefault(device.family, [])
-        if len(group) < EACH and isinstance(simulate(asked, device), Result):
-            group.append(device)
+        if len(group) < EACH and isinstance(answer := simulate(asked, device), Result):
+            group.append((device, answer))
     in_turn = [group[place] for place in range(EACH) for group in found.values() if place < len(group)]
-    return sorted(in_turn[:MOST_TOGETHER], key=lambda device: (device.family, device.name))
+    return tuple(sorted(in_turn[:MOST_TOGETHER], key=lambda pair: (pair[0].family, pair[0].name)))
 
 
-def _answers(workload: str) -> Iterator[Result]:
-    for device in machines(workload):
-        answer = simulate(find_workload(workload), device)
-        if isinstance(answer, Result):
-            yield answer
+def machines(workload: str) -> list[Device]:
+    """The machines of the figures of a workload."""
+    return [device for device, _ in _answered(workload)]
+
+
+def _answers(workload: str) -> list[Result]:
+    return [answer for _, answer in _answered(workload)]
 
 
 def _mamba_rooflines() -> bytes:

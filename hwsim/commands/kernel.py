@@ -108,11 +108,15 @@ def _run_file(console: Console, arguments: Namespace, kind: str, pairs: dict[str
     if arguments.out is None:
         raise HwsimError.at("--csv", str(arguments.csv), "--out OUT.csv beside it")
     console.announce_compilation()
-    if console.json_target is None and (counts := run_rows(arguments.csv, arguments.out, kind, pairs, device)):
-        console.note(f"wrote {arguments.out}: {counts[0]} rows, {counts[1]} of them infeasible")
-        return 0
+    if console.json_target is None:
+        with console.share("timing kernels") as tell:
+            counts = run_rows(arguments.csv, arguments.out, kind, pairs, device, tell)
+        if counts:
+            console.note(f"wrote {arguments.out}: {counts[0]} rows, {counts[1]} of them infeasible")
+            return 0
     table = read_rows(arguments.csv, kind, pairs)
-    answers = kernels(table.ops, device)
+    with console.progress("timing kernels", len(table.ops)) as step:
+        answers = kernels(step(table.ops), device)
     write_rows(arguments.out, table, answers)
     cannot = sum(isinstance(answer, Infeasible) for answer in answers)
     console.note(f"wrote {arguments.out}: {len(answers)} rows, {cannot} of them infeasible")

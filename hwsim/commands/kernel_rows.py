@@ -7,7 +7,7 @@ every op and names every fault. Both ways give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,8 +40,15 @@ class _Table:
     columns: list[list[str]]
 
 
-def run_rows(source: Path, target: Path, kind: str, shared: dict[str, str], device: Device) -> tuple[int, int] | None:
-    """Time the rows of a file and write them with their answers appended.
+def run_rows(
+    source: Path,
+    target: Path,
+    kind: str,
+    shared: dict[str, str],
+    device: Device,
+    tell: Callable[[float], None] = lambda share: None,
+) -> tuple[int, int] | None:
+    """Time the rows of a file and write them with their answers appended; ``tell`` takes the share that is done.
 
     Returns:
         Rows and how many of them the machine cannot run; None where the file is left to the ordinary way.
@@ -55,7 +62,7 @@ def run_rows(source: Path, target: Path, kind: str, shared: dict[str, str], devi
     if table is None:
         return None
     check_header(source, tuple(table.header), kind, shared)
-    answered = _answers(kind, table, shared, device)
+    answered = _answers(kind, table, shared, device, tell)
     if answered is None:
         return None
     tails, infeasible = answered
@@ -79,7 +86,9 @@ def _read(source: Path) -> _Table | None:
     return _Table(header, lines[1:], [cells[place :: len(header)] for place in range(len(header))])
 
 
-def _answers(kind: str, table: _Table, shared: dict[str, str], device: Device) -> tuple[list[str], int] | None:
+def _answers(
+    kind: str, table: _Table, shared: dict[str, str], device: Device, tell: Callable[[float], None]
+) -> tuple[list[str], int] | None:
     """The text that follows each row, and the rows that the machine cannot run; None for the ordinary way."""
     from hwsim.workload.rows import COLUMNS  # noqa: PLC0415
 
@@ -89,7 +98,7 @@ def _answers(kind: str, table: _Table, shared: dict[str, str], device: Device) -
         return None
     others = {name: table.columns[place] for place, name in enumerate(table.header) if name not in named}
     tails: list[str] = [""] * len(table.lines)
-    infeasible = 0
+    infeasible = done = 0
     for places in _groups(list(others.values()), len(tails)):
         first = {name: cells[places[0]] for name, cells in zip(table.header, table.columns, strict=True)}
         own = columns if len(places) == len(tails) else {name: each[places] for name, each in columns.items()}
@@ -101,6 +110,8 @@ def _answers(kind: str, table: _Table, shared: dict[str, str], device: Device) -
             found = [found] * len(places)
         for place, tail in zip(places, found, strict=True):
             tails[place] = tail
+        done += len(places)
+        tell(done / len(tails))
     return tails, infeasible
 
 

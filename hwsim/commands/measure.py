@@ -29,8 +29,8 @@ def run(arguments: Namespace) -> int:
 
     console = Console(arguments.json, arguments.quiet)
     module = measurer(arguments.measured)
-    with _folder(arguments.out):
-        measurement = module.measure(Request(arguments.date, arguments.quick, console.note))
+    with _folder(arguments.out), console.share("timing") as tell:
+        measurement = module.measure(Request(arguments.date, arguments.quick, console.note, tell))
     written = write_measurement(arguments.out, measurement)
     rows = {table.name: len(table.lines) for table in measurement.tables}
     for file in written:

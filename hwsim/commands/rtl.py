@@ -74,7 +74,9 @@ def _resources(console: Console, unit: Parameters, arguments: Namespace) -> None
     from rtl.emit import yosys_version  # noqa: PLC0415
     from rtl.resources import measure, predict  # noqa: PLC0415
 
-    mapped, formula = measure(unit, arguments.family), predict(unit, arguments.family)
+    with console.progress("mapping", 1) as step:
+        (mapped,) = (measure(each, arguments.family) for each in step([unit]))
+    formula = predict(unit, arguments.family)
     rows = tuple(
         (kind, f"{count:,}", f"{formula[kind]:,}" if kind in formula else "") for kind, count in mapped.items()
     )

@@ -3,7 +3,8 @@
 Compiled kernels go to a folder that is named by a digest of *all* kernel sources, numba's version and the processor:
 numba itself only looks at the file of the outermost function, and would keep using an inner one that has changed.
 The folder lies in ``NUMBA_CACHE_DIR`` where that is set, else in this package's ``__pycache__``, else in the user's
-cache folder, else in a private one under the temporary directory. Where none can be written, kernels compile each time.
+cache folder, else in a private one under the temporary directory. Where none can be written, or the disk is full,
+kernels compile each time.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import numba
 from llvmlite import binding
-from numba.core import config
+from numba.core import config, event
+from numba.core.caching import FunctionCache
 
-__all__ = ["before_compile", "cache_folder", "is_cold", "jit", "jit_part", "warn_if_cold"]
+__all__ = ["before_compile", "cache_folder", "jit", "jit_part"]
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -33,7 +35,8 @@ _PART: Final[dict[str, Any]] = {
     "no_cfunc_wrapper": True,
     "_nrt": False,
 }
-_announce: list[Callable[[], None]] = []
+_KERNELS: Final[set[str]] = set()
+_HOOKS: Final[list[Callable[[str], None]]] = []
 
 
 def _digest() -> str:
@@ -94,12 +97,23 @@ def _numba_cache(folder: Path) -> Iterator[None]:
         _settings.CACHE_DIR = before
 
 
+class _Cache(FunctionCache):
+    """numba's cache on disk, on which no answer depends: what cannot be kept is compiled again another time."""
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep what was compiled if the disk has room; numba removes a file that it could not finish."""
+        with suppress(OSError):
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+
+
 def jit(function: Kernel) -> Kernel:
     """Compile ``function`` on its first call, or load it from the cache; plain Python under NUMBA_DISABLE_JIT=1."""
-    if _FOLDER is None:
-        return cast("Kernel", numba.njit(error_model="numpy")(function))
-    with _numba_cache(_FOLDER):
-        return cast("Kernel", numba.njit(cache=True, error_model="numpy")(function))
+    _KERNELS.add(function.__qualname__)
+    kernel: Any = numba.njit(error_model="numpy")(function)
+    if _FOLDER is not None:
+        with _numba_cache(_FOLDER):  # what `cache=True` does, with numba's own class
+            kernel._cache = _Cache(function)  # type: ignore[no-untyped-call]
+    return cast("Kernel", kernel)
 
 
 def jit_part(function: Kernel) -> Kernel:
@@ -112,22 +126,23 @@ def jit_part(function: Kernel) -> Kernel:
     return compile_part(function)
 
 
-def is_cold(kernel: Callable[..., Any]) -> bool:
-    """Whether the next call of ``kernel`` has to compile it (seconds) and not just load it (milliseconds)."""
-    signatures = getattr(kernel, "signatures", None)
-    if signatures is None or signatures:
-        return False
-    if _FOLDER is None:
-        return True
-    return not any(_FOLDER.glob(f"*/{Path(kernel.__code__.co_filename).stem}.{kernel.__name__}-*.nbi"))
+class _Watch(event.Listener):
+    """Hears numba begin to compile: what is loaded from the cache makes no event, parts of a kernel are left out."""
+
+    def on_start(self, event: Any) -> None:
+        name = event.data["dispatcher"].py_func.__qualname__
+        if name in _KERNELS:
+            for hook in _HOOKS:
+                hook(name)
+
+    def on_end(self, event: Any) -> None:
+        """Nothing is said of the end."""
 
 
-def before_compile(hook: Callable[[], None] | None) -> None:
-    """Have ``hook`` called once, just before the first kernel of this process compiles; None takes it back."""
-    _announce[:] = [] if hook is None else [hook]
+_register: Any = event.register
+_register("numba:compile", _Watch())
 
 
-def warn_if_cold(kernel: Callable[..., Any]) -> None:
-    """Call the hook of :func:`before_compile`, and forget it, if ``kernel`` is about to compile."""
-    if _announce and is_cold(kernel):
-        _announce.pop()()
+def before_compile(hook: Callable[[str], None] | None) -> None:
+    """Have ``hook`` called with the name of each kernel that is about to compile (seconds); None takes it back."""
+    _HOOKS[:] = [] if hook is None else [hook]

@@ -391,13 +391,10 @@ def pipelined_cycles(t: Rounds, skip: bool) -> tuple[float, float]:
     now, coming, times = np.zeros((3, ports)), np.zeros((3, ports)), np.zeros(ports + 9)
     free, ends, marks = times[:ports], times[ports : ports + 7], np.zeros((loops, steady.TIMES + ports + 9))
     ahead, end = ports + 7, ports + 8
-    rounds, here = 0.0, -1
-    _enter_loops(t, index, held)
-    leaving = _advance(t, after, loops)
-    steps = _one_round(t, index, -1, leaving, held, now, scratch)
-    _to_cycles(t, now)
-    times[ahead] = _bring_in(t, 2, now, free, 0.0, 0.0)
-    while True:
+    rounds, here, leaving, steps, under_way = 0.0, -1, -1, 0.0, False
+    while (
+        True
+    ):  # the first pass only brings a round under way: `_one_round` is compiled into its callers, hence one call
         if skip and here >= 0:
             trips = steady.leap(marks, here, index[here], _last_alike(t, held, here), times, rounds)
             if trips > 0:
@@ -408,16 +405,17 @@ def pipelined_cycles(t: Rounds, skip: bool) -> tuple[float, float]:
         here = leaving
         ready = _bring_in(t, 1, now, free, ends[0], times[ahead])
         room, later = ends[0], 0.0
-        if here >= 0:
+        if here >= 0 or not under_way:
             index[:] = after
             _enter_loops(t, index, held)
             leaving = _advance(t, after, loops)
             later = _one_round(t, index, here, leaving, held, coming, scratch)
             _to_cycles(t, coming)
             times[ahead] = _bring_in(t, 2, coming, free, room, 0.0)
-        times[end] = max(times[end], _run(t, now, steps, ready, here < 0, free, ends))
-        rounds += 1
-        if here < 0:
-            return times[end], rounds
+        if under_way:
+            times[end] = max(times[end], _run(t, now, steps, ready, here < 0, free, ends))
+            rounds += 1
+            if here < 0:
+                return times[end], rounds
         now[:] = coming
-        steps = later
+        steps, under_way = later, True

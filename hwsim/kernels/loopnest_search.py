@@ -261,8 +261,18 @@ def _descend(
     name: Array,
     objective: int,
 ) -> int:
-    """Walk the choices of an order's slots from ``slot`` on; returns where a spent budget stopped it, else -1."""
-    while slot >= 0 and found.budget[0] > 0:
+    """Walk the choices of an order's slots from ``slot`` on; returns where a spent budget stopped it, else -1.
+
+    From slot -1 it begins with what stands before the first slot: `_enter`, which is inlined, is called in one place.
+    """
+    entering = slot < 0
+    while entering or (slot >= 0 and found.budget[0] > 0):
+        if entering:
+            entering = False
+            if _enter(family, order, slot + 1, count, tiles, state, found, name, objective):
+                slot += 1
+                _push(slot, tiles, state)
+            continue
         dim, choice, before = state.slot_dim[slot], state.choice[slot], state.outer[slot]
         if choice < 0:
             state.now[dim] = before
@@ -279,9 +289,7 @@ def _descend(
             found.tally[DOMINATED] += below
             found.budget[0] -= 1
             continue
-        if below > 0.0 and _enter(family, order, slot + 1, count, tiles, state, found, name, objective):
-            slot += 1
-            _push(slot, tiles, state)
+        entering = below > 0.0
     return slot
 
 
@@ -323,10 +331,7 @@ def search(
             if found.budget[0] <= 0:
                 return False
             cursor[2] = _begin(family, order, tiles, tile_count, perfect, represented, state, found)
-            if cursor[2] >= 0 and _enter(family, order, 0, cursor[2], tiles, state, found, label, objective):
-                cursor[1] = 0
-                _push(0, tiles, state)
-        if cursor[1] >= 0:
+        if cursor[2] >= 0:
             cursor[1] = _descend(family, order, cursor[1], cursor[2], tiles, perfect, state, found, label, objective)
             if cursor[1] >= 0:
                 return False

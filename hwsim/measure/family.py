@@ -26,11 +26,13 @@ class Request:
         date: the day of the measurement, as the user writes it; stored, never looked up.
         quick: fewer shapes and repetitions, for a first look.
         say: takes a line about progress.
+        tell: takes the share that is done, 0 to 1.
     """
 
     date: str
     quick: bool = False
     say: Callable[[str], None] = lambda _: None
+    tell: Callable[[float], None] = lambda _: None
 
 
 class Measurer(Protocol):

@@ -77,7 +77,9 @@ def measure(request: Request, timer: Timer | None = None) -> Measurement:
     device = _gpu(base) if base else None
     rows: dict[str, list[tuple[object, ...]]] = {}
     lacking = 0
-    for case in cases(request.quick):
+    asked = tuple(cases(request.quick))
+    for number, case in enumerate(asked):
+        request.tell(number / len(asked))
         samples = timer.samples_s(case, repeats)
         if samples is None:
             lacking += 1

@@ -181,9 +181,7 @@ class _Ended:
 def _call(program: Program, skip: bool, mode: str = "none", lo: int = 0, hi: int = 0, rows: int = 0) -> _Ended:
     """Run the kernel."""
     from hwsim.kernels.engine import simulate  # noqa: PLC0415 - numba is imported by the command that needs it
-    from hwsim.kernels.jit import warn_if_cold  # noqa: PLC0415 - as above
 
-    warn_if_cold(simulate)
     compiled = compile_program(program)
     words = len(compiled.memory)
     memory = np.empty(words + rows * at.SLICE_WORDS, np.int64)

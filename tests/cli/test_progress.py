@@ -13,6 +13,8 @@ import pytest
 from hwsim.cli import main
 from hwsim.commands.console import Console
 from hwsim.commands.progress import bar, share_bar
+from hwsim.errors import HwsimError
+from hwsim.measure import Measurement, Request
 
 
 class Screen(io.StringIO):
@@ -123,6 +125,50 @@ def test_pipes_and_quiet_get_no_share(quiet: bool, monkeypatch: pytest.MonkeyPat
     with Console(quiet=quiet).share("searching") as tell:
         tell(0.5)
     assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("cell", ["2", '"2"'], ids=["by the array", "one by one"])
+def test_rows_of_a_file_move_the_bar(cell: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`kernel --csv`, both ways through the file (a quote leaves it to the slower one)."""
+    screen = screen_for(monkeypatch)
+    (tmp_path / "in.csv").write_text(f"op,tokens,width\nadd,{cell},64\nadd,3,64\n")
+    for name, shown in (("bar", bar), ("share_bar", share_bar)):
+        monkeypatch.setattr(f"hwsim.commands.progress.{name}", partial(shown, patience_s=0.0))
+    words = ["kernel", "elementwise", "--csv", str(tmp_path / "in.csv"), "--device", "l4"]
+    assert main([*words, "--out", str(tmp_path / "out.csv")]) == 0
+    assert "timing kernels" in screen.getvalue()
+    assert ("100%" if cell == "2" else "2/2") in screen.getvalue()
+
+
+def test_measuring_tells_the_bar(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`measure`: what the family tells moves the bar."""
+
+    class Half:
+        """A family that is half done when it finds no machine."""
+
+        def measure(self, request: Request) -> Measurement:
+            request.tell(0.5)
+            raise HwsimError.at("hwsim measure", "no card", "a card")
+
+    screen = screen_for(monkeypatch)
+    monkeypatch.setattr("hwsim.commands.progress.share_bar", partial(share_bar, patience_s=0.0))
+    monkeypatch.setattr("hwsim.measure.measurer", lambda name: Half())
+    assert main(["measure", "gpu", "--out", str(tmp_path / "new")]) == 2
+    assert "timing" in screen.getvalue()
+    assert "50%" in screen.getvalue()
+    assert not (tmp_path / "new").exists()
+
+
+def test_mapping_to_a_part_shows_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`rtl resources`, while Yosys works."""
+    pytest.importorskip("amaranth")
+    screen = screen_for(monkeypatch)
+    monkeypatch.setattr("hwsim.commands.progress.bar", partial(bar, patience_s=0.0))
+    monkeypatch.setattr("rtl.resources.measure", lambda unit, family: {"FF": 1})
+    monkeypatch.setattr("rtl.emit.yosys_version", lambda: "0")
+    assert main(["rtl", "resources", "softplus", "lanes=1"]) == 0
+    assert "mapping" in screen.getvalue()
+    assert "1/1" in screen.getvalue()
 
 
 def test_a_search_tells_the_bar(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hwsim.kernels import engine, jit
+from hwsim.kernels import jit
 from hwsim.schedule import Program, Schedule, Stage, after, fifo, run
 
 HERE = Path(__file__).parent
@@ -20,7 +20,7 @@ u, v = Stage.uniform("u", "u", 500, 4), Stage.uniform("v", "v", 500, 5)
 result = run(Program((u, v), (after(u, v), fifo(u, v, 2)), reps=3))
 print(result.makespan_cycles, result.steps, result.jumps)
 from hwsim.kernels import engine, jit
-print(jit.cache_folder(), jit.is_cold(engine.simulate), type(engine.simulate).__name__)
+print(jit.cache_folder(), type(engine.simulate).__name__)
 """
 
 
@@ -44,7 +44,7 @@ def test_without_the_jit() -> None:
     result = small()
     figures, rest = python(SMALL, NUMBA_DISABLE_JIT="1")
     assert figures == f"{result.makespan_cycles} {result.steps} {result.jumps}"
-    assert rest == "None False function"
+    assert rest == "None function"
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs POSIX permissions")
@@ -54,15 +54,35 @@ def test_where_no_folder_can_be_written(tmp_path: Path) -> None:
     file.write_text("no folder")
     figures, rest = python(SMALL, NUMBA_CACHE_DIR=str(file / "cache"))
     assert figures == f"{small().makespan_cycles} {small().steps} {small().jumps}"
-    assert rest == "None False CPUDispatcher"
+    assert rest == "None CPUDispatcher"
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs POSIX limits")
+def test_a_disk_that_fills_up_costs_the_cache_only(tmp_path: Path) -> None:
+    """A kernel that cannot be kept still runs, and leaves no half of a file."""
+    code = """
+import resource
+from hwsim.kernels import jit
+import numpy as np
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+@jit.jit
+def kernel(values):
+    return values.sum()
+print(kernel(np.ones(3)), jit.cache_folder() is not None)
+"""
+    (tmp_path / "kernel.py").write_text(code)
+    assert python(f"import runpy; runpy.run_path({str(tmp_path / 'kernel.py')!r})", NUMBA_CACHE_DIR=str(tmp_path)) == [
+        "3.0 True"
+    ]
+    assert not [path for path in (tmp_path).rglob("*.nb*")]
 
 
 def test_the_cache_folder_is_used_and_found_warm(tmp_path: Path) -> None:
     """The first process compiles into the named folder; a second one finds the kernel there."""
-    hook = "from hwsim.kernels import jit\njit.before_compile(lambda: print('compiling'))\n"
+    hook = "from hwsim.kernels import jit\njit.before_compile(lambda kernel: print('compiling', kernel))\n"
     cold = python(hook + SMALL, NUMBA_CACHE_DIR=str(tmp_path))
     warm = python(hook + SMALL, NUMBA_CACHE_DIR=str(tmp_path))
-    assert cold == ["compiling", *warm]
+    assert cold == ["compiling simulate", *warm]
     assert warm[1].startswith(str(tmp_path / "hwsim-kernels-"))
 
 
@@ -95,20 +115,24 @@ def test_folders_in_order_of_preference(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert temporary.name.startswith("hwsim-")
 
 
-def test_the_hook_is_called_once_and_only_when_cold(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A warm kernel says nothing; a cold one calls the hook a single time."""
-    small()
-    calls: list[int] = []
-    jit.before_compile(lambda: calls.append(1))
-    jit.warn_if_cold(engine.simulate)
-    assert not calls
-    monkeypatch.setattr(jit, "is_cold", lambda kernel: True)
-    jit.warn_if_cold(engine.simulate)
-    jit.warn_if_cold(engine.simulate)
-    assert calls == [1]
-    jit.before_compile(None)
-    jit.warn_if_cold(engine.simulate)
-    assert calls == [1]
+def test_the_hook_hears_of_kernels_only(tmp_path: Path) -> None:
+    """A loaded kernel says nothing, one that compiles says its name once, parts of it and others' functions nothing."""
+    code = """
+import numba, numpy as np
+from hwsim.kernels import jit
+jit.before_compile(print)
+inner = jit.jit_part(lambda x: x + 1)
+other = numba.njit(lambda x: x - 1)
+@jit.jit
+def whole(x):
+    return inner(other(x))
+whole(1), whole(2), whole(1.0)
+jit.before_compile(None)
+whole(1j)
+"""
+    file = tmp_path / "file"
+    file.write_text("no folder")
+    assert python(code, NUMBA_CACHE_DIR=str(file / "cache")) == ["whole", "whole"]
 
 
 def test_building_programs_imports_no_numba() -> None:

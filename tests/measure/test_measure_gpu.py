@@ -102,7 +102,12 @@ def test_a_measurement_says_what_it_is_of(measured: Path) -> None:
 def test_rows_beyond_the_card_are_left_out_and_told() -> None:
     """A timer that is a thousand times too fast on one shape loses those rows."""
     said: list[str] = []
-    whole, cut = (measure(Request("d", False, said.append), KnownCard(faulty)) for faulty in (False, True))
+    shares: list[float] = []
+    asked = Request("d", False, said.append, shares.append)
+    whole, cut = (measure(asked, KnownCard(faulty)) for faulty in (False, True))
+    first = shares[: len(shares) // 2]
+    assert first == sorted(set(first)) == shares[len(first) :]
+    assert first[0] == 0.0 < first[-1] < 1.0
     sizes = [len(each.table("gemm").lines) for each in (whole, cut)]  # type: ignore[union-attr]
     assert sizes[1] < sizes[0]
     assert any("left out: gemm.csv" in line and "at its nominal rates" in line for line in said)

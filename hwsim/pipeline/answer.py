@@ -13,7 +13,7 @@ from hwsim.pipeline.question import RunPass, Simulated
 from hwsim.result import OpRow, PassRow, Result
 from hwsim.units import PICO
 from hwsim.workload.decoding import Autoregressive, Speculative
-from hwsim.workload.model import IMAGE_MODELS, Workload
+from hwsim.workload.model import ONE_PASS_MODELS, Workload, of_images
 
 if TYPE_CHECKING:
     from hwsim.pipeline.outcome import OpOutcome
@@ -104,7 +104,7 @@ def _rates(found: Simulated, step_s: float, prompt_s: float) -> dict[str, float 
     batch, step_j = found.question.batch or 1, _step_energy_j(found, step_s)
     names = ("time_per_token_s", "tokens_per_s", "tokens_per_s_per_user", "images_per_s", "time_to_first_token_s")
     rates: dict[str, float | None] = dict.fromkeys((*names, "tokens_per_j", "images_per_j"))
-    if isinstance(found.workload.model, IMAGE_MODELS):
+    if of_images(found.workload.model):
         rates |= {"images_per_s": batch / step_s, "images_per_j": batch / step_j}
         return rates
     per_token = step_s / found.tokens_per_step
@@ -114,7 +114,8 @@ def _rates(found: Simulated, step_s: float, prompt_s: float) -> dict[str, float 
         "tokens_per_s_per_user": 1 / per_token,
         "tokens_per_j": batch * found.tokens_per_step / step_j,
     }
-    if found.prompt or (found.step is None and found.question.phase != "train"):
+    one_pass = isinstance(found.workload.model, ONE_PASS_MODELS)
+    if found.prompt or (found.step is None and found.question.phase != "train" and not one_pass):
         rates["time_to_first_token_s"] = prompt_s or step_s
     return rates
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hwsim.pipeline.formats import adapted
 from hwsim.pipeline.question import Question
 from hwsim.pipeline.simulate import complete
-from hwsim.workload.model import IMAGE_MODELS, Pass, Workload
+from hwsim.workload.model import ONE_PASS_MODELS, Pass, Workload
 from hwsim.workload.transform import graph_of as transformed
 from hwsim.workload.transform import prepared
 
@@ -28,10 +28,10 @@ def graph_of(workload: Workload, device: Device, question: Question | None = Non
     """
     changed = prepared(workload)
     asked = complete(changed, question or Question())
-    adapted = replace(changed, formats=device.formats(changed.formats)[0])
+    ready = adapted(changed, device)[0]
     batch, context, head = asked.batch or 1, asked.context or 0, workload.run.lm_head == "device"
-    if isinstance(workload.model, IMAGE_MODELS):
-        return transformed(adapted, Pass("inference", batch, 1, 0, head))
+    if isinstance(workload.model, ONE_PASS_MODELS):
+        return transformed(ready, Pass("inference", batch, 1, 0, head))
     if asked.phase == "decode":
-        return transformed(adapted, Pass("decode", batch, 1, context, head))
-    return transformed(adapted, Pass("prefill", batch, context, 0, head))
+        return transformed(ready, Pass("decode", batch, 1, context, head))
+    return transformed(ready, Pass("prefill", batch, context, 0, head))

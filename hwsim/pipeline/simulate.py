@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from hwsim.devices.base import MEMORY, FormatChoice, HoldsInMemory, PassWork, VerifiesChains, verifies
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline.answer import answer_of
+from hwsim.pipeline.formats import adapted
 from hwsim.pipeline.largest import Demand, largest, with_levers
 from hwsim.pipeline.outcome import run_pass, unsupported
 from hwsim.pipeline.question import Question, RunPass, Simulated
 from hwsim.pipeline.training import train, training_bytes
 from hwsim.workload.catalog import find_workload
 from hwsim.workload.decoding import Autoregressive, Policy, Speculative, Step, compose
-from hwsim.workload.model import IMAGE_MODELS, Pass, Workload
+from hwsim.workload.model import ONE_PASS_MODELS, OpsModel, Pass, Workload
 from hwsim.workload.transform import graph_of, prepared
 
 if TYPE_CHECKING:
@@ -36,24 +37,37 @@ def simulate(workload: Workload, device: Device, question: Question | None = Non
     """
     workload = prepared(workload)
     asked = complete(workload, question or Question())
-    formats, choice = device.formats(workload.formats)
-    adapted = replace(workload, formats=formats)
+    ready, choice = adapted(workload, device)
+    divided = _undivided(workload, device)
+    if divided:
+        return divided
     if asked.phase == "decode":
-        simulated = _decode(adapted, device, asked, choice)
+        simulated = _decode(ready, device, asked, choice)
     elif asked.phase == "train":
-        simulated = train(adapted, device, asked, choice)
-    elif asked.phase == "prefill" or isinstance(workload.model, IMAGE_MODELS):
-        simulated = _whole(adapted, device, asked, choice)
+        simulated = train(ready, device, asked, choice)
+    elif asked.phase == "prefill" or isinstance(workload.model, ONE_PASS_MODELS):
+        simulated = _whole(ready, device, asked, choice)
     else:
-        simulated = _request(adapted, device, asked, choice)
+        simulated = _request(ready, device, asked, choice)
     if not isinstance(device, HoldsInMemory):
         return simulated if isinstance(simulated, Infeasible) else answer_of(simulated)
     if isinstance(simulated, Infeasible) and simulated.resource != MEMORY:
         return simulated
-    fitting = largest(_demand(adapted, device), device.memory_capacity_bytes, asked)
+    fitting = largest(_demand(ready, device), device.memory_capacity_bytes, asked)
     if isinstance(simulated, Infeasible):
         return with_levers(simulated, fitting)
     return answer_of(replace(simulated, largest=fitting))
+
+
+def _undivided(workload: Workload, device: Device) -> Infeasible | None:
+    """None but for a list of operators on several cards: how cards divide a layer goes by the names of its products."""
+    cards = getattr(device, "cards", 1)
+    if cards == 1 or not isinstance(workload.model, OpsModel):
+        return None
+    reason = f"{device.name} divides models of known families among its cards, not a list of operators"
+    return Infeasible(
+        "division among cards", cards, 1, "cards", reason, {workload.name: 1}, ("one card", "a model of a family")
+    )
 
 
 def _demand(workload: Workload, device: Device) -> Demand:
@@ -76,7 +90,7 @@ def _demand(workload: Workload, device: Device) -> Demand:
             return of_decode(question)
         if question.phase == "train":
             return training_bytes(workload, device, question)
-        if question.phase == "prefill" or isinstance(workload.model, IMAGE_MODELS):
+        if question.phase == "prefill" or isinstance(workload.model, ONE_PASS_MODELS):
             return of_prompt(question)
         return max(of_prompt(question), of_decode(question))
 
@@ -87,9 +101,10 @@ def complete(workload: Workload, question: Question) -> Question:
     """The question with the workload's own values where the user gave none, checked for sense."""
     run = workload.run
     phase = question.phase or run.phase
-    of_images = isinstance(workload.model, IMAGE_MODELS)
-    if of_images and phase != "inference":
-        raise HwsimError.at("--phase", f"phase {phase} for {workload.name}, a vision model", "inference")
+    one_pass = isinstance(workload.model, ONE_PASS_MODELS)
+    if one_pass and phase != "inference":
+        kind = "a list of operators" if isinstance(workload.model, OpsModel) else "a vision model"
+        raise HwsimError.at("--phase", f"phase {phase} for {workload.name}, {kind}", "inference")
     for name in ("batch", "context", "new_tokens"):
         value = getattr(question, name)
         least = 0 if name == "context" else 1
@@ -102,7 +117,7 @@ def complete(workload: Workload, question: Question) -> Question:
         context=run.context if question.context is None else question.context,
         new_tokens=question.new_tokens or run.new_tokens,
     )
-    if not of_images and phase in ("prefill", "inference", "train") and not complete.context:
+    if not one_pass and phase in ("prefill", "inference", "train") and not complete.context:
         raise HwsimError.at("--context", "a prompt of 0 tokens", "the tokens of the prompt, 1 or more")
     return complete
 
@@ -206,7 +221,7 @@ def _with_state(device: Device, planned: list[Planned], policy: Policy, kept: in
 def _draft_passes(workload: Workload, device: Device, decoding: Speculative, step: Step) -> list[Planned]:
     """The draft's passes, one for each level of the tree."""
     draft = prepared(find_workload(decoding.draft))
-    draft = replace(draft, formats=device.formats(draft.formats)[0])
+    draft = adapted(draft, device)[0]
     head = workload.run.lm_head == "device"
     graphs = [
         graph_of(draft, Pass("decode", step.batch, each.tokens, each.context, head)) for each in step.draft_passes
@@ -249,15 +264,16 @@ def _whole(workload: Workload, device: Device, question: Question, choice: Forma
         return passes
     footprint = device.footprint(((graph, work),))
     notes = (*choice.differences, *_placement_notes(device, graph))
-    return Simulated(workload, device, question, choice, passes, (), float(work.tokens), 1.0, None, footprint, notes)
+    tokens = float(workload.model.tokens or 1) if isinstance(workload.model, OpsModel) else float(work.tokens)
+    return Simulated(workload, device, question, choice, passes, (), tokens, 1.0, None, footprint, notes)
 
 
 def _whole_pass(workload: Workload, question: Question) -> Planned:
     """The pass of a prompt, or of images."""
     batch, context, _ = _numbers(question)
-    of_images = isinstance(workload.model, IMAGE_MODELS)
-    phase: Literal["inference", "prefill"] = "inference" if of_images else "prefill"
-    tokens = 1 if of_images else context
+    one_pass = isinstance(workload.model, ONE_PASS_MODELS)
+    phase: Literal["inference", "prefill"] = "inference" if one_pass else "prefill"
+    tokens = 1 if one_pass else context
     graph = graph_of(workload, Pass(phase, batch, tokens, 0, workload.run.lm_head == "device"))
     return workload.name, graph, PassWork(phase, tokens, batch)
 

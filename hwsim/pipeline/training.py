@@ -9,7 +9,7 @@ from hwsim.devices.base import MEMORY, FormatChoice, PassWork, Trains
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline.outcome import run_pass, unsupported
 from hwsim.pipeline.question import Question, RunPass, Simulated
-from hwsim.workload.model import IMAGE_MODELS, Pass, Recipe, Workload
+from hwsim.workload.model import ONE_PASS_MODELS, Pass, Recipe, Workload
 from hwsim.workload.training import TrainingGraphs, training_graphs
 from hwsim.workload.transform import graph_of
 
@@ -57,7 +57,7 @@ def training_bytes(workload: Workload, device: Device, question: Question) -> fl
 
 
 def _graphs(workload: Workload, question: Question) -> TrainingGraphs:
-    if isinstance(workload.model, IMAGE_MODELS):
+    if isinstance(workload.model, ONE_PASS_MODELS):
         found = f"phase train for {workload.name}, a {type(workload.model).__name__}"
         raise HwsimError.at("--phase", found, "a language model")
     asked = Pass("prefill", question.batch or 1, question.context or 1, 0, True)

@@ -224,6 +224,9 @@ def step_sentence(result: Result) -> str:
     if result.images_per_s is not None:
         images = "one image" if result.batch == 1 else f"a batch of {result.batch} images"
         return f"A step is one run of the model over {images}."
+    if result.phase == "inference" and not result.new_tokens:
+        inputs = "one input" if result.batch == 1 else f"a batch of {result.batch} inputs"
+        return f"A step is one run of the model over {inputs} of {number(result.tokens_per_step)} tokens."
     if result.speculative is None:
         return f"A step is one run of the whole model, which yields one token for {sequences}."
     nodes, draft = int(result.speculative["nodes"]), result.speculative.get("draft", "a small model")
@@ -346,7 +349,7 @@ def _memory_blocks(result: Result) -> list[Block]:
     held = ", ".join(f"{format_bytes(count)} of {name}" for name, count in result.memory_bytes.items())
     batch, context = result.largest["batch"], result.largest["context"]
     most = "any batch fits" if batch is None else f"batch {format_count(batch)} is the largest that fits"
-    if result.images_per_s is None:
+    if result.images_per_s is None and (result.phase != "inference" or result.new_tokens):
         longest = "any context" if context is None else f"a context of {format_count(context)}"
         most += f" at this context, {longest} at this batch"
     return [Heading("Memory"), Paragraph(f"{held}; {most}.")]

@@ -111,7 +111,7 @@ def workload_blocks(form: Mapping[str, Any]) -> list[Block]:
         ("parameters", format_count(form["parameters"])),
         ("weights", format_bytes(form["weight_bytes"])),
         ("layers", format_count(form["layers"])),
-        ("MACs per token" if form["family"] != "vit" else "MACs per image", format_count(form["macs"])),
+        (f"MACs per {_unit_of(form)}", format_count(form["macs"])),
         ("of these in the layers' matrix products", format_count(form["linear_macs_body"])),
         ("of these in the head", format_count(form["head_macs"])),
         ("state elements (scan)", _unless_none(form["scan_state_elements"])),
@@ -130,6 +130,13 @@ def workload_blocks(form: Mapping[str, Any]) -> list[Block]:
     return blocks
 
 
+def _unit_of(form: Mapping[str, Any]) -> str:
+    """What a workload's sums are of."""
+    if form["family"] in ("vit", "convnet"):
+        return "image"
+    return "token" if form["family"] != "ops" else "input" if form["model"]["tokens"] else "image"
+
+
 def _weights_words(form: Mapping[str, Any]) -> str:
     """What the bytes of the weights count, which a machine's footprint does not."""
     text = "Weights are all parameters in the formats of the file. What a machine holds may differ: it counts the "
@@ -141,12 +148,24 @@ def _weights_words(form: Mapping[str, Any]) -> str:
 
 def _settings(value: Any, path: str) -> list[tuple[str, str]]:
     """Every setting with its path; a constant in one row with its kind and source."""
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        return [row for place, item in enumerate(value) for row in _listed(item, f"{path}[{place}]")]
     if not isinstance(value, Mapping):
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         return [] if value in (None, "") else [(path, text)]
     if {"value", "unit", "kind", "source"} <= value.keys():
         return [(path, f"{amount(value['value'], value['unit'])} ({value['kind']}: {value['source']})")]
     return [row for name, item in value.items() for row in _settings(item, f"{path}.{name}")]
+
+
+def _listed(item: Mapping[str, Any], path: str) -> list[tuple[str, str]]:
+    """An entry of a list in one row, what it leaves open left out; what it holds itself in rows of its own."""
+    plain = {name: value for name, value in item.items() if not isinstance(value, list)}
+    told = ", ".join(f"{name}={value}" for name, value in plain.items() if value not in (None, "", 0, False))
+    inner = (
+        row for name, value in item.items() if isinstance(value, list) for row in _settings(value, f"{path}.{name}")
+    )
+    return [(path, told), *inner]
 
 
 def _unless_none(count: int) -> str:

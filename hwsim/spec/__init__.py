@@ -7,7 +7,7 @@ the dataclass. Numbers of a machine are a :class:`Quantity`: value, unit, kind a
 from __future__ import annotations
 
 from hwsim.spec.account import quantities
-from hwsim.spec.dump import dump_yaml
+from hwsim.spec.dump import OneLine, dump_yaml
 from hwsim.spec.fields import Bound, Fraction, NonNegative, OneOf, Positive, Refused, Tagged, Unit
 from hwsim.spec.files import Resolver, read
 from hwsim.spec.nodes import Document, plain
@@ -22,6 +22,7 @@ __all__ = [
     "Fraction",
     "Kind",
     "NonNegative",
+    "OneLine",
     "OneOf",
     "Positive",
     "Quantity",

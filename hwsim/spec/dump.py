@@ -14,7 +14,7 @@ import yaml
 from hwsim.spec.quantity import Quantity
 from hwsim.spec.scalars import resolve
 
-__all__ = ["dump_yaml"]
+__all__ = ["OneLine", "dump_yaml"]
 
 _SAFE: Final = re.compile(r"[A-Za-z_./][A-Za-z0-9_./ -]*(?<! )")
 _WORDS_OF_YAML_1_1: Final = frozenset({"y", "n", "yes", "no", "on", "off"})
@@ -25,6 +25,14 @@ _Tree: TypeAlias = "dict[str, _Tree] | list[_Tree] | _Flow | str | int | float |
 
 class _Flow(dict[str, _Tree]):
     """A mapping to be written on one line."""
+
+
+class _Line(_Flow):
+    """One that has the line for itself, also in a list of its like."""
+
+
+class OneLine(dict[str, object]):
+    """A mapping that :func:`dump_yaml` writes on one line."""
 
 
 def dump_yaml(value: object) -> str:
@@ -55,7 +63,8 @@ def _tree(value: object) -> _Tree:
         entries = {name: _tree(item) for name, item, each in whole if not _left_out(item, each)}
         return _Flow(entries) if isinstance(value, Quantity) else entries
     if isinstance(value, Mapping):
-        return {str(key): _tree(item) for key, item in value.items()}
+        entries = {str(key): _tree(item) for key, item in value.items()}
+        return _Line(entries) if isinstance(value, OneLine) else entries
     if isinstance(value, tuple | list):
         return [_tree(item) for item in value]
     raise TypeError(f"no YAML form for a {type(value).__name__}")
@@ -74,7 +83,7 @@ def _events(tree: _Tree) -> Iterator[yaml.Event]:
             yield from _events(item)
         yield yaml.MappingEndEvent()
     elif isinstance(tree, list):
-        flat = not any(isinstance(item, dict | list) and not isinstance(item, _Flow) for item in tree)
+        flat = not any(isinstance(item, dict | list) and type(item) is not _Flow for item in tree)
         yield yaml.SequenceStartEvent(None, None, True, flow_style=flat)
         for item in tree:
             yield from _events(item)

@@ -59,13 +59,14 @@ def read(path: str | Path, resolve: Resolver | None = None) -> Document:
     return replace(chain[0], root=root, parents=tuple((each.source, each.sha256) for each in chain[1:]))
 
 
-def read_bytes(path: str | Path, where: Where | None = None, what: str = "YAML file") -> bytes:
-    """The bytes of a regular file of at most 1 MiB; the length is checked before and while reading.
+def read_bytes(path: str | Path, where: Where | None = None, what: str = "YAML file", most: int = MAX_BYTES) -> bytes:
+    """The bytes of a regular file of at most 1 MiB, or ``most``; the length is checked before and while reading.
 
     Args:
         path: the file.
         where: the place that asks for it, when it is not the user himself.
         what: what the file should be, for messages.
+        most: bytes that it may have.
 
     Raises:
         HwsimError: the file is missing, unreadable, no regular file, or too long.
@@ -77,17 +78,19 @@ def read_bytes(path: str | Path, where: Where | None = None, what: str = "YAML f
         status = target.stat()
         if not stat.S_ISREG(status.st_mode):
             raise HwsimError.at(at, f"{name} is {_kind(status.st_mode)}", f"a {what}")
-        if status.st_size > MAX_BYTES:
-            raise HwsimError.at(at, f"{name} has {status.st_size:,} bytes", f"at most {MAX_BYTES:,} (1 MiB)")
+        if status.st_size > most:
+            limit = f"at most {most:,}{' (1 MiB)' if most == MAX_BYTES else ''}"
+            raise HwsimError.at(at, f"{name} has {status.st_size:,} bytes", limit)
         with target.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+            data = stream.read(most + 1)
     except FileNotFoundError:
         raise HwsimError.at(at, f"no such file: {str(path)!r}", f"a {what}", _near_file(target)) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise HwsimError.at(at, f"cannot read {str(path)!r}: {reason}", f"a readable {what}") from None
-    if len(data) > MAX_BYTES:
-        raise HwsimError.at(at, f"{name} has more than 1 MiB", f"at most {MAX_BYTES:,} bytes")
+    if len(data) > most:
+        words = "1 MiB" if most == MAX_BYTES else f"{most:,} bytes"
+        raise HwsimError.at(at, f"{name} has more than {words}", f"at most {most:,} bytes")
     return data
 
 

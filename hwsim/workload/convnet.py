@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from hwsim.spec import Bound, Refused
+from hwsim.spec import Refused
+from hwsim.workload.ranges import Count, Whole
 
 __all__ = ["ConvLayer", "ConvNetModel", "Extent"]
 
-Count: TypeAlias = Annotated[int, Bound(low=1, high=1_000_000_000)]
-Whole: TypeAlias = Annotated[int, Bound(low=0, high=1_000_000_000)]
 LayerKind: TypeAlias = Literal["conv", "pool", "upsample", "add", "concat", "linear"]
 
 

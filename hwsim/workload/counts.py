@@ -63,6 +63,7 @@ ELEMENTWISE: Final[dict[str, Elementwise]] = {
     "absmax_scale": Elementwise(("x",), 2, "absolute value and compare; the scale itself is one division per row"),
     "scale": Elementwise(("x",), 1, "x times one number"),
     "copy": Elementwise(("x",), 0, "a move"),
+    "map": Elementwise(("x",), 1, "any other function of each element, one operation unless it says how many"),
     "topk": Elementwise(("x",), 0, "the largest of each row: a compare per element read and per element kept"),
     "weighted_sum": Elementwise(("x",), 2, "rows of a token added up with weights: a multiply and an add per row"),
     "hadamard": Elementwise(("x",), 0, "fast Walsh-Hadamard transform along the width: log2(width) adds per element"),

@@ -7,25 +7,23 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from hwsim.spec import Bound, Refused, Tagged
 from hwsim.workload.convnet import ConvNetModel
+from hwsim.workload.listed import OpsModel
+from hwsim.workload.ranges import Count, Whole
 
 __all__ = [
-    "IMAGE_MODELS",
+    "ONE_PASS_MODELS",
     "ConvNetModel",
     "Count",
     "HybridModel",
     "Mamba1Model",
     "Mamba2Model",
     "Model",
+    "OpsModel",
     "TransformerModel",
     "VitModel",
     "Whole",
+    "of_images",
 ]
-
-Count: TypeAlias = Annotated[int, Bound(low=1, high=1_000_000_000)]
-"""A whole number from 1."""
-Whole: TypeAlias = Annotated[int, Bound(low=0, high=1_000_000_000)]
-"""A whole number from 0."""
-
 
 Layers: TypeAlias = Annotated[int, Bound(low=1, high=10_000)]
 """Layers of a model; the graph holds each one, so that a slip of a finger does not fill the memory."""
@@ -305,13 +303,18 @@ class VitModel:
 
 
 Model: TypeAlias = Annotated[
-    Mamba1Model | Mamba2Model | TransformerModel | HybridModel | VitModel | ConvNetModel,
+    Mamba1Model | Mamba2Model | TransformerModel | HybridModel | VitModel | ConvNetModel | OpsModel,
     Tagged("family"),
 ]
 """Any of them, told apart by ``family``."""
 
-IMAGE_MODELS: Final = (VitModel, ConvNetModel)
-"""Families that take images in one pass, and decode nothing."""
+ONE_PASS_MODELS: Final = (VitModel, ConvNetModel, OpsModel)
+"""Families that take each input in one pass, and decode nothing."""
+
+
+def of_images(model: Model) -> bool:
+    """Whether what a model takes is counted in images; else in tokens."""
+    return isinstance(model, VitModel | ConvNetModel) or (isinstance(model, OpsModel) and not model.tokens)
 
 
 def _divides(part: int, whole: int, name: str, of: str) -> None:

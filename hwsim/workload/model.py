@@ -11,23 +11,25 @@ from typing import Literal, TypeAlias
 from hwsim.spec import Refused
 from hwsim.workload.decoding import Autoregressive, Decoding
 from hwsim.workload.families import (
-    IMAGE_MODELS,
+    ONE_PASS_MODELS,
     ConvNetModel,
     Count,
     HybridModel,
     Mamba1Model,
     Mamba2Model,
     Model,
+    OpsModel,
     TransformerModel,
     VitModel,
     Whole,
+    of_images,
 )
 from hwsim.workload.number_formats import FormatName, Formats
 from hwsim.workload.recipe import Recipe
 from hwsim.workload.transform.known import AnyTransform
 
 __all__ = [
-    "IMAGE_MODELS",
+    "ONE_PASS_MODELS",
     "ConvNetModel",
     "FormatName",
     "Formats",
@@ -35,6 +37,7 @@ __all__ = [
     "Mamba1Model",
     "Mamba2Model",
     "Model",
+    "OpsModel",
     "Pass",
     "Phase",
     "Recipe",
@@ -42,6 +45,7 @@ __all__ = [
     "TransformerModel",
     "VitModel",
     "Workload",
+    "of_images",
 ]
 
 Phase: TypeAlias = Literal["decode", "prefill", "inference", "train"]
@@ -93,8 +97,9 @@ class Workload:
     training: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:
-        if isinstance(self.model, IMAGE_MODELS) and self.run.phase != "inference":
-            raise Refused("", "inference for a model of images", at="run.phase")
+        if isinstance(self.model, ONE_PASS_MODELS) and self.run.phase != "inference":
+            kind = "a list of operators" if isinstance(self.model, OpsModel) else "a model of images"
+            raise Refused("", f"inference for {kind}", at="run.phase")
 
 
 @dataclass(frozen=True, slots=True)

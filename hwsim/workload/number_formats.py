@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
 from hwsim.spec import Bound
-from hwsim.workload.families import Whole
+from hwsim.workload.ranges import Whole
 
 __all__ = ["FormatName", "Formats"]
 

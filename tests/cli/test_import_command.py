@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from onnx import TensorProto, helper
 
 from hwsim.cli import main
 
@@ -60,8 +61,65 @@ def test_refusals_leave_what_was_there(config, tmp_path, capsys):
     assert out.read_text() == "kept"
 
 
-@pytest.mark.parametrize(("name", "words"), [("model.onnx", "does not read"), ("none.json", "no such file")])
-def test_files_that_cannot_be_read(tmp_path, name, words, capsys):
-    """ONNX is refused by name; a missing file is told as every other."""
+@pytest.mark.parametrize("name", ["model.onnx", "none.json"])
+def test_files_that_are_not_there(tmp_path, name, capsys):
+    """A missing file is told as every other."""
     assert main(["import", str(tmp_path / name)]) == 2
-    assert words in capsys.readouterr().err
+    assert "no such file" in capsys.readouterr().err
+
+
+@pytest.fixture
+def perceptron(tmp_path):
+    """An ONNX file with an open dimension, and a node that hwsim does not know."""
+    shapes = {"x": ["rows", 64], "w": [64, 32]}
+    ends = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, shapes["x"]),
+        helper.make_empty_tensor_value_info("z"),
+    ]
+    weight = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=shapes["w"], data_location=TensorProto.EXTERNAL)
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"]), helper.make_node("Odd", ["y"], ["z"], "odd", domain="my")]
+    graph = helper.make_graph(nodes, "net", ends[:1], ends[1:], [weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("my", 1)])
+    target = tmp_path / "perceptron.onnx"
+    target.write_bytes(model.SerializeToString())
+    return target
+
+
+def test_onnx_file_becomes_a_workload_that_runs(perceptron, tmp_path, capsys):
+    """Open dimensions are given, what is not understood is left out and said; the file simulates."""
+    out = tmp_path / "mlp.yaml"
+    words = ["import", str(perceptron), "--out", str(out), "--dim", "rows=8"]
+    assert main(words) == 2
+    assert "node 'odd' (Odd of my): no such operator is known" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*words, "--skip-unknown"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "mlp: 1 operators, 2,048 parameters, 16,384 multiply-accumulates" in told
+    assert "Left out, as not understood: 1 node." in told
+    assert "odd (Odd)" in told
+    assert main(["simulate", str(out), "--device", "l4", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["macs"] == 8 * 64 * 32
+
+
+def test_json_of_an_onnx_file(perceptron, capsys):
+    """Work, what costs nothing and what was left out stand beside the workload."""
+    words = ["import", str(perceptron), "--dim", "rows=8", "--skip-unknown", "--json", "-"]
+    assert main(words) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["macs"], answer["free"], len(answer["skipped"])) == (16_384, {}, 1)
+    assert answer["workload"]["model"]["family"] == "ops"
+
+
+@pytest.mark.parametrize("dim", ["rows", "rows=", "=3", "rows=0", "rows=-1", "rows=1e3", "rows=99999999999"])
+def test_dimensions_that_are_no_numbers(perceptron, dim, capsys):
+    """A dimension is a name with a whole number."""
+    assert main(["import", str(perceptron), "--dim", dim]) == 2
+    assert "expected NAME=N, a whole number from 1 to 10^9" in capsys.readouterr().err
+
+
+def test_options_that_do_not_go_together(perceptron, config, capsys):
+    """Two values of one dimension, and dimensions of a config.json."""
+    assert main(["import", str(perceptron), "--dim", "rows=1", "--dim", "rows=2"]) == 2
+    assert "rows as 1 and as 2" in capsys.readouterr().err
+    assert main(["import", str(config), "--skip-unknown"]) == 2
+    assert "a config.json leaves nothing open" in capsys.readouterr().err

@@ -13,6 +13,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import onnx
 import pytest
 from arithmetic import corrected, figures
 from console_blocks import Block, blocks, commands, matches, prose, renewed, replaced
@@ -28,6 +29,10 @@ PAGES = [
 WITH_FIGURES = ["README.md", "docs/tutorial.md", "docs/machines.md", "docs/workloads.md"]
 FACTS = {"docs/machines.md": {"288"}}
 """Figures that no command prints, by page: bits of a block memory, from a data sheet named beside them."""
+BINARIES = {
+    "docs/onnx.md": {"resnet50.onnx": Path(onnx.__file__).parent / "backend/test/data/light/light_resnet50.onnx"}
+}
+"""Files that a page says its reader has, and that are no text."""
 LANGUAGES = {"console", "python", "yaml", "json", "calc", "text", ""}
 FUTURE_COMMANDS = {"rtl"}
 """Named by the design and the layout page for a later release."""
@@ -131,6 +136,8 @@ def test_commands_print_what_is_shown(
 ) -> None:
     """Each command of the page runs and prints the lines that the page shows below it."""
     monkeypatch.chdir(tmp_path)
+    for name, source in BINARIES.get(page, {}).items():
+        Path(name).write_bytes(source.read_bytes())
     text, update = read(page), bool(request.config.getoption("--update-golden"))
     for block in blocks(text):
         if block.language in ("yaml", "json") and block.title:

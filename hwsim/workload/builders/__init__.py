@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwsim.workload.builders import convnet, hybrid, mamba, transformer, vit
+from hwsim.workload.builders import convnet, hybrid, listed, mamba, transformer, vit
 from hwsim.workload.graph import Graph
 from hwsim.workload.model import (
     ConvNetModel,
@@ -11,6 +11,7 @@ from hwsim.workload.model import (
     Mamba1Model,
     Mamba2Model,
     Model,
+    OpsModel,
     Pass,
     TransformerModel,
 )
@@ -28,4 +29,6 @@ def build(model: Model, formats: Formats, pass_: Pass) -> Graph:
         return hybrid.build(model, formats, pass_)
     if isinstance(model, ConvNetModel):
         return convnet.build(model, formats, pass_)
+    if isinstance(model, OpsModel):
+        return listed.build(model, formats, pass_)
     return vit.build(model, formats, pass_)

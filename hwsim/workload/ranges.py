@@ -1,0 +1,14 @@
+"""Whole numbers that a workload file may hold."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from hwsim.spec import Bound
+
+__all__ = ["Count", "Whole"]
+
+Count: TypeAlias = Annotated[int, Bound(low=1, high=1_000_000_000)]
+"""A whole number from 1."""
+Whole: TypeAlias = Annotated[int, Bound(low=0, high=1_000_000_000)]
+"""A whole number from 0."""

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from hwsim.workload.model import Workload
 
 __all__ = [
-    "LoadedDevice", "LoadedWorkload", "Overrides", "device_of", "question_of", "split_overrides", "with_mapping_file",
-    "workload_of",
+    "LoadedDevice", "LoadedWorkload", "Overrides", "device_of", "question_of", "split_overrides", "workload_of",
 ]  # fmt: skip
 
 _HEADS: Final = ("device", "workload")
@@ -93,20 +92,21 @@ def workload_of(name: str, overrides: Overrides) -> LoadedWorkload:
     return LoadedWorkload(workload, _shortened(inputs))
 
 
-def device_of(name: str, overrides: Overrides) -> LoadedDevice:
-    """The machine of a name or file, with the `--set device.…` values laid over it."""
+def device_of(name: str, overrides: Overrides, mapping: str = "auto") -> LoadedDevice:
+    """The machine of a name or file, with the `--set device.…` values laid over it, and a mapping file if one is named.
+
+    Raises:
+        HwsimError: there is no such machine or mapping, or the mapping is not legal on the machine.
+    """
     from hwsim.devices.catalog import device_document, device_of_document  # noqa: PLC0415
 
     document = device_document(name, overrides.device)
-    return LoadedDevice(device_of_document(document), _shortened(document.inputs))
+    found = LoadedDevice(device_of_document(document), _shortened(document.inputs))
+    return found if mapping == "auto" else _with_mapping_file(found, mapping)
 
 
-def with_mapping_file(device: LoadedDevice, name: str) -> LoadedDevice:
-    """The machine with the entries of a shipped mapping or a file, which counts among the inputs.
-
-    Raises:
-        HwsimError: there is no such mapping, or it is not legal on the machine.
-    """
+def _with_mapping_file(device: LoadedDevice, name: str) -> LoadedDevice:
+    """The machine with the entries of a shipped mapping or a file, which counts among the inputs."""
     from hwsim.devices.mapped import with_mapping  # noqa: PLC0415
     from hwsim.spec import read  # noqa: PLC0415
     from hwsim.workload.catalog import find_file  # noqa: PLC0415

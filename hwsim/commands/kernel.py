@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from hwsim.commands.arguments import Parser, one_device, path
 from hwsim.commands.console import Console
-from hwsim.commands.inputs import device_of, split_overrides, with_mapping_file
+from hwsim.commands.inputs import device_of, split_overrides
 from hwsim.errors import HwsimError, Infeasible
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ def run(arguments: Namespace) -> int:
     overrides = split_overrides(arguments.overrides)
     if overrides.workload:
         raise HwsimError.at("--set", f"workload.{overrides.workload[0]}", "device.PATH=VALUE: a kernel has no workload")
-    loaded = device_of(one_device(arguments.device, "kernel"), overrides)
-    device = (loaded if arguments.mapping == "auto" else with_mapping_file(loaded, arguments.mapping)).value
+    device = device_of(one_device(arguments.device, "kernel"), overrides, arguments.mapping).value
     if arguments.csv is not None:
         return _run_file(console, arguments, kind, pairs, device)
     if arguments.out is not None:

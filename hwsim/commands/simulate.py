@@ -14,7 +14,6 @@ from hwsim.commands.inputs import (
     device_of,
     question_of,
     split_overrides,
-    with_mapping_file,
     workload_of,
 )
 from hwsim.errors import Infeasible
@@ -63,9 +62,7 @@ def run(arguments: Namespace) -> int:
     overrides = split_overrides(arguments.overrides, arguments.transforms)
     if not arguments.device:
         console.note(f"no --device given, taking {DEFAULT_DEVICE}")
-    device = device_of(one_device(arguments.device, "simulate", DEFAULT_DEVICE), overrides)
-    if arguments.mapping != "auto":
-        device = with_mapping_file(device, arguments.mapping)
+    device = device_of(one_device(arguments.device, "simulate", DEFAULT_DEVICE), overrides, arguments.mapping)
     workload = workload_of(arguments.workload, overrides)
     console.announce_compilation()
     with console.progress("simulating", 1) as step:
@@ -138,7 +135,7 @@ def _sensitivity(
     def run(parameter: Parameter, value: float) -> Result | Infeasible:
         unit = "" if parameter.unit == "1" else f" {parameter.unit}"
         changed = (*overrides.device, f"{parameter.path}={value!r}{unit}")
-        varied = device_of(name, replace(overrides, device=changed))
+        varied = device_of(name, replace(overrides, device=changed), arguments.mapping)
         return simulate(workload.value, varied.value, question_of(arguments, workload, varied))
 
     with console.progress("varying the machine's constants", len(parameters)) as step:

@@ -42,7 +42,7 @@ def blocking_blocks(form: Mapping[str, Any]) -> list[Block]:
         ("certificate", f"optimal among the blockings of {form['stack']}"),
         ("blockings represented", format_count(nests["represented"])),
         ("blockings evaluated", format_count(nests["evaluated"])),
-        *((f"blockings left out by their {rule}", format_count(count)) for rule, count in nests["pruned"].items()),
+        *((f"blockings left out by a {rule}", format_count(count)) for rule, count in nests["pruned"].items()),
     )
     rows = tuple(
         (

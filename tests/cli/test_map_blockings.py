@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+import hwsim.analysis.sensitivity
+import hwsim.pipeline
 from hwsim.cli import main
 from hwsim.devices.catalog import find_device
+from hwsim.devices.cpu import CpuDevice
 from hwsim.devices.cpu.choice import search_blockings
 from hwsim.devices.cpu.ranking import ranked_blockings
 from hwsim.pipeline import Question, kernel
@@ -14,6 +17,7 @@ from hwsim.pipeline.graphs import graph_of
 from hwsim.report.blockings import blocking_text
 from hwsim.workload import find_workload
 from hwsim.workload.kernel import build_kernel
+from hwsim.workload.model import Workload
 
 SHAPES = [
     dict(m=1, n=4096, k=4096),
@@ -134,3 +138,21 @@ def test_a_kernel_runs_by_a_mapping_file(tmp_path: Path, capsys: pytest.CaptureF
     target.write_text(target.read_text().replace("loop: rows-outer", "loop: rows-auter"))
     assert main(["kernel", *shape, "--mapping", str(target)]) == 2
     assert "did you mean 'rows-outer'?" in capsys.readouterr().err
+
+
+def test_varied_machines_keep_the_mapping(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--sensitivity` beside `--mapping`: each machine with one constant moved runs by the file too."""
+    seen: list[int] = []
+    real, every = hwsim.pipeline.simulate, hwsim.analysis.sensitivity.parameters_of
+
+    def spy(workload: Workload, device: CpuDevice, question: Question) -> object:
+        seen.append(len(device.given))
+        return real(workload, device, question)
+
+    monkeypatch.setattr(hwsim.pipeline, "simulate", spy)
+    monkeypatch.setattr(hwsim.analysis.sensitivity, "parameters_of", lambda value: every(value)[:2])
+    words = ["simulate", "llama-3-8b", "--batch", "16", "--device", "xeon-8475b", "--sensitivity", "--json", "-"]
+    assert main([*words, "--mapping", "llama-3-8b-xeon-8475b"]) == 0
+    assert json.loads(capsys.readouterr().out)["sensitivity"]
+    assert len(seen) > 1
+    assert set(seen) == {5}

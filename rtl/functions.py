@@ -17,7 +17,7 @@ from rtl.tables import Chord, decay_table, logistic_table, rsqrt_table, softplus
 
 __all__ = ["LOGISTIC_REGISTERS", "SILU_REGISTERS", "decay", "logistic", "rsqrt", "silu", "softplus"]
 
-DECAY_REGISTERS, SOFTPLUS_REGISTERS, LOGISTIC_REGISTERS, SILU_REGISTERS, RSQRT_REGISTERS = 5, 4, 4, 6, 5
+LOGISTIC_REGISTERS, SILU_REGISTERS = 4, 6
 
 
 def _chord(core: Core, table: tuple[Chord, ...], index: Value, part: Value, name: str) -> Value:

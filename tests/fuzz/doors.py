@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
+from contextlib import chdir
 from functools import cache
+from pathlib import Path
 
 from civil import OLD, Case, run
-from hostile import SOUP, VALUES, bent, file_of
+from hostile import BOMBS, SOUP, VALUES, bent, file_of
 from hypothesis import strategies as st
 
+from hwsim import __version__
 from hwsim.cli import COMMANDS
 from hwsim.devices.catalog import device_names
 from hwsim.spec import quantities
+from hwsim.sweep import Journal
 from hwsim.workload.catalog import workload_names
 from hwsim.workload.kernel import KERNELS
 
@@ -204,6 +210,46 @@ def differences(draw: st.DrawFn) -> Case:
     )
 
 
+SWEEP = """sweep: mine
+description: batches of a small model
+workload: mamba2-130m
+device: l4
+question: {new_tokens: 1}
+axes:
+  batch: [1, 2]
+  device.memory.bandwidth: [100 GB/s, 1 TB/s]
+"""
+
+
+@cache
+def journal_text() -> str:
+    """What a stop after two of its points leaves of that sweep."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "mine.yaml").write_text(SWEEP)
+        with chdir(folder):
+            found = json.loads(run(("sweep", "mine.yaml", "--json", "-")).out)
+        with Journal(Path(folder) / "new.csv", {**found["inputs"], "hwsim": __version__}, False) as journal:
+            for row in found["results"][:2]:
+                journal.keep(row)
+        return journal.path.read_text()
+
+
+@st.composite
+def sweeps(draw: st.DrawFn) -> Case:
+    """`sweep` of a bent file, or gone on with from a bent journal."""
+    out = draw(st.sampled_from(("new.csv", "new.csv", "old.csv", "mine.yaml", "no/out.csv", "/dev/full", ".")))
+    more = draw(st.sampled_from(((), ("--json", "-"), ("--quiet",))))
+    outputs = (out, f"{out}.partial")
+    if draw(st.booleans()):
+        words = draw(st.sampled_from(((), ("--out", out))))
+        files = {
+            "mine.yaml": draw(st.one_of(bent(SWEEP), bent(SWEEP), bent(SWEEP), st.sampled_from(BOMBS).map(str.encode)))
+        }
+        return Case(("sweep", "mine.yaml", *words, *more), {**files, "old.csv": OLD.encode()}, outputs)
+    files = {"mine.yaml": SWEEP.encode(), "new.csv.partial": draw(st.one_of(bent(journal_text()), st.just(b"{}")))}
+    return Case(("sweep", "mine.yaml", "--out", "new.csv", "--resume", *more), files, ("new.csv", "new.csv.partial"))
+
+
 WORDS = st.one_of(
     st.sampled_from(
         (
@@ -274,17 +320,19 @@ DOORS = {
     "kernels": kernels(),
     "tables": tables(),
     "differences": differences(),
+    "sweeps": sweeps(),
     "words": words(),
     "drawings": drawings(),
 }
 """Doors by name."""
 SHARES = {
-    "checks": 0.3,
+    "checks": 0.25,
     "simulations": 0.1,
     "settings": 0.12,
     "kernels": 0.2,
     "tables": 0.1,
     "differences": 0.05,
+    "sweeps": 0.05,
     "words": 0.08,
     "drawings": 0.05,
 }

@@ -1,6 +1,6 @@
 """Every door under hostile input: no traceback, a documented exit code, files whole or not there.
 
-The short form runs everywhere; `HWSIM_FUZZ_CASES=100000 pytest tests/fuzz` is the long one.
+The short form runs everywhere; `make test-long` has the long one (`HWSIM_FUZZ_CASES=100000 pytest tests/fuzz`).
 """
 
 from __future__ import annotations

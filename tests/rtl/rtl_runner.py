@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -206,12 +207,18 @@ def play(verilog, plan, module="rtl_bench", testcase=None, record=None):
         return json.loads((base / "outcome.json").read_text())
 
 
+@cache
+def verilog_of(parameters):
+    """A unit as Yosys lowers it, once however many runs it is played in."""
+    return lower(to_rtlil(parameters))
+
+
 def run(parameters, plays, verilog=None, record=None):
     """Play the runs on a unit (or on ``verilog`` in its place) and check everything that can be checked.
 
     ``record`` names a file for the waves (Icarus, VCD) or the counts of lines and toggles (Verilator).
     """
-    verilog = verilog or lower(to_rtlil(parameters))
+    verilog = verilog or verilog_of(parameters)
     plan, expected = [], []
     for p in plays:
         want = parameters.expect(p.inputs)

@@ -63,6 +63,34 @@ def test_other_files_are_refused(tmp_path: Path, text: str):
         Journal(tmp_path / "out.csv", INPUTS, True).__enter__()
 
 
+@pytest.mark.parametrize(("old", "new"), [('"batch": 2', '"batch": 9'), ('"point"', '"paint"'), ("0.1", "0.2")])
+def test_a_damaged_row_is_not_taken_for_an_answer(tmp_path: Path, old: str, new: str):
+    """A figure, a name or an axis that changed on the disk is told; the file is left as it is."""
+    path = written(tmp_path / "out.csv", 3)
+    path.write_text(path.read_text().replace(old, new))
+    before = path.read_bytes()
+    with pytest.raises(HwsimError, match="a damaged one"):
+        Journal(tmp_path / "out.csv", INPUTS, True).__enter__()
+    assert path.read_bytes() == before
+
+
+def test_a_folder_is_no_file(tmp_path: Path):
+    """`--out .`, said before any point runs."""
+    with pytest.raises(HwsimError, match="cannot write: it is a folder"):
+        Journal(tmp_path, INPUTS, False).__enter__()
+    with pytest.raises(HwsimError, match=r"^\.: cannot write: it is a folder"):
+        Journal(Path(), INPUTS, False).__enter__()
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="no devices here")
+def test_nothing_is_kept_beside_a_device():
+    """`--out /dev/stdout` makes no file in /dev."""
+    with Journal(Path("/dev/null"), INPUTS, False) as journal:
+        journal.keep(rows(1)[0])
+        journal.remove()
+    assert not journal.path.exists()
+
+
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path):
     """The fault names the file."""
     with pytest.raises(HwsimError, match=r"out\.csv\.partial: cannot write: No such file"):

@@ -103,15 +103,15 @@ def per_card(p: GpuParameters, graph: Graph, work: PassWork) -> dict[str, float]
     share = math.ceil(len(layers) / plan.stages) / max(1, len(layers))
     ends: dict[str, float] = {}
     terms = {"weights": 0.0, "state": 0.0, "activations": 0.0}
-    for op in graph.ops:
+    for op, repeats in ((op, run.repeats) for run in graph.layer_runs() for op in run.ops):
         part = shard(op, whole)
-        weight = float(part.weight_bytes)
+        weight = float(part.weight_bytes * repeats)
         if op.layer is None:
             ends[op.block] = ends.get(op.block, 0.0) + weight
         else:
             terms["weights"] += weight * share
         held = sum(each.bytes(part.dims) for each in part.operands if each.role in ("state", "cache"))
-        terms["state"] += held * share
+        terms["state"] += held * repeats * share
         flowing = shard(op, plan.split)
         active = sum(each.bytes(flowing.dims) for each in flowing.operands if each.role in ("activation", "output"))
         terms["activations"] = max(terms["activations"], float(active))

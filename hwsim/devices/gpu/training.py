@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hwsim.devices.base import PassWork
     from hwsim.devices.gpu.cluster import Plan
     from hwsim.devices.gpu.parameters import GpuParameters
+    from hwsim.workload.graph import Graph, LayerRun
     from hwsim.workload.op import Op
     from hwsim.workload.recipe import Recipe
     from hwsim.workload.training import TrainingGraphs
@@ -78,8 +79,7 @@ def _in_a_node(p: GpuParameters) -> int:
 
 def _model_share(p: GpuParameters, graphs: TrainingGraphs, work: PassWork) -> float:
     """Share of the weights that the card which holds most of them runs."""
-    whole = sum(op.weight_bytes for op in graphs.forward.ops)
-    return per_card(p, graphs.forward, work)["weights"] / whole if p.cluster else 1.0
+    return per_card(p, graphs.forward, work)["weights"] / _all_weights(graphs.forward) if p.cluster else 1.0
 
 
 def own_parameters(p: GpuParameters, graphs: TrainingGraphs, work: PassWork, recipe: Recipe) -> int:
@@ -96,23 +96,23 @@ def training_terms(p: GpuParameters, graphs: TrainingGraphs, work: PassWork, rec
     larger, the embedding's or the head's.
     """
     plan, share = plan_of(p.cluster or ONE_CARD, work), _model_share(p, graphs, work)
-    parts = [shard(op, plan.split) for op in graphs.forward.ops]
+    parts = _parts(graphs.forward, plan)
     cards = _sharers(plan)
     parameters = graphs.parameters * share
     held = {each: cards if recipe.divides(each) else 1 for each in ("weights", "gradients", "optimizer")}
-    weights = sum(op.weight_bytes for op in graphs.forward.ops) * share
+    weights = _all_weights(graphs.forward) * share
     if cards > 1 and recipe.divides("weights"):
         kept = recipe.master_bytes or weights / parameters
         weights, master = parameters * kept / cards + _gathered(parts), 0.0
     else:
         master = recipe.master_bytes
-    backward = [shard(op, plan.split) for op in graphs.backward.ops]
+    flowing = (_flowing(op) for run in (*parts, *_parts(graphs.backward, plan)) for op in run.ops)
     return {
         "weights": weights,
         "state": parameters * (recipe.moments_bytes + master) / held["optimizer"],
         "gradients": parameters * graphs.gradient_width / held["gradients"],
         "saved activations": _saved(parts, recipe),
-        "activations": max(_flowing(op) for op in (*parts, *backward)),
+        "activations": max(flowing),
     }
 
 
@@ -120,30 +120,36 @@ def _flowing(op: Op) -> float:
     return float(sum(each.bytes(op.dims) for each in op.operands if each.role in ("activation", "output")))
 
 
-def _by_layer(parts: Iterable[Op]) -> tuple[dict[int, list[Op]], list[Op]]:
-    """Ops by layer, and those outside of the layers."""
-    layers: dict[int, list[Op]] = {}
-    ends: list[Op] = []
-    for op in parts:
-        (ends if op.layer is None else layers.setdefault(op.layer, [])).append(op)
-    return layers, ends
+def _parts(graph: Graph, plan: Plan) -> tuple[LayerRun, ...]:
+    """One card's parts of a graph, equal layers once."""
+    return tuple(run._replace(ops=tuple(shard(op, plan.split) for op in run.ops)) for run in graph.layer_runs())
 
 
-def _gathered(parts: list[Op]) -> float:
-    layers, ends = _by_layer(parts)
-    largest = max((_weights_of(ops)[0] for ops in layers.values()), default=0.0)
+def _all_weights(graph: Graph) -> int:
+    return sum(op.weight_bytes * run.repeats for run in graph.layer_runs() for op in run.ops)
+
+
+def _inside(parts: tuple[LayerRun, ...]) -> tuple[list[LayerRun], list[Op]]:
+    """The layers, and the ops outside of them."""
+    layers = [run for run in parts if run.ops[0].layer is not None]
+    return layers, [op for run in parts if run.ops[0].layer is None for op in run.ops]
+
+
+def _gathered(parts: tuple[LayerRun, ...]) -> float:
+    layers, ends = _inside(parts)
+    largest = max((_weights_of(run.ops)[0] for run in layers), default=0.0)
     return max(2.0 * largest, *(float(op.weight_bytes) for op in ends))
 
 
-def _saved(parts: list[Op], recipe: Recipe) -> float:
+def _saved(parts: tuple[LayerRun, ...], recipe: Recipe) -> float:
     """Outputs of the forward that the backward reads; with recomputation what enters each layer, and one layer's."""
-    layers, ends = _by_layer(parts)
+    layers, ends = _inside(parts)
     outside = sum(_kept(op, recipe) for op in ends)
-    inside = {layer: sum(_kept(op, recipe) for op in ops) for layer, ops in layers.items()}
+    inside = [sum(_kept(op, recipe) for op in run.ops) for run in layers]
     if recipe.recompute == "none":
-        return outside + sum(inside.values())
-    entering = sum(_kept(ops[-1], recipe) for ops in layers.values())
-    return outside + entering + max(inside.values(), default=0.0)
+        return outside + sum(each * run.repeats for each, run in zip(inside, layers, strict=True))
+    entering = sum(_kept(run.ops[-1], recipe) * run.repeats for run in layers)
+    return outside + entering + max(inside, default=0.0)
 
 
 def _kept(op: Op, recipe: Recipe) -> float:

@@ -57,7 +57,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "paper": ("hold the simulator against published figures", "paper lightmamba"),
     "list": ("name the workloads, devices, papers and kernels that exist", "list devices"),
     "show": ("print a device with its sources, a workload, or a paper", "show device vck190"),
-    "import": ("a workload file from a model's config.json", "import config.json --out my-model.yaml"),
+    "import": (
+        "a workload file from an ONNX file or a config.json",
+        "import model.onnx --dim batch=1 --out my-model.yaml",
+    ),
     "check": ("check workload, device and mapping files, every fault at once", "check my-machine.yaml"),
     "diff": ("tell what changed between two results", "diff before.json after.json"),
     "measure": ("time this machine's own kernels, into a folder", "measure gpu --out my-gpu"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final, TypeAlias
 
 from hwsim.errors import HwsimError, Infeasible
@@ -32,7 +32,7 @@ class Parameter:
         path: where it stands, without ``device.``.
         value: its value in ``unit``.
         unit: its unit.
-        kind: who vouches for it.
+        kind: who vouches for it; ``count`` for how many cards there are and how they divide a model.
     """
 
     path: str
@@ -41,9 +41,9 @@ class Parameter:
     kind: str
 
 
-Run: TypeAlias = Callable[[Parameter, float], Result | Infeasible]
-"""The same question on the machine with one parameter at another value; raises `HwsimError` where the file's schema
-does not allow that value (a fraction of a port, a share above 1)."""
+Run: TypeAlias = Callable[[Parameter, float], "float | Infeasible"]
+"""Seconds of the same question on the machine with one parameter at another value; raises `HwsimError` where the file's
+schema does not allow that value (a fraction of a port, a share above 1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +136,22 @@ class Sensitivity:
 
 
 def parameters_of(machine: Any) -> tuple[Parameter, ...]:
-    """Every number of a machine's loaded file, in its order."""
-    return tuple(Parameter(path, float(q.value), q.unit, q.kind) for path, q in quantities(machine, ""))
+    """Every number of a machine's loaded file, in its order; then the counts of a cluster, which no source vouches for.
+
+    Of a cluster, how many cards there are and how they divide a model is varied as far as the degrees still multiply to
+    the cards: half of ``tensor`` leaves twice as many groups that each hold the whole model.
+    """
+    constants = (Parameter(path, float(q.value), q.unit, q.kind) for path, q in quantities(machine, ""))
+    return (*constants, *_counts(machine))
+
+
+def _counts(machine: Any) -> Iterator[Parameter]:
+    """The whole numbers of a machine's ``cluster``."""
+    cluster = getattr(machine, "cluster", None)
+    for each in fields(cluster) if is_dataclass(cluster) else ():
+        value = getattr(cluster, each.name)
+        if isinstance(value, int):
+            yield Parameter(f"cluster.{each.name}", float(value), "1", "count")
 
 
 def sensitivity(
@@ -186,8 +200,8 @@ def _first_allowed(parameter: Parameter, values: Iterable[float], run: Run) -> t
     """(value, time) of the first value that the file's schema takes; no time where the machine cannot run."""
     for value in values:
         try:
-            answer = run(parameter, value)
+            time_s = run(parameter, value)
         except HwsimError:
             continue
-        return value, answer.time_s if isinstance(answer, Result) else None
+        return value, None if isinstance(time_s, Infeasible) else time_s
     return None, None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hwsim.commands.arguments import Parser, one_device, path
 from hwsim.commands.console import Console
 from hwsim.commands.inputs import (
+    LoadedDevice,
     Overrides,
     device_of,
     question_of,
@@ -124,22 +125,36 @@ def _sensitivity(
 ) -> Sensitivity:
     """The same question with each of the machine's constants, one at a time, a little lower and a little higher."""
     from hwsim.analysis.sensitivity import parameters_of, sensitivity  # noqa: PLC0415
-    from hwsim.pipeline import simulate  # noqa: PLC0415
+    from hwsim.devices.catalog import device_document, varied  # noqa: PLC0415
+    from hwsim.pipeline import seconds  # noqa: PLC0415
 
     name = arguments.device[0] if arguments.device else DEFAULT_DEVICE
-    overrides = split_overrides(arguments.overrides)
+    document = device_document(name, split_overrides(arguments.overrides).device)
+    question = question_of(arguments, workload)
+    unread = _unread(device, answer)
     every = parameters_of(device.parameters)
     parameters = [each for each in every if device.enters(each.path) == "time"]
     not_in_time = tuple(each.path for each in every if each not in parameters)
 
-    def run(parameter: Parameter, value: float) -> Result | Infeasible:
+    def run(parameter: Parameter, value: float) -> float | Infeasible:
         unit = "" if parameter.unit == "1" else f" {parameter.unit}"
-        changed = (*overrides.device, f"{parameter.path}={value!r}{unit}")
-        varied = device_of(name, replace(overrides, device=changed), arguments.mapping)
-        return simulate(workload.value, varied.value, question_of(arguments, workload, varied))
+        text = f"{value:.0f}" if parameter.kind == "count" and value.is_integer() else f"{value!r}{unit}"
+        changed = LoadedDevice(varied(document, parameter.path, text), {})
+        if parameter.path.startswith(unread):
+            return answer.time_s
+        if arguments.mapping != "auto":
+            changed = with_mapping_file(changed, arguments.mapping)
+        return seconds(workload.value, changed.value, question)
 
     with console.progress("varying the machine's constants", len(parameters)) as step:
         return sensitivity(answer, step(parameters), run, not_in_time)
+
+
+def _unread(device: Device, answer: Result) -> tuple[str, ...]:
+    """Prefixes of the constants that nothing in a run reads."""
+    from hwsim.devices.base import ReadsInPart  # noqa: PLC0415
+
+    return device.unread({op.kind for op in answer.ops}) if isinstance(device, ReadsInPart) else ()
 
 
 def _show(

@@ -17,7 +17,9 @@ from hwsim.devices.optical import OpticalDevice, OpticalParameters
 from hwsim.errors import HwsimError
 from hwsim.spec import Document, load, override, plain, read
 
-__all__ = ["Family", "device_document", "device_names", "device_of_document", "find_device", "register_family"]
+__all__ = [
+    "Family", "device_document", "device_names", "device_of_document", "find_device", "register_family", "varied",
+]  # fmt: skip
 
 _CATALOG: Final = Path(__file__).resolve().parent / "catalog"
 
@@ -99,6 +101,16 @@ def device_document(name_or_file: str, overrides: Sequence[str] = ()) -> Documen
         path, _, value = text.partition("=")
         document = override(document, path, value, f"--set device.{text}", _family_of(document).schema)
     return document
+
+
+def varied(document: Document, path: str, value: str) -> Device:
+    """The device of a document with one value set, as by ``--set device.PATH=VALUE``.
+
+    Raises:
+        HwsimError: the schema does not allow the value.
+    """
+    changed = override(document, path, value, f"--set device.{path}={value}", _family_of(document).schema)
+    return device_of_document(changed)
 
 
 def device_of_document(document: Document) -> Device:

@@ -16,9 +16,10 @@ Conventions (they fix the published golden points, see docs/mapping.md):
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
-from math import ceil, prod
+from math import ceil, inf, prod
 
 from hwsim.mapping.hierarchy import Hierarchy, Level
 from hwsim.mapping.nest import For, Nest, Spread
@@ -157,6 +158,25 @@ class _Ledger:
 
 def account(problem: Problem, hierarchy: Hierarchy, nest: Nest) -> Account:
     """The cost of a legal nest in ``ideal`` mode (`hwsim.mapping.check` says whether it is legal)."""
+    traffic, steps = _counted(problem, _shape_of(hierarchy), nest)
+    return _priced(problem, hierarchy, traffic, steps)
+
+
+@lru_cache(maxsize=256)
+def _shape_of(hierarchy: Hierarchy) -> Hierarchy:
+    """The hierarchy without rates, rooms and energies: what the words of a nest depend on."""
+    parts = tuple(
+        Level(part.name, inf, 1.0, 1.0, 0.0, 0.0, part.may, part.must, part.shared_port, part.double_buffered)
+        if isinstance(part, Level)
+        else part
+        for part in hierarchy.parts
+    )
+    return replace(hierarchy, name="", clock_hz=1.0, parts=parts, mac_pj=0.0, macs_per_cycle=1)
+
+
+@lru_cache(maxsize=8192)
+def _counted(problem: Problem, hierarchy: Hierarchy, nest: Nest) -> tuple[Mapping[tuple[str, str], Traffic], int]:
+    """Words by level and operand, and steps of the multipliers; kept, as machines that differ in rates ask alike."""
     ledger = _ledger(problem, hierarchy, nest)
     traffic: dict[tuple[str, str], Traffic] = {}
     for operand in problem.operands:
@@ -167,7 +187,7 @@ def account(problem: Problem, hierarchy: Hierarchy, nest: Nest) -> Account:
         sum(s * c for s, c in ledger.cut(dim, ledger.end, _above(len(hierarchy.fanouts))).items())
         for dim, _ in problem.dims
     )
-    return _priced(problem, hierarchy, traffic, steps)
+    return traffic, steps
 
 
 def _ledger(problem: Problem, hierarchy: Hierarchy, nest: Nest) -> _Ledger:

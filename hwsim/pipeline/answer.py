@@ -18,7 +18,7 @@ from hwsim.workload.model import ONE_PASS_MODELS, Workload, of_images
 if TYPE_CHECKING:
     from hwsim.pipeline.outcome import OpOutcome
 
-__all__ = ["answer_of"]
+__all__ = ["answer_of", "times_of"]
 
 _STATIC = "static"
 
@@ -26,10 +26,8 @@ _STATIC = "static"
 def answer_of(found: Simulated) -> Result:
     """Put the books together: a step, and all the work asked (the prompt, then the steps)."""
     device, workload, question = found.device, found.workload, found.question
-    clock = device.clock_hz
-    step_cycles, prompt_cycles = _cycles(found.passes), _cycles(found.prompt)
-    step_s, prompt_s = step_cycles / clock, prompt_cycles / clock
-    time_s = prompt_s + found.steps * step_s
+    clock, step_cycles = device.clock_hz, _cycles(found.passes)
+    step_s, prompt_s, time_s = times_of(found)
     energy = _over_all(found, lambda run: run.outcome.energy_pj)
     energy_j_by = {**scale_counts(energy, PICO), _STATIC: device.static_power_w() * time_s}
     energy_j = sum(energy_j_by.values())
@@ -82,6 +80,13 @@ def answer_of(found: Simulated) -> Result:
         largest=found.largest,
         layouts=_layouts(found),
     )
+
+
+def times_of(found: Simulated) -> tuple[float, float, float]:
+    """Seconds of a step, of the prompt before, and of all the work asked."""
+    clock = found.device.clock_hz
+    step_s, prompt_s = _cycles(found.passes) / clock, _cycles(found.prompt) / clock
+    return step_s, prompt_s, prompt_s + found.steps * step_s
 
 
 def _cycles(passes: tuple[RunPass, ...]) -> int:

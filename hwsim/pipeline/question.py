@@ -30,6 +30,7 @@ class Question:
         new_tokens: tokens to decode.
         mapping: ``auto`` or a mapping file.
         inputs: file -> sha256 of what was read, for the record.
+        accounts: whether bytes, energies, operators and notes are wanted beside the time.
     """
 
     phase: Phase | None = None
@@ -38,6 +39,7 @@ class Question:
     new_tokens: int | None = None
     mapping: str = "auto"
     inputs: Mapping[str, str] = field(default_factory=dict)
+    accounts: bool = True
 
 
 @dataclass(frozen=True, slots=True)

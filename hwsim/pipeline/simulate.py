@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from hwsim.devices.base import MEMORY, FormatChoice, HoldsInMemory, PassWork, VerifiesChains, verifies
 from hwsim.errors import HwsimError, Infeasible
-from hwsim.pipeline.answer import answer_of
+from hwsim.pipeline.answer import answer_of, times_of
 from hwsim.pipeline.formats import adapted
 from hwsim.pipeline.largest import Demand, largest, with_levers
-from hwsim.pipeline.outcome import run_pass, unsupported
+from hwsim.pipeline.outcome import run_pass, timed_pass, unsupported
 from hwsim.pipeline.question import Question, RunPass, Simulated
 from hwsim.pipeline.training import train, training_bytes
 from hwsim.workload.catalog import find_workload
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hwsim.result import Result
     from hwsim.workload.graph import Graph
 
-__all__ = ["complete", "simulate"]
+__all__ = ["complete", "seconds", "simulate"]
 
 Planned: TypeAlias = "tuple[str, Graph, PassWork]"
 
@@ -38,17 +38,7 @@ def simulate(workload: Workload, device: Device, question: Question | None = Non
     workload = prepared(workload)
     asked = complete(workload, question or Question())
     ready, choice = adapted(workload, device)
-    divided = _undivided(workload, device)
-    if divided:
-        return divided
-    if asked.phase == "decode":
-        simulated = _decode(ready, device, asked, choice)
-    elif asked.phase == "train":
-        simulated = train(ready, device, asked, choice)
-    elif asked.phase == "prefill" or isinstance(workload.model, ONE_PASS_MODELS):
-        simulated = _whole(ready, device, asked, choice)
-    else:
-        simulated = _request(ready, device, asked, choice)
+    simulated = _undivided(workload, device) or _simulated(ready, device, asked, choice)
     if not isinstance(device, HoldsInMemory):
         return simulated if isinstance(simulated, Infeasible) else answer_of(simulated)
     if isinstance(simulated, Infeasible) and simulated.resource != MEMORY:
@@ -57,6 +47,30 @@ def simulate(workload: Workload, device: Device, question: Question | None = Non
     if isinstance(simulated, Infeasible):
         return with_levers(simulated, fitting)
     return answer_of(replace(simulated, largest=fitting))
+
+
+def seconds(workload: Workload, device: Device, question: Question | None = None) -> float | Infeasible:
+    """The ``time_s`` of :func:`simulate`, to the last bit, without the books of bytes and energy that it keeps.
+
+    Raises:
+        HwsimError: the question makes no sense for the workload.
+    """
+    workload = prepared(workload)
+    asked = replace(complete(workload, question or Question()), accounts=False)
+    ready, choice = adapted(workload, device)
+    found = _undivided(workload, device) or _simulated(ready, device, asked, choice)
+    return found if isinstance(found, Infeasible) else times_of(found)[2]
+
+
+def _simulated(workload: Workload, device: Device, question: Question, choice: FormatChoice) -> Simulated | Infeasible:
+    """What is asked, by its phase."""
+    if question.phase == "decode":
+        return _decode(workload, device, question, choice)
+    if question.phase == "train":
+        return train(workload, device, question, choice)
+    if question.phase == "prefill" or isinstance(workload.model, ONE_PASS_MODELS):
+        return _whole(workload, device, question, choice)
+    return _request(workload, device, question, choice)
 
 
 def _undivided(workload: Workload, device: Device) -> Infeasible | None:
@@ -137,12 +151,12 @@ def _decode(workload: Workload, device: Device, question: Question, choice: Form
     planned = _planned(workload, device, decoding, step)
     if isinstance(planned, Infeasible):
         return planned
-    passes = _run_all(device, planned)
+    passes = _run_all(device, planned, question)
     if isinstance(passes, Infeasible):
         return passes
     if workload.run.lm_head == "host":
         notes.append("embedding, final norm and LM head run on the host, outside the time shown")
-    notes += _placement_notes(device, planned[-1][1])
+    notes += _placement_notes(device, planned[-1][1]) if question.accounts else ()
     steps = new_tokens / step.tokens_per_step
     footprint = device.footprint(tuple((graph, work) for _, graph, work in planned))
     return Simulated(
@@ -241,11 +255,12 @@ def _refused(device: Device, planned: list[Planned]) -> Infeasible | None:
     return device.fits(tuple((graph, work) for _, graph, work in planned))
 
 
-def _run_all(device: Device, planned: list[Planned]) -> tuple[RunPass, ...] | Infeasible:
+def _run_all(device: Device, planned: list[Planned], question: Question) -> tuple[RunPass, ...] | Infeasible:
     """Every pass run, in order."""
+    run = run_pass if question.accounts else timed_pass
     passes: list[RunPass] = []
     for model, graph, work in planned:
-        outcome = run_pass(device, graph, work)
+        outcome = run(device, graph, work)
         if isinstance(outcome, Infeasible):
             return outcome
         passes.append(RunPass(model, work, graph, outcome))
@@ -259,11 +274,11 @@ def _whole(workload: Workload, device: Device, question: Question, choice: Forma
     bad = _refused(device, planned)
     if bad:
         return bad
-    passes = _run_all(device, planned)
+    passes = _run_all(device, planned, question)
     if isinstance(passes, Infeasible):
         return passes
     footprint = device.footprint(((graph, work),))
-    notes = (*choice.differences, *_placement_notes(device, graph))
+    notes = (*choice.differences, *(_placement_notes(device, graph) if question.accounts else ()))
     tokens = float(workload.model.tokens or 1) if isinstance(workload.model, OpsModel) else float(work.tokens)
     return Simulated(workload, device, question, choice, passes, (), tokens, 1.0, None, footprint, notes)
 

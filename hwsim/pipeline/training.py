@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hwsim.devices.base import MEMORY, FormatChoice, PassWork, Trains
 from hwsim.errors import HwsimError, Infeasible
-from hwsim.pipeline.outcome import run_pass, unsupported
+from hwsim.pipeline.outcome import run_pass, timed_pass, unsupported
 from hwsim.pipeline.question import Question, RunPass, Simulated
 from hwsim.workload.model import ONE_PASS_MODELS, Pass, Recipe, Workload
 from hwsim.workload.training import TrainingGraphs, training_graphs
@@ -38,8 +38,8 @@ def train(workload: Workload, device: Device, question: Question, choice: Format
     passes: list[RunPass] = []
     for role, graph in _roles(device, graphs, recipe, question):
         work = _work(role, question, recipe)
-        bad = unsupported(device, graph)
-        outcome = bad or run_pass(device, graph, work)
+        run = run_pass if question.accounts else timed_pass
+        outcome = unsupported(device, graph) or run(device, graph, work)
         if isinstance(outcome, Infeasible):
             return outcome
         passes.append(RunPass(workload.name, work, graph, outcome))

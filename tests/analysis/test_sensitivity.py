@@ -13,7 +13,6 @@ from hwsim.analysis.sensitivity import Parameter, Run, parameters_of, sensitivit
 from hwsim.devices.catalog import find_device
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline import Question, kernel, simulate
-from hwsim.result import Result
 from hwsim.workload import find_workload
 from hwsim.workload.kernel import build_kernel
 
@@ -24,7 +23,7 @@ BASE = build.result(time_s=2.0)
 
 def power_law(exponent: float) -> Run:
     """Time grows with a power of the parameter."""
-    return lambda parameter, value: build.result(time_s=2.0 * (value / parameter.value) ** exponent)
+    return lambda parameter, value: 2.0 * (value / parameter.value) ** exponent
 
 
 @given(st.floats(-3, 3).filter(lambda e: abs(e) > 1e-3), st.floats(1e-3, 1e12))
@@ -42,8 +41,8 @@ def test_strongest_first_and_the_rest_named() -> None:
     zero, ideal = Parameter("zero", 0.0, "s", "assumed"), Parameter("ideal", math.inf, "bytes/s", "set")
     exponents = {"weak": 0.1, "still": 0.0, "memory.bandwidth": -1.0}
 
-    def run(parameter: Parameter, value: float) -> Result:
-        return build.result(time_s=2.0 * (value / parameter.value) ** exponents[parameter.path])
+    def run(parameter: Parameter, value: float) -> float:
+        return 2.0 * (value / parameter.value) ** exponents[parameter.path]
 
     found = sensitivity(BASE, [weak, still, zero, BANDWIDTH, ideal], run)
     assert [effect.parameter.path for effect in found.effects] == ["memory.bandwidth", "weak"]
@@ -55,11 +54,11 @@ def test_counts_stay_whole_and_refused_values_give_way() -> None:
     """4 ports are varied to 8 and 2, as the schema takes powers of two only."""
     tried: list[float] = []
 
-    def run(parameter: Parameter, value: float) -> Result:
+    def run(parameter: Parameter, value: float) -> float:
         tried.append(value)
         if value not in (2.0, 4.0, 8.0):
             raise HwsimError.at("device.memory.ports", f"{value:g}", "a power of two")
-        return build.result(time_s=2.0 * parameter.value / value)
+        return 2.0 * parameter.value / value
 
     (effect,) = sensitivity(BASE, [PORTS], run).effects
     assert (effect.lower, effect.upper) == (2.0, 8.0)
@@ -71,8 +70,8 @@ def test_a_side_that_does_not_fit_leaves_the_other() -> None:
     """More that cannot run has no time; the elasticity is that of the other side."""
     bad = Infeasible("LUT", 2, 1, "LUT", "too large")
 
-    def run(parameter: Parameter, value: float) -> Result | Infeasible:
-        return bad if value > parameter.value else build.result(time_s=2.0 * parameter.value / value)
+    def run(parameter: Parameter, value: float) -> float | Infeasible:
+        return bad if value > parameter.value else 2.0 * parameter.value / value
 
     (effect,) = sensitivity(BASE, [BANDWIDTH], run).effects
     assert effect.upper is not None
@@ -120,3 +119,10 @@ def test_inner_buffers_of_an_array_have_a_say_in_time() -> None:
     first, second = (answer for answer in answers if not isinstance(answer, Infeasible))
     assert second.cycles > first.cycles
     assert small.enters("levels[1].capacity") == "time"
+
+
+def test_counts_of_a_cluster_are_parameters() -> None:
+    """How many cards, and how they divide a model; a single card has none. What the schema refuses is passed over."""
+    assert not [each for each in parameters_of(find_device("l4").parameters) if each.kind == "count"]
+    found = {each.path: each.value for each in parameters_of(find_device("4x-l4").parameters) if each.kind == "count"}
+    assert {"cluster.cards": 4.0, "cluster.tensor": 4.0, "cluster.pipeline": 1.0}.items() <= found.items()

@@ -360,6 +360,20 @@ def test_sensitivity_is_printed_after_the_answer(capsys: Capture) -> None:
     assert re.search(r"device\.memory\.bandwidth +1 GB/s +-1\.000", text)
 
 
+def test_sensitivity_keeps_to_a_mapping_file(capsys: Capture, tmp_path: Path) -> None:
+    """Each run takes the file's nests: its times are those of the same question with `--set`."""
+    target = tmp_path / "product.yaml"
+    formats = "{weights: int8, activations: int8, vectors: int8}"
+    product = "{family: ops, ops: [{kind: gemm, m: 1024, n: 1024, k: 1024}]}"
+    target.write_text(f"name: product\nmodel: {product}\nformats: {formats}\nrun: {{phase: inference}}\n")
+    words = ["simulate", str(target), "--device", "ws16", "--mapping", "golden-gemm"]
+    effects = answer(capsys, *words, "--sensitivity")["sensitivity"]["effects"]
+    assert [each["path"] for each in effects] == ["device.levels[3].read_bandwidth", "device.clock"]
+    for each in effects:
+        text = f"{each['path']}={each['lower']} {each['unit']}"
+        assert answer(capsys, *words, "--set", text)["time_s"] == each["lower_time_s"]
+
+
 def test_compare_draws_one_figure(capsys: Capture, tmp_path: Path) -> None:
     """With machines that cannot run the workload; a name of another kind is refused before anything runs."""
     target = tmp_path / "all.png"

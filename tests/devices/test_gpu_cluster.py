@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hwsim.devices.base import PassWork
 from hwsim.devices.catalog import find_device
+from hwsim.devices.gpu.cluster import per_card, plan_of
 from hwsim.devices.gpu.collective import collective_time, link_between
 from hwsim.devices.gpu.shard import Split, collectives_after, shard
 from hwsim.errors import HwsimError, Infeasible
@@ -215,3 +217,29 @@ def test_degrees_that_do_not_multiply_to_the_cards_are_refused() -> None:
         find_device("8x-h100-sxm", ("cluster.data=2",))
     with pytest.raises(HwsimError, match="a network between them"):
         find_device("8x-h100-sxm", ("cluster.cards_per_node=4",))
+
+
+@pytest.mark.parametrize("settings", [(), ("cluster.tensor=2",), ("cluster.tensor=2", "cluster.pipeline=2")])
+@pytest.mark.parametrize("phase", ["decode", "prefill"])
+def test_memory_of_a_card_is_the_sum_over_its_ops(settings: tuple[str, ...], phase: str) -> None:
+    """Layer by layer, each op's part looked at on its own."""
+    device = find_device("4x-l4", settings)
+    asked = Pass(phase, 8, 1 if phase == "decode" else 32, 16)
+    graph = build(LLAMA.model, LLAMA.formats, asked)
+    work = PassWork(phase, asked.tokens, asked.batch, asked.context)
+    cluster = device.parameters.cluster
+    plan = plan_of(cluster, work)
+    own = -(-work.batch // plan.replicas)
+    whole = Split(plan.split.tensor, plan.split.sequence, work.batch, own, plan.split.decode)
+    share = -(-LLAMA.model.layers // plan.stages) / LLAMA.model.layers
+    inner = [shard(op, whole) for op in graph.ops if op.layer is not None]
+    ends: dict[str, float] = {}
+    for op in graph.ops:
+        if op.layer is None:
+            ends[op.block] = ends.get(op.block, 0.0) + shard(op, whole).weight_bytes
+    outer = sum(ends.values()) if plan.stages == 1 else max(ends.values())
+    found = per_card(device.parameters, graph, work)
+    assert found["weights"] == pytest.approx(share * sum(op.weight_bytes for op in inner) + outer, rel=1e-12)
+    kept = sum(each.bytes(op.dims) for op in inner for each in op.operands if each.role == "cache")
+    assert found["state"] == pytest.approx(share * kept, rel=1e-12)
+    assert found["state"] > 0

@@ -1,4 +1,4 @@
-"""`hwsim import` of ONNX files whose bytes may be anything: no traceback, a documented code, files whole or not there."""
+"""`hwsim import` of ONNX files of any bytes: no traceback, a documented exit code, files whole or not there."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """The account: the golden points by hand, and equality with a walk of every iteration."""
 
+from dataclasses import replace
+
 import pytest
 from array_machines import make_ws16
 from hypothesis import given, settings
@@ -7,8 +9,9 @@ from hypothesis import strategies as st
 from nest_draws import machine, nests
 from walk import Walk
 
-from hwsim.mapping.account import Traffic, account
+from hwsim.mapping.account import Traffic, _counted, account
 from hwsim.mapping.check import nest_faults
+from hwsim.mapping.hierarchy import Level
 from hwsim.mapping.nest import For, Hold, Nest, Spread
 from hwsim.mapping.problem import conv2d, gemm
 
@@ -158,3 +161,21 @@ def test_wider_words_cost_bytes(ws16):
     a, b = account(narrow, make_ws16(), nest), account(wide, make_ws16(), nest)
     assert b.energy_pj_by["L1"] == 2 * a.energy_pj_by["L1"]
     assert b.energy_pj_by["mac"] == a.energy_pj_by["mac"]
+
+
+def test_words_are_kept_apart_from_rates(ws16):
+    """A nest on faster, roomier or thriftier memories gets the account that it gets where nothing was counted."""
+    problem, nest = gemm(1024, 1024, 1024), golden_nest()
+    changes = {
+        "read_bytes_per_cycle": 3.0,
+        "write_bytes_per_cycle": 5.0,
+        "read_pj_per_byte": 7.0,
+        "capacity_bytes": 1e9,
+    }
+    for name, value in changes.items():
+        parts = tuple(replace(part, **{name: value}) if isinstance(part, Level) else part for part in ws16.parts)
+        changed = replace(ws16, parts=parts, mac_pj=2 * ws16.mac_pj)
+        account(problem, ws16, nest)
+        kept = account(problem, changed, nest)
+        _counted.cache_clear()
+        assert kept == account(problem, changed, nest), name

@@ -92,6 +92,14 @@ def send_seconds(p: GpuParameters, plan: Plan, activation_bytes: float) -> float
     return hops * collective_time(link, "send_recv", activation_bytes, 2).time_s
 
 
+def _part_bytes(op: Op, whole: Split, flowing: Split) -> tuple[float, int, int]:
+    """Bytes of a card's part of an op: weights, then states and caches of all sequences, then what flows at a time."""
+    part, now = shard(op, whole), shard(op, flowing)
+    held = sum(each.bytes(part.dims) for each in part.operands if each.role in ("state", "cache"))
+    active = sum(each.bytes(now.dims) for each in now.operands if each.role in ("activation", "output"))
+    return float(part.weight_bytes), held, active
+
+
 def per_card(p: GpuParameters, graph: Graph, work: PassWork) -> dict[str, float]:
     """Bytes of weights, states (with keys and values) and activations on the card that holds most."""
     if p.cluster is None:
@@ -104,16 +112,13 @@ def per_card(p: GpuParameters, graph: Graph, work: PassWork) -> dict[str, float]
     ends: dict[str, float] = {}
     terms = {"weights": 0.0, "state": 0.0, "activations": 0.0}
     for op, repeats in ((op, run.repeats) for run in graph.layer_runs() for op in run.ops):
-        part = shard(op, whole)
-        weight = float(part.weight_bytes * repeats)
+        found, held, active = _part_bytes(op, whole, plan.split)
+        weight = found * repeats
         if op.layer is None:
             ends[op.block] = ends.get(op.block, 0.0) + weight
         else:
             terms["weights"] += weight * share
-        held = sum(each.bytes(part.dims) for each in part.operands if each.role in ("state", "cache"))
         terms["state"] += held * repeats * share
-        flowing = shard(op, plan.split)
-        active = sum(each.bytes(flowing.dims) for each in flowing.operands if each.role in ("activation", "output"))
         terms["activations"] = max(terms["activations"], float(active))
     terms["weights"] += sum(ends.values()) if plan.stages == 1 else max(ends.values(), default=0.0)
     return terms

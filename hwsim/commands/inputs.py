@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from hwsim.workload.model import Workload
 
 __all__ = [
-    "LoadedDevice", "LoadedWorkload", "Overrides", "device_of", "question_of", "split_overrides", "workload_of",
+    "LoadedDevice", "LoadedWorkload", "Overrides", "device_of", "question_of", "split_overrides", "with_mapping_file",
+    "workload_of",
 ]  # fmt: skip
 
 _HEADS: Final = ("device", "workload")
@@ -102,10 +103,10 @@ def device_of(name: str, overrides: Overrides, mapping: str = "auto") -> LoadedD
 
     document = device_document(name, overrides.device)
     found = LoadedDevice(device_of_document(document), _shortened(document.inputs))
-    return found if mapping == "auto" else _with_mapping_file(found, mapping)
+    return found if mapping == "auto" else with_mapping_file(found, mapping)
 
 
-def _with_mapping_file(device: LoadedDevice, name: str) -> LoadedDevice:
+def with_mapping_file(device: LoadedDevice, name: str) -> LoadedDevice:
     """The machine with the entries of a shipped mapping or a file, which counts among the inputs."""
     from hwsim.devices.mapped import with_mapping  # noqa: PLC0415
     from hwsim.spec import read  # noqa: PLC0415

@@ -15,6 +15,7 @@ from hwsim.commands.inputs import (
     device_of,
     question_of,
     split_overrides,
+    with_mapping_file,
     workload_of,
 )
 from hwsim.errors import Infeasible

@@ -45,7 +45,7 @@ def run(arguments: Namespace) -> int:
     console = Console(arguments.json, arguments.quiet)
     source = arguments.model
     name = arguments.name or _name(arguments.out, Path(source))
-    imported = _of_onnx(arguments, source, name) if source.endswith(".onnx") else None
+    imported = _of_onnx(arguments, source, name) if source.lower().endswith(".onnx") else None
     document = imported.document if imported else _of_config(arguments, source, name)
     text = f"# {document['description']}. Shapes: {document['source']}.\n{dump_yaml(document)}"
     workload = load(parse(text.encode(), source), Workload)

@@ -12,7 +12,11 @@ __all__ = ["folded"]
 
 _LEAST: Final = 4
 """Operators that a fold must save: a line or two are easier read in place."""
-_MOST_PERIOD: Final = 2000
+_MOST_PERIODS: Final = 64
+_MOST_OPS: Final = 10_000
+"""Operators of the longest list that is searched for layers: a few seconds where it has no order at all."""
+_DEEPEST: Final = 16
+"""Folds before and behind a fold, and so on: models have a few stages of layers each."""
 
 
 def folded(ops: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -29,19 +33,31 @@ def folded(ops: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return _named(_fold(list(ops), keys))
 
 
-def _fold(ops: list[dict[str, Any]], keys: np.ndarray[Any, np.dtype[np.int64]]) -> list[dict[str, Any]]:
+def _fold(ops: list[dict[str, Any]], keys: np.ndarray[Any, np.dtype[np.int64]], depth: int = 0) -> list[dict[str, Any]]:
+    if depth == _DEEPEST or len(ops) > _MOST_OPS:
+        return ops
     best = (_LEAST - 1, 0, 0, 0)  # saved, start, period, times
-    for period in range(1, min(len(ops) // 2, _MOST_PERIOD) + 1):
+    for period in _periods(keys):
         start, length = _longest(keys[:-period] == keys[period:])
         times = length // period + 1
         if (times - 1) * period > best[0]:
             best = ((times - 1) * period, start, period, times)
-    saved, start, period, times = best
-    if not period or not saved:
+    _, start, period, times = best
+    if not period:
         return ops
     end = start + period * times
     group = {"kind": "repeat", "times": times, "ops": _named(_shortened(ops[start : start + period]))}
-    return [*_fold(ops[:start], keys[:start]), group, *_fold(ops[end:], keys[end:])]
+    before, behind = _fold(ops[:start], keys[:start], depth + 1), _fold(ops[end:], keys[end:], depth + 1)
+    return [*before, group, *behind]
+
+
+def _periods(keys: np.ndarray[Any, np.dtype[np.int64]]) -> list[int]:
+    """Lengths that a layer may have, ascending: the commonest distances from an operator to the next one like it."""
+    order = np.argsort(keys, kind="stable")
+    gaps = np.diff(order)[np.diff(keys[order]) == 0]
+    lengths, counts = np.unique(gaps[gaps <= len(keys) // 2], return_counts=True)
+    most = np.argsort(-counts, kind="stable")[:_MOST_PERIODS]
+    return sorted(int(each) for each in lengths[most])
 
 
 def _longest(equal: np.ndarray[Any, np.dtype[np.bool_]]) -> tuple[int, int]:

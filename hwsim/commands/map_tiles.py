@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hwsim.devices.cpu import CpuDevice
     from hwsim.devices.gpu import GpuDevice
     from hwsim.devices.optical import OpticalDevice
+    from hwsim.pipeline import KernelResult
     from hwsim.workload.graph import Graph
     from hwsim.workload.op import Op
 
@@ -43,6 +44,17 @@ def refuse_search_options(arguments: Namespace) -> None:
             raise HwsimError.at(option, str(getattr(arguments, name)), "no such option: the whole menu is tried")
     if arguments.objective not in (None, "latency"):
         raise HwsimError.at("--objective", arguments.objective, "latency: a library chooses by time alone")
+
+
+def _costs(answer: KernelResult) -> dict[str, Any]:
+    """What an op costs as it is mapped, and what the choice made least."""
+    return {
+        "objective": "latency",
+        "energy_j": answer.energy_j,
+        "cycles": answer.cycles,
+        "time_s": answer.time_s,
+        "edp": answer.energy_j * answer.time_s,
+    }
 
 
 def tiles_form(device: GpuDevice, kind: str, pairs: Mapping[str, str], console: Console) -> dict[str, Any] | Infeasible:
@@ -73,11 +85,7 @@ def tiles_form(device: GpuDevice, kind: str, pairs: Mapping[str, str], console: 
         "kind": kind,
         "arguments": dict(pairs),
         "device": device.name,
-        "objective": "latency",
-        "energy_j": answer.energy_j,
-        "cycles": answer.cycles,
-        "time_s": answer.time_s,
-        "edp": answer.energy_j * answer.time_s,
+        **_costs(answer),
         "mapping": tile_text(ranked[0]),
         **exhausted("menu", "latency", answer.cycles, represented, left_out=not_offered).form,
         "bytes_by_level": dict(answer.bytes),
@@ -168,11 +176,7 @@ def _product_form(device: CpuDevice, op: Op) -> dict[str, Any] | Infeasible:
     if isinstance(answer := kernel(op, device), Infeasible):
         return answer
     return {
-        "objective": "latency",
-        "energy_j": answer.energy_j,
-        "cycles": answer.cycles,
-        "time_s": answer.time_s,
-        "edp": answer.energy_j * answer.time_s,
+        **_costs(answer),
         "mapping": blocking_text(answer.mapping),
         **found.certificate.form,
         "energy_j_by_level": dict(answer.energy_j_by),
@@ -219,11 +223,7 @@ def layouts_form(
         "kind": kind,
         "arguments": dict(pairs),
         "device": device.name,
-        "objective": "latency",
-        "energy_j": answer.energy_j,
-        "cycles": answer.cycles,
-        "time_s": answer.time_s,
-        "edp": answer.energy_j * answer.time_s,
+        **_costs(answer),
         "mapping": device.layout_words(op),
         **exhausted("layouts", "latency", answer.cycles, tried).form,
         "energy_j_by_level": dict(answer.energy_j_by),

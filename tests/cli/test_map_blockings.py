@@ -143,13 +143,13 @@ def test_a_kernel_runs_by_a_mapping_file(tmp_path: Path, capsys: pytest.CaptureF
 def test_varied_machines_keep_the_mapping(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """`--sensitivity` beside `--mapping`: each machine with one constant moved runs by the file too."""
     seen: list[int] = []
-    real, every = hwsim.pipeline.simulate, hwsim.analysis.sensitivity.parameters_of
+    real, every = hwsim.pipeline.seconds, hwsim.analysis.sensitivity.parameters_of
 
     def spy(workload: Workload, device: CpuDevice, question: Question) -> object:
         seen.append(len(device.given))
         return real(workload, device, question)
 
-    monkeypatch.setattr(hwsim.pipeline, "simulate", spy)
+    monkeypatch.setattr(hwsim.pipeline, "seconds", spy)
     monkeypatch.setattr(hwsim.analysis.sensitivity, "parameters_of", lambda value: every(value)[:2])
     words = ["simulate", "llama-3-8b", "--batch", "16", "--device", "xeon-8475b", "--sensitivity", "--json", "-"]
     assert main([*words, "--mapping", "llama-3-8b-xeon-8475b"]) == 0

@@ -59,7 +59,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "show": ("print a device with its sources, a workload, or a paper", "show device vck190"),
     "import": (
         "a workload file from an ONNX file or a config.json",
-        "import model.onnx --dim batch=1 --out my-model.yaml",
+        "import config.json --out my-model.yaml",
     ),
     "check": ("check workload, device and mapping files, every fault at once", "check my-machine.yaml"),
     "diff": ("tell what changed between two results", "diff before.json after.json"),

@@ -194,6 +194,15 @@ def test_every_command_writes_json(installed: Installed, examples: dict[str, str
             assert installed.json(*shlex.split(line))
 
 
+def test_what_an_extra_brings_is_named(installed: Installed) -> None:
+    """ONNX files need a package that the wheel alone does not ask for: exit code 2, and how to install it."""
+    (installed.folder / "model.onnx").write_bytes(b"\x08\x08")
+    run = installed.hwsim("import", "model.onnx", "--out", "model.yaml")
+    assert run.returncode == 2
+    assert "pip install 'hwsim[onnx]'" in run.stderr
+    assert not (installed.folder / "model.yaml").exists()
+
+
 @pytest.mark.parametrize("name", sorted(CHECKOUT_ONLY))
 def test_a_command_of_the_checkout_says_so(installed: Installed, examples: dict[str, str], name: str) -> None:
     """What needs files that no wheel holds is the user's to mend: exit code 2, and where to run it."""

@@ -14,6 +14,7 @@ from hwsim.formats import FORMATS
 
 if TYPE_CHECKING:
     from hwsim.devices.gpu.parameters import GpuParameters
+    from hwsim.devices.gpu.stack import Attention
     from hwsim.kernels.gpu_attention import AttentionPath
     from hwsim.workload.op import Op
 
@@ -131,7 +132,7 @@ def attention_path(
     """
     from hwsim.kernels.gpu_attention import AttentionPath  # noqa: PLC0415 - brings in numba
 
-    a, chip, v = p.software.attention, p.chip, p.software
+    a = p.software.attention
     stacks_own = FORMS[a.kernel] if a.kernel != "eager" else FORMS["fa2"]
     own = form is stacks_own
     product = _products(p, dtype, kv_dtype, form, own and prefill)
@@ -141,64 +142,84 @@ def attention_path(
         return qk
     if isinstance(pv, Infeasible):
         return pv
-    clock = chip.tensor_clock.value
     narrow = FORMATS[product].bits <= 8
     alike = form.issue == stacks_own.issue
     share = a.tensor_share.value if alike else 1.0
     share *= _MMA_SYNC.get(p.issue, 1.0) if form.issue == "mma" else 1.0
     share *= a.narrow_share.value if narrow and own else 1.0
-    qk_rate, pv_rate = (each.flop_per_clock * clock * share for each in (qk, pv))
-    sms, boost = chip.sms.value, chip.boost_clock.value
-    lane_s = 1.0 / (chip.fp32_lanes.value * clock)
-    memory = p.stream_bytes_s
-    q_bytes, kv_bytes, out_bytes = (FORMATS[each].bits_per_element / 8.0 for each in (product, kv_dtype, dtype))
-    source = max(2.0, out_bytes)
-    small = FORMATS[kv_dtype].bits <= 8
+    clock, sms, boost = p.chip.tensor_clock.value, p.chip.sms.value, p.chip.boost_clock.value
+    lane_s = 1.0 / (p.chip.fp32_lanes.value * clock)
     return AttentionPath(
         sms=sms,
-        qk_flop_s=qk_rate,
-        pv_flop_s=pv_rate,
-        softmax_s=1.0 / (chip.sfu_lanes.value * clock) + form.fp32_ops * lane_s,
+        qk_flop_s=qk.flop_per_clock * clock * share,
+        pv_flop_s=pv.flop_per_clock * clock * share,
+        peak_qk_flop_s=sms * qk.flop_per_clock * boost,
+        peak_pv_flop_s=sms * pv.flop_per_clock * boost,
+        softmax_s=1.0 / (p.chip.sfu_lanes.value * clock) + form.fp32_ops * lane_s,
         rescale_s=lane_s,
         overlap=a.overlap.value if alike else 0.0,
-        block_q=float(form.block_q),
-        least_q=float(form.least_q),
-        block_kv=float(_block_kv(form, head_dim, FORMATS[product].bits)),
         own_step=a.own_step.value if own else 1.0,
         window_step=1.0 if not own else a.narrow_window_step.value if narrow else a.window_step.value,
         page_s=a.page_step.value / clock if form.over_cache else 0.0,
-        decode_kv=float(form.block_kv if head_dim <= 128 else 64),
-        tile_dim=float(next((wide for wide in form.widths if wide >= head_dim), head_dim)),
-        occupancy=1.0 if form.warp_specialised and prefill else 2.0,
-        persistent=float(form.warp_specialised),
-        folds=float(form.over_cache),
-        swap_s=a.swap.value,
-        dram_bytes_s=memory * (v.dram_share if prefill else v.vector.stream).value,
-        l2_bytes=l2_bytes(p) if setting.replayed else 1.0,
-        l2_bytes_s=p.l2.bandwidth.value * v.vector.l2_share.value,
-        q_bytes=q_bytes,
-        out_bytes=out_bytes,
-        kv_bytes=kv_bytes,
-        floor_s=a.floor.value + (a.write_floor.value if writes else 0.0),
         block_s=a.block.value / clock if alike else 0.0,
         element_s=a.element.value / (form.block_q * clock) if alike else 0.0,
-        decode_floor_s=a.decode_floor.value,
-        step_s=a.step.value,
-        shared_step_s=(a.narrow_shared_step if small else a.shared_step).value,
-        shared_row_s=(a.narrow_shared_row if small else a.shared_row).value / 1024.0,
-        splits_single=a.splits_single.value,
-        combine_s=a.combine.value,
-        shared_combine_s=(a.narrow_combine if small else a.combine).value,
-        cta_bytes_s=a.cta_bytes.value,
-        head_bytes_s=a.head_bytes.value,
-        shared_heads=a.shared_heads.value,
-        write_bytes=(source + q_bytes) * a.write_q.value if writes else 0.0,
-        write_kv_bytes=source + kv_bytes if writes else 0.0,
-        write_bytes_s=memory * a.write_share.value,
-        peak_qk_flop_s=sms * qk.flop_per_clock * boost,
-        peak_pv_flop_s=sms * pv.flop_per_clock * boost,
-        peak_dram_bytes_s=p.memory.bandwidth.value,
+        block_kv=float(_block_kv(form, head_dim, FORMATS[product].bits)),
+        occupancy=1.0 if form.warp_specialised and prefill else 2.0,
+        floor_s=a.floor.value + (a.write_floor.value if writes else 0.0),
+        **_tiles(form, head_dim),
+        **_decode(a, FORMATS[kv_dtype].bits <= 8),
+        **_traffic(p, (product, kv_dtype, dtype), setting, prefill, writes),
     )
+
+
+def _tiles(form: Form, head_dim: int) -> dict[str, float]:
+    """What a kernel's form alone decides."""
+    return {
+        "block_q": float(form.block_q),
+        "least_q": float(form.least_q),
+        "decode_kv": float(form.block_kv if head_dim <= 128 else 64),
+        "tile_dim": float(next((wide for wide in form.widths if wide >= head_dim), head_dim)),
+        "persistent": float(form.warp_specialised),
+        "folds": float(form.over_cache),
+    }
+
+
+def _decode(a: Attention, narrow: bool) -> dict[str, float]:
+    """Constants of decode kernels; ``narrow``: with a cache of 8 bits and less."""
+    return {
+        "decode_floor_s": a.decode_floor.value,
+        "step_s": a.step.value,
+        "shared_step_s": (a.narrow_shared_step if narrow else a.shared_step).value,
+        "shared_row_s": (a.narrow_shared_row if narrow else a.shared_row).value / 1024.0,
+        "swap_s": a.swap.value,
+        "splits_single": a.splits_single.value,
+        "combine_s": a.combine.value,
+        "shared_combine_s": (a.narrow_combine if narrow else a.combine).value,
+        "cta_bytes_s": a.cta_bytes.value,
+        "head_bytes_s": a.head_bytes.value,
+        "shared_heads": a.shared_heads.value,
+    }
+
+
+def _traffic(
+    p: GpuParameters, formats: tuple[str, str, str], setting: Setting, prefill: bool, writes: bool
+) -> dict[str, float]:
+    """Bandwidths, and bytes of an element by what it is; ``formats`` of q in the products, the cache and the op."""
+    v, a = p.software, p.software.attention
+    q_bytes, kv_bytes, out_bytes = (FORMATS[each].bits_per_element / 8.0 for each in formats)
+    source = max(2.0, out_bytes)
+    return {
+        "dram_bytes_s": p.stream_bytes_s * (v.dram_share if prefill else v.vector.stream).value,
+        "peak_dram_bytes_s": p.memory.bandwidth.value,
+        "l2_bytes": l2_bytes(p) if setting.replayed else 1.0,
+        "l2_bytes_s": p.l2.bandwidth.value * v.vector.l2_share.value,
+        "q_bytes": q_bytes,
+        "out_bytes": out_bytes,
+        "kv_bytes": kv_bytes,
+        "write_bytes": (source + q_bytes) * a.write_q.value if writes else 0.0,
+        "write_kv_bytes": source + kv_bytes if writes else 0.0,
+        "write_bytes_s": p.stream_bytes_s * a.write_share.value,
+    }
 
 
 def attention_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infeasible:

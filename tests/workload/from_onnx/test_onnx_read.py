@@ -169,7 +169,7 @@ def bytes_changed(data, draw):
     """A model with bytes changed, cut out or put in."""
     text = bytearray(data)
     for _ in range(draw(st.integers(1, 4))):
-        place = draw(st.integers(0, len(text) - 1))
+        place = draw(st.integers(0, len(text)))
         text[place : place + draw(st.integers(0, 3))] = draw(st.binary(max_size=3))
     return bytes(text)
 

@@ -146,7 +146,7 @@ def change_node(node, other, draw):
     elif change == "swap":
         node.output[0] = other.output[0]
     else:
-        place = draw(st.integers(0, len(node.input) - 1))
+        place = draw(st.integers(0, max(0, len(node.input) - 1)))  # an earlier change may have cut them all
         node.input[place:] = [other.output[0], *node.input[place + 1 :]] if change == "input" else []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import lru_cache
@@ -133,7 +133,7 @@ def _all_rows(
         left = [point for point in points if point.index not in known]
         executor = _executor(arguments, len(left))
         if executor is not None:
-            stack.callback(executor.shutdown, wait=False, cancel_futures=True)
+            stack.push(_ending(executor))
         step = stack.enter_context(console.progress("simulating", len(left)))
         for row in step(run_points(left, evaluate, executor)):
             known[row["point"]] = row
@@ -144,6 +144,22 @@ def _all_rows(
             _write_csv(console, arguments.out, tuple(sweep.axes), rows)
             journal.remove()
     return rows
+
+
+def _ending(executor: Executor) -> Callable[[object, object, object], None]:
+    """Ends the workers: waits for them after the last point, and drops what was not begun when something went wrong.
+
+    A pool that is still closing as Python exits complains of a closed file. Dask's executor drops points by itself.
+    """
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
+
+    def end(kind: object, *_: object) -> None:
+        if isinstance(executor, ProcessPoolExecutor):
+            executor.shutdown(wait=kind is None, cancel_futures=True)
+        else:
+            executor.shutdown(wait=kind is None)
+
+    return end
 
 
 def _executor(arguments: Namespace, points: int) -> Executor | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -153,3 +155,28 @@ def test_check_knows_sweeps(spec: Path, capsys: Capture):
     assert "s.yaml: sweep, no faults" in capsys.readouterr().out
     spec.write_text(SPEC.replace("batch: [1, 3]", "batch: []"))
     assert main(["check", str(spec)]) == 2
+
+
+@pytest.mark.parametrize(("goes_wrong", "waits"), [(False, True), (True, False)])
+def test_workers_are_waited_for_at_the_end_only(
+    goes_wrong: bool, waits: bool, spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+):
+    """A pool that still closes as Python exits prints a traceback; after a fault no point in flight is waited for."""
+    ended: list[bool] = []
+
+    class Workers:
+        def submit(self, work: Callable[[Point], Row], point: Point) -> Future[Row]:
+            done: Future[Row] = Future()
+            if goes_wrong:
+                done.set_exception(HwsimError("a worker is gone"))
+            else:
+                done.set_result(work(point))
+            return done
+
+        def shutdown(self, wait: bool = True) -> None:  # all that Dask's executor takes
+            ended.append(wait)
+
+    monkeypatch.setattr(command, "_executor", lambda arguments, points: Workers())
+    assert main(["sweep", str(spec)]) == (2 if goes_wrong else 0)
+    capsys.readouterr()
+    assert ended == [waits]

@@ -257,7 +257,7 @@ class ListedScan(Listed):
             raise Refused("", "0: mamba1 has no matrix form", at="chunk")
 
 
-AnyListed: TypeAlias = Annotated[
+_Operator: TypeAlias = (
     ListedGemm
     | ListedConv2d
     | ListedAttention
@@ -266,9 +266,10 @@ AnyListed: TypeAlias = Annotated[
     | ListedElementwise
     | ListedEmbedding
     | ListedConv1d
-    | ListedScan,
-    Tagged("kind"),
-]
+    | ListedScan
+)
+
+AnyListed: TypeAlias = Annotated[_Operator, Tagged("kind")]
 """Any operator, told apart by ``kind``."""
 
 
@@ -290,19 +291,7 @@ class Repeat:
             raise Refused("no operators", "one or more", at="ops")
 
 
-Entry: TypeAlias = Annotated[
-    ListedGemm
-    | ListedConv2d
-    | ListedAttention
-    | ListedNorm
-    | ListedSoftmax
-    | ListedElementwise
-    | ListedEmbedding
-    | ListedConv1d
-    | ListedScan
-    | Repeat,
-    Tagged("kind"),
-]
+Entry: TypeAlias = Annotated[_Operator | Repeat, Tagged("kind")]
 """What may stand in the list: an operator, or a group that repeats."""
 
 

@@ -1,7 +1,7 @@
 """`hwsim map`: the best nest of one operation, or of each operation of a model, and the certificate that it is.
 
 Of GPUs and CPUs, whose software chooses from a menu, it is the tile or blocking of a product, of optical machines the
-layout of frames (`hwsim.commands.map_tiles`).
+layout of frames (`hwsim.commands.map_choices`).
 """
 
 from __future__ import annotations
@@ -18,10 +18,8 @@ from hwsim.commands.inputs import device_of, question_of, split_overrides, workl
 from hwsim.errors import HwsimError, Infeasible
 
 if TYPE_CHECKING:
-    from hwsim.devices.cpu import CpuDevice
-    from hwsim.devices.gpu import GpuDevice
+    from hwsim.commands.map_choices import Chooser
     from hwsim.devices.mapped import MapperView
-    from hwsim.devices.optical import OpticalDevice
     from hwsim.mapping.mapper import Search
     from hwsim.mapping.problem import Problem
     from hwsim.mapping.search import Mapped, Mode
@@ -37,7 +35,7 @@ _MODES: Final = ("ideal", "pipelined")
 
 def add_arguments(parser: Parser) -> None:
     """Declare the command's arguments."""
-    what = "gemm, conv2d or attention with its arguments, or a workload; one op on a GPU or optical machine"
+    what = "gemm, conv2d or attention with its arguments, or a workload"
     parser.add_argument("words", nargs="*", metavar="KIND name=value | WORKLOAD", help=what)
     parser.add_device()
     parser.add_set()
@@ -68,27 +66,21 @@ def _seconds(word: str) -> float:
 
 def run(arguments: Namespace) -> int:
     """Search, and print the mapping with what it costs."""
-    from hwsim.devices.cpu import CpuDevice  # noqa: PLC0415
-    from hwsim.devices.gpu import GpuDevice  # noqa: PLC0415
+    from hwsim.commands.map_choices import chooser_of  # noqa: PLC0415
     from hwsim.devices.mapped import mapper_view  # noqa: PLC0415
-    from hwsim.devices.optical import OpticalDevice  # noqa: PLC0415
+    from hwsim.workload.kernel import KERNELS  # noqa: PLC0415
 
     console = Console(arguments.json, arguments.quiet)
     overrides = split_overrides(arguments.overrides)
     device = device_of(one_device(arguments.device, "map"), overrides)
     word, pairs = _word_and_pairs(arguments.words)
-    from hwsim.workload.kernel import KERNELS  # noqa: PLC0415
-
-    if isinstance(device.value, CpuDevice) and word not in KERNELS and not pairs:
-        return _model_blockings(arguments, console, device.value, word)
-    if isinstance(device.value, (GpuDevice, CpuDevice, OpticalDevice)):
+    is_op = word in KERNELS or bool(pairs)
+    if is_op:
         _refuse_question(arguments, overrides.workload)
-        return _tiles(arguments, console, device.value, word, pairs)
-    view = mapper_view(device.value)
-    if word in KERNELS or pairs:
-        _refuse_question(arguments, overrides.workload)
-        return _one_op(arguments, console, view, word, pairs)
-    return _model(arguments, console, view, word)
+    chooser = chooser_of(device.value)
+    if chooser is not None:
+        return (_chosen_op if is_op else _chosen_model)(arguments, console, chooser, word, pairs)
+    return (_one_op if is_op else _model)(arguments, console, mapper_view(device.value), word, pairs)
 
 
 def _word_and_pairs(words: list[str]) -> tuple[str, dict[str, str]]:
@@ -119,36 +111,18 @@ def _refuse_question(arguments: Namespace, overrides: Sequence[str]) -> None:
             raise HwsimError.at(name, "a question of a workload", "arguments as name=value: an op has no workload")
 
 
-def _tiles(
-    arguments: Namespace,
-    console: Console,
-    device: GpuDevice | CpuDevice | OpticalDevice,
-    kind: str,
-    pairs: dict[str, str],
-) -> int:
-    """The tile, blocking or layout that one op has on a GPU, a CPU or an optical machine."""
-    from hwsim.commands.map_tiles import blockings_form, layouts_form, refuse_search_options, tiles_form  # noqa: PLC0415
-    from hwsim.devices.cpu import CpuDevice  # noqa: PLC0415
-    from hwsim.devices.optical import OpticalDevice  # noqa: PLC0415
-    from hwsim.report.blockings import blocking_blocks  # noqa: PLC0415
-    from hwsim.report.tiles import layout_blocks, tile_blocks  # noqa: PLC0415
+def _chosen_op(arguments: Namespace, console: Console, chooser: Chooser, kind: str, pairs: dict[str, str]) -> int:
+    """The tile, blocking or layout of one op on a GPU, a CPU or an optical machine."""
+    from hwsim.commands.map_choices import op_entries, op_form, refuse_search_options, write_choices  # noqa: PLC0415
+    from hwsim.report.choices import op_blocks  # noqa: PLC0415
 
     refuse_search_options(arguments)
-    if isinstance(device, CpuDevice):
-        form, blocks = blockings_form(device, kind, pairs, console), blocking_blocks
-    elif isinstance(device, OpticalDevice):
-        form, blocks = layouts_form(device, kind, pairs, console), layout_blocks
-    else:
-        form, blocks = tiles_form(device, kind, pairs, console), tile_blocks
+    form = op_form(chooser, kind, pairs, console)
     if isinstance(form, Infeasible):
-        return _cannot(console, {"kind": kind, "arguments": pairs, "device": device.name}, form)
-    console.answer(form, blocks(form))
+        return _cannot(console, {"kind": kind, "arguments": pairs, "device": chooser.device.name}, form)
+    console.answer(form, op_blocks(form))
     if arguments.out is not None and _is_yaml(arguments.out):
-        from hwsim.commands.map_tiles import write_choices  # noqa: PLC0415
-        from hwsim.workload.kernel import build_kernel  # noqa: PLC0415
-
-        own: dict[str, str] = {"dtype": device.parameters.format} if isinstance(device, OpticalDevice) else {}
-        write_choices(arguments.out, kind, device, [build_kernel(kind, own | pairs, "hwsim map")])
+        write_choices(arguments.out, kind, chooser.device, op_entries(chooser, kind, pairs))
     elif arguments.out is not None:
         _write_json(arguments.out, form)
     return 0
@@ -158,25 +132,25 @@ def _is_yaml(target: Path) -> bool:
     return target.suffix in (".yaml", ".yml")
 
 
-def _model_blockings(arguments: Namespace, console: Console, device: CpuDevice, name: str) -> int:
-    """The blocking of every matrix product of a model on a CPU, equal ones searched once."""
-    from hwsim.commands.map_tiles import model_blockings_form, refuse_search_options, write_choices  # noqa: PLC0415
-    from hwsim.pipeline.graphs import graph_of  # noqa: PLC0415
-    from hwsim.report.blockings import model_blocking_blocks  # noqa: PLC0415
+def _chosen_model(arguments: Namespace, console: Console, chooser: Chooser, name: str, _: dict[str, str]) -> int:
+    """The tile, blocking or layout of every product of a model, equal ones once."""
+    from hwsim.commands.map_choices import model_form, refuse_search_options, write_choices  # noqa: PLC0415
+    from hwsim.pipeline.graphs import pass_of  # noqa: PLC0415
+    from hwsim.report.choices import model_blocks  # noqa: PLC0415
 
     refuse_search_options(arguments)
     workload = workload_of(name, split_overrides(arguments.overrides, arguments.transforms))
-    graph = graph_of(workload.value, device, question_of(arguments, workload))
-    form = {"workload": workload.value.name, "device": device.name}
+    graph, work = pass_of(workload.value, chooser.device, question_of(arguments, workload))
+    form = {"workload": workload.value.name, "device": chooser.device.name}
     console.announce_compilation()
     with console.share("searching") as tell:
-        found = model_blockings_form(device, graph, tell)
+        found = model_form(chooser, graph, work, tell)
     if isinstance(found, Infeasible):
         return _cannot(console, form, found)
-    form |= found
-    console.answer(form, model_blocking_blocks(form))
+    form, entries = form | found[0], found[1]
+    console.answer(form, model_blocks(form))
     if arguments.out is not None and _is_yaml(arguments.out):
-        write_choices(arguments.out, workload.value.name, device, [op for op, _ in graph.distinct()])
+        write_choices(arguments.out, workload.value.name, chooser.device, entries)
     elif arguments.out is not None:
         _write_json(arguments.out, form)
     return 0
@@ -217,7 +191,7 @@ def _one_op(arguments: Namespace, console: Console, view: MapperView, kind: str,
     return 0
 
 
-def _model(arguments: Namespace, console: Console, view: MapperView, name: str) -> int:
+def _model(arguments: Namespace, console: Console, view: MapperView, name: str, _: dict[str, str]) -> int:
     """Every matrix product of a model, equal ones searched once."""
     from hwsim.pipeline.graphs import graph_of  # noqa: PLC0415
     from hwsim.report.mapping import MappedOp, model_blocks, model_form  # noqa: PLC0415

@@ -1,9 +1,10 @@
-"""The graph of one pass of a workload on a machine, without running it."""
+"""One pass of a workload on a machine, without running it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hwsim.devices.base import PassWork
 from hwsim.pipeline.formats import adapted
 from hwsim.pipeline.question import Question
 from hwsim.pipeline.simulate import complete
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
     from hwsim.devices.base import Device
     from hwsim.workload.graph import Graph
 
-__all__ = ["graph_of"]
+__all__ = ["graph_of", "pass_of"]
 
 
-def graph_of(workload: Workload, device: Device, question: Question | None = None) -> Graph:
+def pass_of(workload: Workload, device: Device, question: Question | None = None) -> tuple[Graph, PassWork]:
     """One pass of the target model in the formats that the machine has: a token a sequence, a prompt, or images.
 
     A whole request is stood for by its prompt.
@@ -31,7 +32,12 @@ def graph_of(workload: Workload, device: Device, question: Question | None = Non
     ready = adapted(changed, device)[0]
     batch, context, head = asked.batch or 1, asked.context or 0, workload.run.lm_head == "device"
     if isinstance(workload.model, ONE_PASS_MODELS):
-        return transformed(ready, Pass("inference", batch, 1, 0, head))
+        return transformed(ready, Pass("inference", batch, 1, 0, head)), PassWork("inference", 1, batch)
     if asked.phase == "decode":
-        return transformed(ready, Pass("decode", batch, 1, context, head))
-    return transformed(ready, Pass("prefill", batch, context, 0, head))
+        return transformed(ready, Pass("decode", batch, 1, context, head)), PassWork("decode", 1, batch, context)
+    return transformed(ready, Pass("prefill", batch, context, 0, head)), PassWork("prefill", context, batch)
+
+
+def graph_of(workload: Workload, device: Device, question: Question | None = None) -> Graph:
+    """The graph of :func:`pass_of`."""
+    return pass_of(workload, device, question)[0]

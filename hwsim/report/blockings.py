@@ -1,15 +1,14 @@
-"""The blockings of products on a CPU, as tables."""
+"""The blocking of a product on a CPU, as tables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from hwsim.report.mapping import dims_words
 from hwsim.report.table import Block, Column, Heading, Paragraph, Table
 from hwsim.units import format_count, format_seconds, format_si
 
-__all__ = ["blocking_blocks", "blocking_text", "model_blocking_blocks"]
+__all__ = ["blocking_blocks", "blocking_text"]
 
 
 _SHOWN: Final = 8
@@ -71,45 +70,6 @@ def blocking_blocks(form: Mapping[str, Any]) -> list[Block]:
         Heading("The best of each kernel, loop order and split of the rows"),
         Table(columns, rows),
         *([Paragraph(f"{left} more, all slower or equal.")] if left else []),
-    ]
-
-
-def model_blocking_blocks(form: Mapping[str, Any]) -> list[Block]:
-    """The blocking of each product of a model, and their sums."""
-    rows = tuple(
-        (
-            each["name"],
-            str(each["count"]),
-            dims_words(each["dims"]),
-            format_seconds(each["time_s"]),
-            each["bound"],
-            "optimal" if each["optimal"] else f"{100 * each['gap']:.2g} % above the bound",
-            each["mapping"],
-        )
-        for each in form["results"]
-    )
-    heads = (
-        Column("op"), Column("runs", "right"), Column("dims"), Column("time", "right"), Column("limit"),
-        Column("certificate"), Column("blocking"),
-    )  # fmt: skip
-    sums = (
-        ("time", format_seconds(form["time_s"])),
-        ("cycles", format_count(form["cycles"])),
-        ("energy", format_si(form["energy_j"], "J")),
-        ("blockings evaluated", format_count(form["nests"]["evaluated"])),
-    )
-    left = ", ".join(f"{name} ({count})" for name, count in form["not_mapped"].items())
-    notes: dict[str, list[str]] = {}
-    for each in form["results"]:
-        for note in each["notes"]:
-            notes.setdefault(note, []).append(each["name"])
-    return [
-        Heading(f"{form['workload']} on {form['device']}"),
-        Table(heads, rows),
-        Table((Column("all products"), Column("how much", "right")), sums),
-        *([Paragraph(f"No matrix products, and in no sum: {left}.")] if left else []),
-        *[Paragraph(f"{', '.join(names)}: {note}.") for note, names in notes.items()],
-        Paragraph(f"{form['searched']} different products searched. The certificate covers {form['covers']}."),
     ]
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from hwsim.report.table import Block, Column, Heading, Paragraph, Table, per_cent
 from hwsim.units import format_count, format_seconds, format_si
-
-if TYPE_CHECKING:
-    from hwsim.devices.gpu.ranking import RankedTile
 
 __all__ = ["layout_blocks", "tile_blocks", "tile_text"]
 
@@ -17,9 +14,9 @@ _SHOWN: Final = 8
 """Tiles of the menu in the table; the JSON has all."""
 
 
-def tile_text(tile: RankedTile) -> str:
+def tile_text(tm: int, tn: int, tk: int, split: int, ctas: int) -> str:
     """A tile in one line: ``128x256x64, split 2, 264 thread blocks``."""
-    return f"{tile.tm}x{tile.tn}x{tile.tk}, split {tile.split}, {tile.ctas} thread blocks"
+    return f"{tm}x{tn}x{tk}, split {split}, {ctas:,} thread blocks"
 
 
 def tile_blocks(form: Mapping[str, Any]) -> list[Block]:

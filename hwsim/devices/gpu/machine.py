@@ -46,6 +46,25 @@ _ENERGY_ONLY: Final = ("power.alu", "power.dram", "power.l2")
 
 
 @dataclass(frozen=True, slots=True)
+class Product:
+    """A matrix product of a model as one kernel runs it.
+
+    Attributes:
+        names: ops of the model that it serves: several where engines join them.
+        op: what it computes.
+        runs: in the pass.
+        estimate: what one run takes.
+        cycles: of one run, at the boost clock, with the host's part.
+    """
+
+    names: tuple[str, ...]
+    op: Op
+    runs: int
+    estimate: Estimate
+    cycles: int
+
+
+@dataclass(frozen=True, slots=True)
 class GpuDevice:
     """A card with its software stack: a frozen value around its catalog parameters.
 
@@ -216,7 +235,7 @@ class GpuDevice:
 
     def lower(self, graph: Graph, work: PassWork) -> tuple[Lowered, ...]:
         """One program per stretch of equal layers: a stream of kernels, each after the one before it."""
-        setting = ALONE if len(graph.ops) == 1 else IN_MODEL
+        setting = self._setting(graph)
         cluster = self.parameters.cluster or (ONE_CARD if work.recipe else None)
         if cluster is None or setting is ALONE:
             return tuple(
@@ -279,38 +298,61 @@ class GpuDevice:
         moved: dict[str, Mapping[str, float]] = {}
         for op, found in kernels:
             name = f"{len(stages)}.{op.name}"
-            cycles = max(1, math.ceil(self._with_launch(found.time_s, setting) * self.clock_hz))
-            stages.append(Stage.uniform(name, found.bound, 1, cycles, op=op.name))
+            stages.append(Stage.uniform(name, found.bound, 1, self._cycles(found, setting), op=op.name))
             moved[name] = found.bytes
         edges = [barrier(first, second) for first, second in pairwise(stages)]
         edges.append(previous_rep(stages[-1], stages[0]))
         return Lowered(Program(tuple(stages), tuple(edges), repeats), moved)
 
-    def _estimates(self, ops: tuple[Op, ...], setting: Setting) -> Iterator[tuple[Op, Estimate]]:
-        """Each op with its time; products that read the same rows and stand together run as one kernel where fused."""
+    def products(self, graph: Graph, work: PassWork) -> Iterator[Product]:
+        """Products of a pass that have a tile; of a cluster, the part of one card."""
+        setting, cluster = self._setting(graph), self.parameters.cluster
+        plan = plan_of(cluster, work) if cluster and setting is not ALONE else None
+        found: dict[tuple[object, ...], Product] = {}
+        for run in graph.layer_runs():
+            ops = tuple(part for part, _ in parts_of(run.ops, plan)) if plan else run.ops
+            for group, op, each in self._launches(ops, setting):
+                if "tm" in each.mapping:
+                    names = tuple(one.name for one in group)
+                    key = (names, *op.signature)
+                    runs = run.repeats + (found[key].runs if key in found else 0)
+                    found[key] = Product(names, op, runs, each, self._cycles(each, setting))
+        yield from found.values()
+
+    def _setting(self, graph: Graph) -> Setting:
+        """A kernel that is all there is stands alone."""
+        return ALONE if len(graph.ops) == 1 else IN_MODEL
+
+    def _launches(self, ops: tuple[Op, ...], setting: Setting) -> Iterator[tuple[tuple[Op, ...], Op, Estimate]]:
+        """Kernels in their order: the ops that one serves, the op that it computes, what it takes.
+
+        Products that read the same rows and stand together run as one over the columns of all, where fused.
+        """
         place = 0
         while place < len(ops):
-            found = self._estimate(ops[place], setting)
-            if isinstance(found, Infeasible):
-                raise ValueError(f"{ops[place].name} was not checked: {found.reason}")
             count = _siblings(ops[place:]) if self.parameters.fusion == "fused" else 1
-            if count > 1:
-                yield from self._joined(ops[place : place + count], setting)
-            else:
-                yield ops[place], found
+            group = ops[place : place + count]
+            columns = sum(op.dims["n"] for op in group) if count > 1 else 0
+            whole = replace(group[0], dims=group[0].dims.replace(n=columns)) if count > 1 else group[0]
+            found = self._estimate(whole, setting)
+            if isinstance(found, Infeasible):
+                raise ValueError(f"{group[0].name} was not checked: {found.reason}")
+            yield group, whole, found
             place += count
 
-    def _joined(self, ops: tuple[Op, ...], setting: Setting) -> Iterator[tuple[Op, Estimate]]:
-        """One product over the columns of several; each op gets its share of the columns."""
-        columns = sum(op.dims["n"] for op in ops)
-        wide = replace(ops[0], dims=ops[0].dims.replace(n=columns))
-        found = self._estimate(wide, setting)
-        if isinstance(found, Infeasible):
-            raise ValueError(f"{ops[0].name} was not checked: {found.reason}")
-        for op in ops:
-            share = op.dims["n"] / columns
-            moved = {level: amount * share for level, amount in found.bytes.items()}
-            yield op, replace(found, time_s=found.time_s * share, bytes=moved)
+    def _estimates(self, ops: tuple[Op, ...], setting: Setting) -> Iterator[tuple[Op, Estimate]]:
+        """Each op with its time; of a kernel that serves several, each gets its share of the columns."""
+        for group, whole, found in self._launches(ops, setting):
+            for op in group:
+                if len(group) == 1:
+                    yield op, found
+                    continue
+                share = op.dims["n"] / whole.dims["n"]
+                moved = {level: amount * share for level, amount in found.bytes.items()}
+                yield op, replace(found, time_s=found.time_s * share, bytes=moved)
+
+    def _cycles(self, found: Estimate, setting: Setting) -> int:
+        return max(1, math.ceil(self._with_launch(found.time_s, setting) * self.clock_hz))
 
     def _with_launch(self, time_s: float, setting: Setting) -> float:
         """A kernel's time with the host's part: a gap in a graph, or a whole call to an idle card.

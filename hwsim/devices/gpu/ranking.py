@@ -88,7 +88,8 @@ def ranked_tiles(p: GpuParameters, op: Op) -> tuple[RankedTile, ...] | Infeasibl
 def choices_tried(p: GpuParameters, op: Op) -> tuple[int, int] | Infeasible:
     """Pairs of tile and split: all of the menu, and those that the ranking compares for a product.
 
-    The others are not offered: too many thread blocks, or too few steps along k for each.
+    Experts are products side by side, each with its share of the rows. The other pairs are not offered: too many
+    thread blocks, or too few steps along k for each.
 
     Raises:
         HwsimError: the op is no product.
@@ -99,9 +100,10 @@ def choices_tried(p: GpuParameters, op: Op) -> tuple[int, int] | Infeasible:
     found = gemm_path(p, formats, ALONE)
     if isinstance(found, Infeasible):
         return found
-    tiles, d = tiles_of(p, formats, op.dims["batch"] > 1), op.dims
-    rows, depth = float(d["m"] * found[0].planes), float(_walked(p, op, formats)[0])
-    tried = pairs_tried(rows, float(d["n"]), depth, float(d["batch"]), tiles, found[1])
+    d, experts = op.dims, op.dims.get("expert", 1)
+    batch, rows = d["batch"] * experts, math.ceil(d["m"] / experts) * found[0].planes
+    tiles, depth = tiles_of(p, formats, batch > 1), float(_walked(p, op, formats)[0])
+    tried = pairs_tried(float(rows), float(d["n"]), depth, float(batch), tiles, found[1])
     return tiles.shape[0] * len(SPLITS), int(tried)
 
 

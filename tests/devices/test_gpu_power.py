@@ -53,3 +53,26 @@ def test_rows_of_a_file_keep_the_limit_too():
     rows = device.kernel_rows(wide)
     single = [kernel(build_kernel("gemm", shape | {"k": k}), device).energy_j for k in depths]
     assert rows.energy_j == pytest.approx(single, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "share"),
+    [
+        ({}, 1.0),
+        ({"sparsity": 0.5}, 1.0),
+        ({"structure": "2:4"}, 0.5),
+        ({"structure": "block:16x16", "sparsity": 0.9}, 0.1),
+        ({"structure": "block:8x16", "sparsity": 0.75}, 0.5),
+        ({"structure": "lowrank:256"}, 0.125),
+    ],
+)
+def test_only_products_that_are_performed_take_energy(arguments, share):
+    """2:4, stored blocks (padded to 16) and factors; zeros that lie anywhere are multiplied. One by one and as rows."""
+    device = find_device("h100-sxm")
+    shape = {"m": 16, "n": 4096, "k": 4096, "dtype": "fp16"}
+    dense, sparse = (build_kernel("gemm", shape | more) for more in ({}, arguments))
+    spent = [device.energy_pj(op, {"dram": 0.0}, None)["tensor"] for op in (dense, sparse)]
+    assert spent[1] == pytest.approx(share * spent[0], rel=1e-6)
+    wide = op_of_rows(sparse, {"m": np.array([16])})
+    if wide is not None:  # structures whose rows go one by one
+        assert device.kernel_rows(wide).energy_j[0] == pytest.approx(kernel(sparse, device).energy_j, rel=1e-9)

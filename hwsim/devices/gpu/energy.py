@@ -33,7 +33,7 @@ def energy_terms(
         power: energies of the card.
         kind: kind of op; those without products on tensor cores run all their arithmetic on ALUs.
         name: format of a.
-        macs: multiply-accumulates.
+        macs: multiply-accumulates that are performed.
         other_ops: other scalar operations.
         dram: bytes to and from device memory.
         l2: bytes of operands and results that L2 serves without it.

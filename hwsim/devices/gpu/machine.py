@@ -16,6 +16,7 @@ from hwsim.devices.gpu.footprint import check_memory, memory_terms
 from hwsim.devices.gpu.parameters import GpuParameters
 from hwsim.devices.gpu.paths import nearest_format, tensor_path
 from hwsim.devices.gpu.stack import Stack
+from hwsim.devices.gpu.structured import multiplied_share
 from hwsim.devices.gpu.training import ONE_CARD, exchange_seconds, own_parameters, training_terms
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.formats import FORMATS
@@ -368,7 +369,8 @@ class GpuDevice:
         """Products by format, other arithmetic, device memory, and L2 for what it serves."""
         name, dram = op.operands[0].format, moved_bytes.get("dram", 0.0)
         served = max(0.0, float(sum(op.bytes_by_role.values())) - dram)
-        return energy_terms(self.parameters.power, op.kind, name, float(op.macs), float(op.other_ops), dram, served)
+        macs = op.macs * multiplied_share(op)
+        return energy_terms(self.parameters.power, op.kind, name, macs, float(op.other_ops), dram, served)
 
     def kernel_rows(self, op: Op) -> KernelRows | Infeasible | None:
         """Many kernels as one op (`hwsim.devices.base.TimesRows`)."""

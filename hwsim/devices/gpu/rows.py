@@ -11,6 +11,7 @@ from hwsim.devices.gpu.energy import dynamic_limit_w, energy_terms
 from hwsim.devices.gpu.estimate import ALONE, Estimate, host_s
 from hwsim.devices.gpu.gemm import formats_of, gemm_rows, limits
 from hwsim.devices.gpu.kernels import estimate
+from hwsim.devices.gpu.structured import multiplied_share
 from hwsim.errors import Infeasible
 from hwsim.formats import FORMATS
 from hwsim.units import PICO
@@ -47,7 +48,9 @@ def kernel_rows(p: GpuParameters, op: Op) -> KernelRows | Infeasible | None:
         return found
     dram = np.asarray(found.bytes.get("dram", 0.0))
     served = np.maximum(0.0, _moved(op) - dram)
-    terms: Mapping[str, Any] = energy_terms(p.power, op.kind, op.operands[0].format, macs, other, dram, served)
+    terms: Mapping[str, Any] = energy_terms(
+        p.power, op.kind, op.operands[0].format, macs * multiplied_share(op), other, dram, served
+    )
     return _answer(p, found, terms)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from hwsim.devices.gpu.vector import vector_times
 from hwsim.errors import Infeasible
 from hwsim.formats import FORMATS
-from hwsim.workload.structured import factors_of
+from hwsim.workload.structured import factors_of, is_structured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,10 +20,18 @@ if TYPE_CHECKING:
 
     from hwsim.devices.gpu.gemm import GemmAnswer, GemmFormats
     from hwsim.devices.gpu.parameters import GpuParameters
+    from hwsim.workload.op import Op
 
     Floats: TypeAlias = NDArray[np.float64]
 
-__all__ = ["block_depth", "block_extents", "block_menu", "has_sparse_tensor_cores", "structured_rows"]
+__all__ = [
+    "block_depth",
+    "block_extents",
+    "block_menu",
+    "has_sparse_tensor_cores",
+    "multiplied_share",
+    "structured_rows",
+]
 
 _SPARSE_GENERATIONS: Final = frozenset({"ampere", "ada", "hopper", "blackwell"})
 
@@ -31,6 +39,20 @@ _SPARSE_GENERATIONS: Final = frozenset({"ampere", "ada", "hopper", "blackwell"})
 def has_sparse_tensor_cores(p: GpuParameters) -> bool:
     """Whether tensor cores skip the zeros of 2:4 weights: from Ampere on."""
     return p.generation in _SPARSE_GENERATIONS
+
+
+def multiplied_share(op: Op) -> float:
+    """Share of an op's multiply-accumulates that its kernel performs.
+
+    2:4 weights, whose zeros the tensor cores skip, the blocks that are stored (those under 16 padded to it) and the
+    factors of structured weights; zeros that lie anywhere are multiplied.
+    """
+    if op.kind != "gemm":
+        return 1.0
+    weights = op.operands[1]
+    if weights.structure.startswith("block:"):
+        return min(1.0, weights.density * _padded(*block_extents(weights.structure)))
+    return weights.density if weights.structure == "2:4" or is_structured(weights.structure) else 1.0
 
 
 # --- blocks ----------------------------------------------------------------------------------------------------------
@@ -52,6 +74,11 @@ def block_menu(structure: str) -> NDArray[np.float64]:
     return np.array([(tm, tn, tk, 2.0 if tm * tn <= 64 * 128 else 1.0) for tm in (16.0, 32.0, 64.0, 128.0)])
 
 
+def _padded(rows: int, columns: int) -> float:
+    """What a block's padding to the instruction's 16 multiplies its work by."""
+    return max(rows, 16) / rows * max(columns, 16) / columns
+
+
 def block_depth(p: GpuParameters, formats: GemmFormats, m: Floats, n: Floats, k: Floats) -> Floats:
     """Length along k that a thread block walks over: its share of blocks, more where the load is uneven.
 
@@ -65,7 +92,7 @@ def block_depth(p: GpuParameters, formats: GemmFormats, m: Floats, n: Floats, k:
     deviation = np.sqrt(slices * formats.density * (1.0 - formats.density))
     waves = np.maximum(1.0, along * np.ceil(m / 128.0) / p.chip.sms.value)
     fullest = np.minimum(slices, mean + np.sqrt(2.0 * np.log(along)) * deviation / waves)
-    padded = max(rows, 16) / rows * max(columns, 16) / columns
+    padded = _padded(rows, columns)
     walked: NDArray[np.float64] = np.minimum(fullest * columns * padded, k * padded)
     return np.maximum(walked, 1.0)
 

@@ -1,4 +1,4 @@
-"""Files at the door: bounded reading, and ``extends`` between files."""
+"""Files at the door: bounded reading, and ``extends`` and ``carries`` between files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from hwsim.spec.nodes import Document, Entry, MappingNode, Node, ScalarNode, joi
 from hwsim.spec.shorthand import is_quantity, split_number, with_value
 from hwsim.spec.text import MAX_BYTES, parse
 
-__all__ = ["MAX_EXTENDS", "Resolver", "merge", "read", "read_bytes"]
+__all__ = ["MAX_EXTENDS", "Resolver", "carried", "merge", "read", "read_bytes"]
 
 MAX_EXTENDS: Final = 16
-"""Files in the longest chain of ``extends``."""
+"""Files in the longest chain of ``extends`` and ``carries``."""
+
+_PARENTS: Final = ("extends", "carries")
 
 Resolver: TypeAlias = Callable[[str], Path]
 """A shipped name to its file; raises :class:`HwsimError` for a name that is not shipped."""
@@ -30,7 +32,8 @@ def read(path: str | Path, resolve: Resolver | None = None) -> Document:
     """Read a YAML file and the files that it extends.
 
     ``extends: base.yaml`` names a file beside this one; ``extends: base`` a shipped name. Mappings merge
-    key by key and this file's values win; lists and quantities are replaced whole.
+    key by key and this file's values win; lists and quantities are replaced whole. ``carries`` is the same for a file
+    of another machine: what was found there is assumed here, and its source says so.
 
     Args:
         path: the file.
@@ -40,6 +43,7 @@ def read(path: str | Path, resolve: Resolver | None = None) -> Document:
         HwsimError: a file cannot be read, is not YAML, or the chain of ``extends`` loops or is too long.
     """
     chain: list[Document] = []
+    foreign: list[str | None] = []
     seen: list[Path] = []
     target = Path(path)
     asked_by: Where | None = None
@@ -47,15 +51,16 @@ def read(path: str | Path, resolve: Resolver | None = None) -> Document:
         data = read_bytes(target, asked_by)
         _check_chain(target.resolve(), seen, asked_by)
         seen.append(target.resolve())
-        document, parent = _take_extends(parse(data, str(target)))
+        document, key, parent = _take_parent(parse(data, str(target)))
         chain.append(document)
         if parent is None:
             break
         asked_by = parent.where
-        target = _locate(parent, target, resolve)
+        target = _locate(key, parent, target, resolve)
+        foreign.append(target.stem if key == "carries" else None)
     root = chain[-1].root
-    for document in reversed(chain[:-1]):
-        root = merge(root, document.root)
+    for document, other in zip(reversed(chain[:-1]), reversed(foreign), strict=True):
+        root = merge(root if other is None else carried(root, other), document.root)
     return replace(chain[0], root=root, parents=tuple((each.source, each.sha256) for each in chain[1:]))
 
 
@@ -115,25 +120,50 @@ def merge(base: Node, child: Node, path: str = "") -> Node:
     return MappingNode(entries, child.where)
 
 
-def _take_extends(document: Document) -> tuple[Document, ScalarNode | None]:
-    """The document without its ``extends`` key, and the value of that key."""
+def carried(node: Node, origin: str) -> Node:
+    """The tree of another machine's file: its quantities are assumed, and sources name where they were found.
+
+    Args:
+        node: the tree.
+        origin: what the other machine is called.
+    """
+    if not isinstance(node, MappingNode):
+        return node
+    if not is_quantity(node):
+        entries = {key: replace(entry, node=carried(entry.node, origin)) for key, entry in node.entries.items()}
+        return MappingNode(entries, node.where)
+    kind, source = node.get("kind"), node.get("source")
+    if not (isinstance(kind, ScalarNode) and isinstance(source, ScalarNode)) or kind.value in ("assumed", "set"):
+        return node
+    words = f"{kind.text} on {origin}: {source.text}"
+    laid = {"kind": replace(kind, value="assumed", text="assumed"), "source": replace(source, value=words, text=words)}
+    entries = {key: replace(entry, node=laid.get(key, entry.node)) for key, entry in node.entries.items()}
+    return MappingNode({key: entry for key, entry in entries.items() if key != "rows"}, node.where)
+
+
+def _take_parent(document: Document) -> tuple[Document, str, ScalarNode | None]:
+    """The document without its ``extends`` or ``carries`` key, that key, and its value."""
     root = document.root
-    if not isinstance(root, MappingNode) or "extends" not in root.entries:
-        return document, None
-    node = root.entries["extends"].node
+    found = [key for key in _PARENTS if isinstance(root, MappingNode) and key in root.entries]
+    if not isinstance(root, MappingNode) or not found:
+        return document, "", None
+    node = root.entries[found[0]].node
+    if len(found) > 1:
+        where = root.entries[found[1]].key_where
+        raise HwsimError.at(where, "'carries' beside 'extends'", "one of them: the file named there may have the other")
     if not isinstance(node, ScalarNode) or not isinstance(node.value, str) or not node.value:
-        raise HwsimError.at(node.where, "'extends' without a name", "a shipped name or a file such as base.yaml")
-    entries = {key: entry for key, entry in root.entries.items() if key != "extends"}
-    return replace(document, root=MappingNode(entries, root.where)), node
+        raise HwsimError.at(node.where, f"'{found[0]}' without a name", "a shipped name or a file such as base.yaml")
+    entries = {key: entry for key, entry in root.entries.items() if key != found[0]}
+    return replace(document, root=MappingNode(entries, root.where)), found[0], node
 
 
-def _locate(parent: ScalarNode, child: Path, resolve: Resolver | None) -> Path:
-    """The file that an ``extends`` value means."""
+def _locate(key: str, parent: ScalarNode, child: Path, resolve: Resolver | None) -> Path:
+    """The file that an ``extends`` or ``carries`` value means."""
     name = parent.text
     if "/" in name or name.endswith((".yaml", ".yml")):
         return child.parent / name
     if resolve is None:
-        raise HwsimError.at(parent.where, f"'extends: {name}' names no file", "a file such as base.yaml")
+        raise HwsimError.at(parent.where, f"'{key}: {name}' names no file", "a file such as base.yaml")
     try:
         return resolve(name)
     except HwsimError as error:

@@ -184,6 +184,8 @@ BOMBS = (
     "--- 1\n--- 2\n",
     "%YAML 9.9\n---\na: 1\n",
     "extends: mine.yaml\n",
+    "carries: mine.yaml\n",
+    "carries: gpu/ampere.yaml\nextends: l4\n",
     "extends: [a, b]\n",
     "extends: vck190\n",
     "extends: /dev/zero\n",

@@ -234,3 +234,59 @@ def test_read_bytes_names_the_asking_place(folder: Path) -> None:
     """A file that another file asks for is named, since the place is not its own."""
     with pytest.raises(HwsimError, match=r"c\.yaml:3:1: '\.' is a directory; expected a YAML file"):
         read_bytes(".", Where("c.yaml", 3, 1))
+
+
+def test_carries_turns_findings_into_assumptions(folder: Path) -> None:
+    """What another machine's file measured or fitted is assumed here, with its origin; own values stay as they are."""
+    write(
+        "old.yaml",
+        "name: old\n"
+        "a: {value: 1, unit: s, kind: fitted, source: a fit, rows: some rows}\n"
+        "b: {value: 2, unit: s, kind: assumed, source: a guess}\n"
+        "deep:\n"
+        "  c: {value: 3, unit: s, kind: measured, source: a bench}\n"
+        "  d: {value: 4, unit: s, kind: datasheet, source: p. 3}\n",
+    )
+    write(
+        "new.yaml",
+        "carries: ./old.yaml\nname: new\ndeep: {d: {value: 5, unit: s, kind: measured, source: a bench here}}\n",
+    )
+    write("card.yaml", "extends: ./new.yaml\ne: 1\n")
+    assert plain(read("card.yaml").root) == {
+        "name": "new",
+        "a": {"value": 1, "unit": "s", "kind": "assumed", "source": "fitted on old: a fit"},
+        "b": {"value": 2, "unit": "s", "kind": "assumed", "source": "a guess"},
+        "deep": {
+            "c": {"value": 3, "unit": "s", "kind": "assumed", "source": "measured on old: a bench"},
+            "d": {"value": 5, "unit": "s", "kind": "measured", "source": "a bench here"},
+        },
+        "e": 1,
+    }
+    assert len(read("card.yaml").parents) == 2
+
+
+def test_carried_twice_says_the_nearest_origin_once(folder: Path) -> None:
+    """Along a chain of carried files the source names the machine where the value was found."""
+    write("a.yaml", "x: {value: 1, unit: s, kind: fitted, source: a fit, rows: r}\n")
+    write("b.yaml", "carries: ./a.yaml\n")
+    write("c.yaml", "carries: ./b.yaml\n")
+    assert plain(read("c.yaml").root)["x"]["source"] == "fitted on a: a fit"
+
+
+def test_one_parent_only(folder: Path) -> None:
+    """A file has one base: both keys are a fault at the second."""
+    write("a.yaml", "x: 1\n")
+    write("b.yaml", "extends: ./a.yaml\ncarries: ./a.yaml\n")
+    assert fault("b.yaml") == (
+        "b.yaml:2:1: 'carries' beside 'extends'; expected one of them: the file named there may have the other"
+    )
+    write("c.yaml", "carries: [a]\n")
+    assert "'carries' without a name" in fault("c.yaml")
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "{value: 1, unit: s}", "{value: 1, unit: s, kind: [1], source: {}}", "7"])
+def test_what_is_no_whole_quantity_is_left_to_the_schema(folder: Path, text: str) -> None:
+    """Carrying judges nothing: lists, numbers and quantities without kind or source stay for the schema to refuse."""
+    write("a.yaml", f"x: {text}\n")
+    write("b.yaml", "carries: ./a.yaml\ny: 1\n")
+    assert plain(read("b.yaml").root)["x"] == plain(parse(f"x: {text}\n".encode(), "t").root)["x"]

@@ -1,8 +1,9 @@
 """Attention on a GPU: prefill and bidirectional by blocks of queries, decode by streams of keys and values.
 
 Prefill (FlashAttention's form, Dao 2023): a thread block (CTA) holds ``block_q`` queries of one head and walks over the
-key-value blocks that they see. For each it runs two products on the tensor cores and the softmax between them on
-the SFUs and fp32 lanes; with two groups of warps, or two CTAs per SM, one's softmax hides behind the other's products.
+key-value blocks that they see. For each it runs two products on the tensor cores and the softmax between them on the
+SFUs and fp32 lanes. Products at the tensor cores' full rate leave no time to it, whoever issues them (FlashAttention-2
+on A100, TensorRT-LLM's kernels on H100). Where a board halves the rate, softmax runs in the half that is left.
 CTAs are served longest first, or fetched by CTAs that stay, so a grid ends half a CTA late on average.
 
 Decode: a CTA streams the keys and values of one sequence and key-value head (or of a part of the positions, where
@@ -34,9 +35,11 @@ class AttentionPath(NamedTuple):
         sms: multiprocessors.
         qk_flop_s: achieved tensor rate of one SM in q . k^T.
         pv_flop_s: the same in p . v.
-        softmax_s: softmax work of one score on one SM (SFU and fp32 lanes).
+        softmax_s: softmax work of one score on one SM: of the SFUs or of the issue slots, which is longer.
         rescale_s: work of rescaling one element of the result on one SM, once a step of a prefill.
-        overlap: share of the lesser of products and softmax that hides behind the other.
+        qk_spare: share of the time of q . k^T in which warps can issue something else: what a product at less than the
+            tensor cores' full rate leaves.
+        pv_spare: the same of p . v.
         block_q: queries of a CTA.
         least_q: queries that a CTA works on at least, however few there are.
         block_kv: key-value positions of a step of a prefill.
@@ -83,7 +86,8 @@ class AttentionPath(NamedTuple):
     pv_flop_s: float
     softmax_s: float
     rescale_s: float
-    overlap: float
+    qk_spare: float
+    pv_spare: float
     block_q: float
     least_q: float
     block_kv: float
@@ -228,7 +232,8 @@ def prefill_times(
         flop = 2.0 * rows * p.block_kv * p.tile_dim
         tensor = flop / p.qk_flop_s + flop / p.pv_flop_s
         softmax = rows * (p.block_kv * p.softmax_s + p.tile_dim * p.rescale_s)
-        step = max(tensor, softmax) + (1.0 - p.overlap) * min(tensor, softmax) + p.page_s
+        beside = max(0.0, softmax - flop * (p.qk_spare / p.qk_flop_s + p.pv_spare / p.pv_flop_s))
+        step = tensor + beside + p.page_s
         block = p.block_s + min(p.block_q, lines) * p.tile_dim * p.element_s
         even = not causal and p.persistent <= 0.0
         compute = _spread(grid * blocks, grid * (total * step + blocks * block), largest * step + block, even, p)

@@ -78,7 +78,7 @@ GROUPS: Final = (
     Group(
         "prompts and images",
         _attention("prefill", "bidirectional"),
-        ("attention.floor", "attention.tensor_share", "attention.block", "attention.overlap"),
+        ("attention.floor", "attention.tensor_share", "attention.block"),
         5,
     ),
     Group("decode steps", _attention("decode"), ("attention.decode_floor", "attention.cta_bytes", "attention.step"), 4),
@@ -87,7 +87,7 @@ GROUPS: Final = (
 )
 """Groups in the order in which they are fitted; a group leaves the constants of those before it alone."""
 
-_SHARES: Final = ("share", "stream", "gated", "rowwise", "overlap")
+_SHARES: Final = ("share", "stream", "gated", "rowwise")
 
 
 def fit(p: GpuParameters, group: Group, rows: tuple[Timed, ...], source: str) -> GpuParameters:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hwsim.devices.gpu.estimate import ALONE, Estimate, Setting, l2_bytes, limiter
-from hwsim.devices.gpu.paths import rate_of, tensor_path
+from hwsim.devices.gpu.paths import TensorPath, rate_of, tensor_path
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.formats import FORMATS
 
@@ -36,12 +36,12 @@ class Form:
         pv: format of p . v; empty for the op's own.
         pv_acc: accumulator of p . v: auto or fp16.
         fp32_ops: fp32-lane instructions for each score: scale and subtract, running maximum, sum, convert p; integer
-            scores add a convert and a dequantising multiply. Rescaling the result adds one for each of its elements.
+            scores add a convert and a dequantising multiply. They and the exponential share the issue slots, one a lane
+            and clock. Rescaling the result adds one for each of its elements.
         block_q: queries of a thread block.
         least_q: queries that its tensor instructions cover at least.
         block_kv: key-value positions of a step.
-        warp_specialised: whether one warp group's softmax hides behind another's products by design (FA3); thread
-            blocks then fill an SM and stay.
+        warp_specialised: whether warps that load feed those that compute (FA3); thread blocks then fill an SM and stay.
         issue: mma or wgmma.
         over_cache: whether it reads keys and values from a paged cache, looking each step's pages up; the heads of a
             group then fill the rows of a block when there is one query (vLLM's FlashAttention-2).
@@ -155,9 +155,10 @@ def attention_path(
         pv_flop_s=pv.flop_per_clock * clock * share,
         peak_qk_flop_s=sms * qk.flop_per_clock * boost,
         peak_pv_flop_s=sms * pv.flop_per_clock * boost,
-        softmax_s=1.0 / (p.chip.sfu_lanes.value * clock) + form.fp32_ops * lane_s,
+        softmax_s=max(1.0 / (p.chip.sfu_lanes.value * clock), (form.fp32_ops + 1.0) * lane_s),
         rescale_s=lane_s,
-        overlap=a.overlap.value if alike else 0.0,
+        qk_spare=_spare(p, qk, form),
+        pv_spare=_spare(p, pv, form),
         own_step=a.own_step.value if own else 1.0,
         window_step=1.0 if not own else a.narrow_window_step.value if narrow else a.window_step.value,
         page_s=a.page_step.value / clock if form.over_cache else 0.0,
@@ -170,6 +171,18 @@ def attention_path(
         **_decode(a, FORMATS[kv_dtype].bits <= 8),
         **_traffic(p, (product, kv_dtype, dtype), setting, prefill, writes),
     )
+
+
+def _spare(p: GpuParameters, path: TensorPath, form: Form) -> float:
+    """Share of a product's time in which other instructions issue: what a board that halves products leaves.
+
+    None at full rate (A100's FlashAttention-2 hides no softmax), half with fp32 sums on GeForce (RTX 4090's hides all).
+    Products of warp groups run at full rate.
+    """
+    wide = max(rate_of(p, name) or 0.0 for name in ("fp16", "bf16", "fp16_acc16"))
+    full = {"fp8": "fp8_acc16"}.get(path.name, path.name)
+    rate = max(rate_of(p, full) or 0.0, wide if path.name in ("fp16", "bf16") else 0.0, path.flop_per_clock)
+    return 1.0 - path.flop_per_clock / rate if form.issue == "mma" else 0.0
 
 
 def _tiles(form: Form, head_dim: int) -> dict[str, float]:

@@ -87,7 +87,6 @@ class Attention:
             included.
         tensor_share: achieved over rated tensor rate of the two products.
         narrow_share: that of products of 8 bits and less over that of wider ones.
-        overlap: 1 where softmax hides behind the products of another warp group, 0 where each waits for the other.
         own_step: time of a causal step over the prompt's own positions, over that of one over cached positions: above 1
             in kernels that mask all of the prompt and not just the diagonal.
         window_step: time of a step of a sliding window over that of one without, products of 16 bits.
@@ -119,7 +118,6 @@ class Attention:
     kernel: Literal["fa2", "fa2-paged", "fa3", "paged", "eager"]
     tensor_share: Share
     narrow_share: Share
-    overlap: Annotated[Quantity, Unit("1"), Bound(low=0, high=1)]
     own_step: Amount
     window_step: Amount
     narrow_window_step: Amount

@@ -14,6 +14,7 @@ from hwsim.spec import Bound, Quantity, Unit
 __all__ = [
     "Amount",
     "Attention",
+    "BlockRow",
     "BlockScaled",
     "Count",
     "Cycles",
@@ -186,6 +187,19 @@ class RowKernel:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockRow:
+    """PyTorch's softmax beside the memory's limits. In clocks of an SM.
+
+    Attributes:
+        element: an SM's time for the arithmetic of one element in all passes: compare, subtract, exponential, sum.
+        step: from one step of a thread block along its row to the next.
+    """
+
+    element: Amount
+    step: Amount
+
+
+@dataclass(frozen=True, slots=True)
 class Vector:
     """Bandwidth-bound kernels.
 
@@ -200,6 +214,7 @@ class Vector:
         norm: the engine's root-mean-square norm, beside the limits of a plain streaming kernel.
         rotary: the same of rotary embedding.
         gated: the same of two-input activations.
+        softmax: PyTorch's softmax; None where the stack's softmax is bound by memory.
     """
 
     floor: Seconds
@@ -211,6 +226,7 @@ class Vector:
     norm: RowKernel
     rotary: RowKernel
     gated: RowKernel
+    softmax: BlockRow | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,3 +127,11 @@ def test_stacks_without_rows_keep_the_common_form() -> None:
     assert ada.software.gemm.block is None
     answer = gemm_rows(ada, 512, 4096, 4096, QUANTISED)
     assert not isinstance(answer, Infeasible)
+
+
+def test_a_cache_without_end_misses_nothing() -> None:
+    """An L2 that holds everything: nothing comes from memory, and the product is no slower."""
+    ideal = find_device("h100-sxm", ("l2.capacity=.inf",)).parameters
+    endless, shipped = (gemm_rows(card, 4096, 65536, 5120, QUANTISED) for card in (ideal, H100))
+    assert endless.dram_bytes[0] == 0.0
+    assert endless.times_s[0] <= shipped.times_s[0]

@@ -99,13 +99,18 @@ def _tiling(kernel: str, m: Floats, n: Floats, batch: Floats, sms: float) -> _Ti
     return _Tiling(index.astype(np.int64), tall, wide, height, width, shared)
 
 
+def _cold(footprint: Floats, c: GemmPath) -> Floats:
+    """Share of the operands that L2 does not hold."""
+    if np.isinf(c.l2_bytes):
+        return np.zeros_like(footprint)
+    return np.clip((footprint - c.l2_bytes) / (c.spill_bytes - c.l2_bytes), 0.0, 1.0)
+
+
 def _dram_bytes(m: Floats, n: Floats, k: Floats, batch: Floats, c: GemmPath) -> tuple[Floats, Floats]:
     """(bytes that miss L2, all bytes), as products without block scales count them."""
     a, b, out = m * k * c.a_bytes, n * k * c.b_bytes, m * n * c.out_bytes
     sets = np.maximum(1.0, np.minimum(c.copies, np.ceil(c.turn_bytes / (batch * b))))
-    span = c.spill_bytes - c.l2_bytes
-    cold = np.clip((batch * (a + sets * b + out) - c.l2_bytes) / span, 0.0, 1.0)
-    warm = np.clip((batch * (a + out) - c.l2_bytes) / span, 0.0, 1.0)
+    cold, warm = (_cold(batch * each, c) for each in (a + sets * b + out, a + out))
     return batch * (b * cold + (a + out) * warm), batch * (a + b + out)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,7 @@ def _read(source: Path) -> _Table | None:
     if '"' in text or "\0" in text:
         return None
     lines = [line for line in text.split("\n") if line.strip(", \t")]
-    if len(lines) < 2 or len({line.count(",") for line in lines}) > 1:
+    if len(lines) < 2 or len(set(map(str.count, lines, repeat(",")))) > 1:
         return None
     header = [name.strip() for name in lines[0].split(",")]
     cells = ",".join(lines[1:]).split(",")
@@ -161,5 +162,5 @@ def _group(kind: str, first: dict[str, str], columns: Columns, device: Device) -
         return None
     if isinstance(answer, Infeasible):
         return cells_text(("", "", "", answer.reason))
-    times, energies = (map(repr, each.tolist()) for each in (answer.time_s, answer.energy_j))
-    return [f"{time},{energy},{bound}," for time, energy, bound in zip(times, energies, answer.bounds, strict=True)]
+    cells = zip(*(each.tolist() for each in (answer.time_s, answer.energy_j, answer.bounds)), strict=True)
+    return [f"{time!r},{energy!r},{bound}," for time, energy, bound in cells]

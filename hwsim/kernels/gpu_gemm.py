@@ -33,6 +33,9 @@ BOUNDS: Final = ("tensor", "feed", "memory", "convert", "latency")
 SPLITS: Final = (1, 2, 3, 4, 5, 6, 8, 12, 16)
 """Thread blocks that may share each dot product."""
 
+_ROUNDING: Final = 1.0 + 1e-9
+"""What a bound must exceed a time by before rounding cannot have made the difference."""
+
 
 class GemmPath(NamedTuple):
     """What a card, a software stack and a choice of formats mean for the closed form. SI units.
@@ -171,6 +174,32 @@ def _at_least(
 
 
 @jit_part
+def _loses(
+    best: float, tiles: float, k: float, tile: NDArray[np.float64], split: float, memory: float, power: float,
+    p: GemmPath,
+) -> bool:  # fmt: skip
+    """Whether a tile and split take longer than ``best`` for sure, without a root.
+
+    The norm of the waves' sums is at most the sum of the waves' norms. ``memory``: the bytes at the full rate.
+    """
+    tm, tn, occupancy = tile[0], tile[1], tile[3]
+    depth = math.ceil(k / split / tile[2]) * tile[2]
+    ctas, slots = tiles * split, p.sms * occupancy
+    full = math.floor(ctas / slots)
+    last = math.ceil((ctas - full * slots) / p.sms)
+    fills = full / occupancy + (1.0 / min(occupancy, last) if last > 0 else 0.0)
+    left = best - p.floor_s - fills * (p.fill_s + p.store_s * tm * tn)
+    if left <= 0.0:
+        return True
+    steps = (full * occupancy + last) * depth
+    tensor = steps * 2.0 * tm * tn / (p.tensor_flop_s * power)
+    feeding = steps * (tm * p.a_bytes + tn * p.b_bytes) / p.feed_bytes_s
+    convert = steps * tn / p.convert_weights_s
+    slower: bool = tensor**3 + feeding**3 + memory**3 + convert**3 > _ROUNDING * left**3
+    return slower
+
+
+@jit_part
 def _offered(tiles: float, k: float, tk: float, occupancy: float, split: float, sms: float, most: float) -> bool:
     """Whether kernels offer a split: six waves of thread blocks at most, four steps along k at least."""
     return split == 1.0 or (split <= most and tiles * split <= 6.0 * sms * occupancy and k >= 4.0 * tk * split)
@@ -229,7 +258,7 @@ def gemm_times(
         )
         long = least / (least + p.power_time_s)
         power = 1.0 - long * (1.0 - p.power_share)
-        best = np.inf
+        best, memory = np.inf, dram / p.dram_bytes_s + hot / p.hot_bytes_s
         for row in range(menu.shape[0]):
             tiles = batch[i] * math.ceil(m[i] / menu[row, 0]) * math.ceil(n[i] / menu[row, 1])
             bound = _at_least(tiles, k[i], menu[row], dram, hot, power, p)
@@ -238,8 +267,11 @@ def gemm_times(
                     break
                 if split < p.least_split:
                     continue
-                if bound + _split_cost(m[i], n[i], batch[i], float(split), p) >= best:
+                second = _split_cost(m[i], n[i], batch[i], float(split), p)
+                if bound + second >= best:
                     break
+                if _loses(best - second, tiles, k[i], menu[row], float(split), memory, power, p):
+                    continue
                 time, t, f, d, c = _try(m[i], n[i], k[i], batch[i], menu[row], split, dram, hot, power, p)
                 if time < best:
                     best = time

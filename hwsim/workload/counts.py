@@ -16,6 +16,9 @@ __all__ = ["COUNTS", "ELEMENTWISE", "MIXERS", "NORM_OPS", "Elementwise", "Mixer"
 Dims = Mapping[str, int]
 Attributes = Mapping[str, str | int | float | bool]
 
+_MOST_STAGES: Final = 31
+"""Stages of a fast transform at most, one for each power of two below its width: dimensions end at a billion."""
+
 SILU_OPS: Final = 4
 """x * 1/(1 + exp(-x)): exponential, add, reciprocal, multiply (the sign is free)."""
 
@@ -198,7 +201,7 @@ def _elementwise(dims: Dims, attributes: Attributes) -> tuple[int, int]:
     elements = dims.get("batch", 1) * dims["tokens"] * dims["width"]
     name = str(attributes["op"])
     if name == "hadamard":
-        return 0, elements * (dims["width"] - 1).bit_length()
+        return 0, elements * sum((dims["width"] > 1 << bit) * 1 for bit in range(_MOST_STAGES))
     if name == "topk":
         return 0, elements * dims.get("read", 1)
     return 0, elements * int(attributes.get("ops_per_element", ELEMENTWISE[name].ops))

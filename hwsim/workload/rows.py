@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hwsim.workload.named import Named
-from hwsim.workload.structured import is_structured
+from hwsim.workload.structured import factors_of, is_structured
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hwsim.workload.op import Axis, Op
+    from hwsim.workload.op import Axis, Op, Operand
 
     Columns = Mapping[str, NDArray[np.int64]]
 
@@ -55,10 +55,8 @@ def op_of_rows(op: Op, columns: Columns) -> Op | None:
     Returns:
         The op; None where a row is one that its constructor would refuse, or whose counts arrays cannot hold.
     """
-    if is_structured(op.operands[1].structure) or (op.kind != "gemm" and any(e.density < 1.0 for e in op.operands)):
+    if op.kind != "gemm" and any(each.density < 1.0 for each in op.operands):
         return None
-    if op.attributes.get("op") == "hadamard" and "width" in columns:
-        return None  # its count is no product: a logarithm of the width
     dims = _dims(op, columns)
     if dims is None:
         return None
@@ -67,7 +65,10 @@ def op_of_rows(op: Op, columns: Columns) -> Op | None:
     attributes: Any = op.attributes
     if op.kind == "attention" and "kv_len" in columns:
         attributes = attributes.replace(kv_len=columns["kv_len"])
-    operands = tuple(replace(each, axes=tuple(_contiguous(axis, wide) for axis in each.axes)) for each in op.operands)
+    operands = tuple(
+        replace(each, axes=tuple(_contiguous(axis, wide) for axis in each.axes), density=_density(each, wide))
+        for each in op.operands
+    )
     found = replace(op, dims=rows, attributes=attributes, operands=operands)
     return found if counts_exactly(found) else None
 
@@ -114,12 +115,30 @@ def _scan(op: Op, columns: Columns) -> dict[str, Any] | None:
 
 
 def _conv2d(op: Op, columns: Columns) -> dict[str, Any] | None:
-    if op.attributes["padding"]:
-        return None  # how much of it a row's image has is checked one by one
-    groups = op.dims["groups"]
+    groups, padding = op.dims["groups"], int(op.attributes["padding"])
+    for side, taps in (("y", op.dims["r"]), ("x", op.dims["s"])):
+        reach = int(op.attributes["stride"]) * (columns.get(side, np.int64(op.dims[side])) - 1)
+        if np.any(2 * padding > reach + int(op.attributes.get("dilation", 1)) * (taps - 1)):
+            return None  # no input is left between it
     if any(np.any(columns[name] % groups) for name in ("oc", "ic") if name in columns):
         return None
     return {name: each // groups if name in ("oc", "ic") else each for name, each in columns.items()}
+
+
+def _density(operand: Operand, dims: Mapping[str, Any]) -> Any:
+    """Share of its elements that an operand stores: that of the factors of each row's matrix where it has some.
+
+    Raises:
+        HwsimError: blocks do not divide a row's matrix.
+    """
+    if not is_structured(operand.structure):
+        return operand.density
+    n, k = np.broadcast_arrays(dims["n"], dims["k"])
+    stored = [
+        sum(each.parameters for each in factors_of(operand.name, operand.structure, *pair)) / (pair[0] * pair[1])
+        for pair in zip(n.ravel().tolist(), k.ravel().tolist(), strict=True)
+    ]
+    return np.array(stored)
 
 
 def _contiguous(axis: Axis, dims: Mapping[str, Any]) -> Axis:

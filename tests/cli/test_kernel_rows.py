@@ -46,10 +46,15 @@ def test_rows_by_the_array_are_rows_one_by_one(tmp_path: Path, overrides: tuple[
         {"structure": "block:128x128", "sparsity": "0.9"},
         {"b_dtype": "int4", "group": "128"},
         {"dtype": "int6"},
+        {"structure": "lowrank:64"},
+        {"structure": "monarch:4"},
+        {"structure": "btt:2", "batch": "3"},
+        {"structure": "blast:4x32"},
+        {"structure": "blockdense:4x128", "quantize": "dynamic", "dtype": "int8"},
     ],
 )
 def test_sparse_and_narrow_rows_are_the_same_too(tmp_path: Path, shared: dict[str, str]) -> None:
-    """Structures, weight-only formats and bit planes: the quick way gives the ordinary way's bytes."""
+    """Structures, factors, weight-only formats and bit planes: the quick way gives the ordinary way's bytes."""
     source = tmp_path / "in.csv"
     source.write_text("m,n,k\n1,4096,4096\n33,2560,5120\n4096,4096,4096\n197,768,768\n")
     device = find_device("a100-sxm-80")
@@ -72,6 +77,7 @@ def test_sparse_and_narrow_rows_are_the_same_too(tmp_path: Path, shared: dict[st
         ("elementwise", "rope", "bf16"),
         ("elementwise", "quantize", "fp8_block"),
         ("elementwise", "absmax_scale", "bf16"),
+        ("elementwise", "hadamard", "fp16"),
     ],
 )
 def test_row_wise_kernels_are_the_same_too(tmp_path: Path, kind: str, op: str, dtype: str, launch: str) -> None:
@@ -178,6 +184,11 @@ OTHER_KINDS: dict[str, tuple[str, dict[str, str], dict[str, tuple[str, ...]]]] =
         {"groups": "2", "r": "3", "s": "3", "stride": "2"},
         {"batch": ("1", "64"), "oc": ("2", "64"), "ic": ("4", "62"), "y": ("7", "56"), "x": ("7", "56")},
     ),
+    "padded conv2d": (
+        "conv2d",
+        {"batch": "2", "r": "3", "s": "3", "padding": "1", "ic": "64"},
+        {"oc": ("2", "64"), "y": ("7", "56"), "x": ("2", "56")},
+    ),
     "all-reduce": ("collective", {"op": "all_reduce", "gpus": "8"}, {"bytes": ("1", "4096", "1e6", "34865152")}),
     "message": ("collective", {"op": "send_recv", "gpus": "2"}, {"bytes": ("1", "4096", "1e6", "34865152")}),
 }
@@ -216,12 +227,14 @@ def test_every_kind_is_the_same_by_the_array(tmp_path: Path, name: str, card: st
         ("gemm", {"group": "128"}, "m,n,k\n1,64,256\n1,64,64\n"),
         ("conv2d", {"batch": "1", "y": "8", "x": "8", "r": "1", "s": "1", "groups": "2"}, "oc,ic\n4,4\n4,3\n"),
         ("gemm", {}, 'm,n,k\n"1",64,256\n'),
+        ("gemm", {"structure": "monarch:4"}, "m,n,k\n1,64,256\n1,62,256\n"),
+        ("conv2d", {"batch": "1", "oc": "4", "ic": "4", "r": "3", "s": "3", "padding": "2"}, "y,x\n8,8\n8,2\n"),
     ],
 )
 def test_rows_that_a_constructor_refuses_take_the_ordinary_way(
     tmp_path: Path, kind: str, shared: dict[str, str], text: str
 ) -> None:
-    """Heads that do not divide, queries beyond the cache, groups longer than k, quotes: the ordinary way speaks."""
+    """Heads or blocks that do not divide, padding that leaves no image, quotes …: the ordinary way speaks."""
     source = tmp_path / "in.csv"
     source.write_text(text)
     assert run_rows(source, tmp_path / "out.csv", kind, shared, find_device("h100-sxm")) is None

@@ -33,7 +33,7 @@ def ops(draw):
     """Any kernel that cards run."""
     kind = draw(st.sampled_from(("gemm", "attention", "norm", "elementwise", "softmax", "conv1d", "scan")))
     if kind == "gemm":
-        dtype = draw(st.sampled_from(("bf16", "fp16", "fp32", "fp8_e4m3", "int8", "int4", "nvfp4")))
+        dtype = draw(st.sampled_from(("bf16", "fp16", "fp32", "fp8_e4m3", "fp8_block", "int8", "int4", "nvfp4")))
         shape = {name: draw(SIZES) for name in ("m", "n", "k")}
         return build_kernel(kind, {**shape, "dtype": dtype, "batch": draw(st.integers(1, 4))})
     if kind == "attention":

@@ -36,7 +36,9 @@ def mape(table, accuracy):
         ("gemm_a100_sxm", "bfloat16", 9),
         ("gemm_h100_sxm", "bfloat16", 6.5),
         ("gemm_h100_sxm", "fp8", 6),
+        ("gemm_h100_sxm", "fp8_block", 8),
         ("gemm_rtx_pro_6000_server", "bfloat16", 11),
+        ("gemm_rtx_pro_6000_server", "fp8_block", 10),
         ("gemm_vidur_a100", "fp16", 7.5),
         ("gemm_vidur_h100", "fp16", 8.5),
         ("attention_a100_sxm", "prefill", 15),
@@ -45,7 +47,9 @@ def mape(table, accuracy):
         ("attention_vidur_a100", "decode", 11.5),
         ("gdn_h100_sxm", "chunk_gated_delta_rule", 15),
         ("gdn_h100_sxm", "fused_recurrent", 5),
-        ("vector_fp32_neusight", "v100 softmax", 11),
+        ("vector_fp32_neusight", "v100 softmax", 7),
+        ("vector_fp32_neusight", "a100-sxm-40 softmax", 8),
+        ("vector_fp32_neusight", "a100-sxm-40 ln", 8),
         ("vector_fp32_neusight", "v100 ln", 5.5),
         ("attention_h100_sxm", "prefill bf16/bf16", 14),
         ("mamba2_h100_sxm", "causal_conv1d_fn", 9),
@@ -56,7 +60,7 @@ def test_held_out_half(accuracy, file, table, most):
     device, overrides, reader, setting = accuracy.FILES[file]
     rows = accuracy.read(DATA / f"{file}.csv")
     tables = reader(file, rows, accuracy.card(device, *overrides), setting)
-    (found,) = [each for each in tables if table in each.name and "block" not in each.name]
+    (found,) = [each for each in tables if table in each.name and ("block" in table or "block" not in each.name)]
     ours, fit = mape(found, accuracy)
     assert ours < most
     assert ours < fit

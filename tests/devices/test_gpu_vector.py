@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hwsim.devices.catalog import find_device
-from hwsim.devices.gpu.vector import vector_times
+from hwsim.devices.gpu.vector import _softmax_blocks, vector_times
 
 
 def card(name: str):
@@ -55,3 +55,37 @@ def test_more_tokens_never_take_less(op, name):
     times, cold = vector_times(card(name), op, 6.0 * tokens * 4096, tokens, 4096.0)
     assert (np.diff(times) >= -1e-12).all()
     assert (np.diff(cold) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("width", "element_bytes", "threads", "steps"),
+    [(1280, 4, 256, 2), (1600, 4, 256, 4), (2048, 4, 256, 2), (3072, 4, 512, 3), (8192, 4, 512, 4), (4096, 2, 256, 2)],
+)
+def test_blocks_of_softmax_by_hand(width, element_bytes, threads, steps):
+    """Threads are the power of two from half of the vectors on; what is left of a row goes by single elements."""
+    row = np.array([float(width * element_bytes)])
+    found = _softmax_blocks(row, np.array([float(width)]))
+    assert (found[0][0], found[1][0]) == (threads, steps)
+
+
+def softmax_s(name: str, rows: float, width: float, element_bytes: float = 4.0) -> float:
+    """Seconds of PyTorch's softmax."""
+    p = find_device(name, ("stack=torch-2",)).parameters
+    return float(vector_times(p, "softmax", 2.0 * element_bytes * rows * width, rows, width)[0])
+
+
+def test_softmax_of_uneven_rows_takes_longer():
+    """1,600 columns end in three steps of single elements, 2,048 in none: a byte of the former takes longer."""
+    assert softmax_s("a100-sxm-40", 65536, 1600) / 1600 > 1.2 * softmax_s("a100-sxm-40", 65536, 2048) / 2048
+
+
+def test_softmax_of_narrow_formats_waits_for_its_arithmetic():
+    """Half the bytes of an element do not halve the time: each takes the same arithmetic."""
+    wide, narrow = (softmax_s("a100-sxm-80", 16384, 8192, size) for size in (4.0, 2.0))
+    assert 0.6 * wide < narrow < 0.95 * wide
+
+
+def test_rows_at_work_are_those_of_resident_blocks():
+    """Four blocks of 512 threads to an SM: softmax of 16,384 columns reads again what A100's L2 no longer holds."""
+    narrow, wide = (softmax_s("a100-sxm-40", 65536, width) / width for width in (4096, 16384))
+    assert 1.6 < wide / narrow < 2.0

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwsim.kernels.gpu_gemm import BOUNDS, GemmPath, gemm_times, pairs_tried
+from hwsim.kernels.gpu_gemm import BOUNDS, SPLITS, GemmPath, gemm_times, pairs_tried
 
 PLAIN = GemmPath(
     sms=10.0,
@@ -137,13 +137,18 @@ def test_splits_even_out_waves_of_long_products():
     assert 1.1 * one_tile < time < 1.6 * one_tile
 
 
-@settings(max_examples=60)
-@given(m=SIZES, n=SIZES, k=SIZES, batch=st.integers(1, 3))
-def test_bounds_leave_out_no_better_choice(m, n, k, batch):
-    """The least time of a menu is that of its tiles one by one, where none is left out for a better one before it."""
+@settings(max_examples=60, deadline=None)
+@given(m=SIZES, n=SIZES, k=st.integers(1, 1 << 17), batch=st.integers(1, 3), rate=st.sampled_from((1e9, 2e11, 1e15)))
+def test_bounds_leave_out_no_better_choice(m, n, k, batch, rate):
+    """The least time of a menu is that of its pairs of tile and split, each on its own where none is left out."""
     menu = np.array(
         [(tm, tn, 32.0, 2.0 if tm * tn < 8192 else 1.0) for tn in (64.0, 128.0) for tm in (16.0, 64.0, 256.0)]
     )
-    path = PLAIN._replace(feed_bytes_s=3e10, dram_bytes_s=2e11, sm_dram_bytes_s=3e10, fill_s=1e-6, store_s=1e-11)
-    together = run(m, n, k, batch, menu, path)[0]
-    assert together == min(run(m, n, k, batch, menu[row : row + 1], path)[0] for row in range(len(menu)))
+    path = PLAIN._replace(feed_bytes_s=3e10, dram_bytes_s=rate, sm_dram_bytes_s=3e10, fill_s=1e-6, store_s=1e-11)
+    columns = [np.array([float(each)]) for each in (m, n, k, batch)]
+    alone = [
+        gemm_times(*columns, menu[row : row + 1], path._replace(least_split=float(split), most_split=float(split)))[0]
+        for row in range(len(menu))
+        for split in SPLITS
+    ]
+    assert gemm_times(*columns, menu, path)[0] == min(alone)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from hwsim.devices.gpu.block_scaled import block_scaled_tiles, block_scaled_times, quantize_chain_s
 from hwsim.devices.gpu.energy import dynamic_limit_w, product_pj
 from hwsim.devices.gpu.estimate import ALONE, Estimate, Setting, l2_bytes
 from hwsim.devices.gpu.menus import menu
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from hwsim.devices.gpu.parameters import GpuParameters
-    from hwsim.devices.gpu.stack import Gemm
+    from hwsim.devices.gpu.stack import BlockScaled, Gemm
     from hwsim.kernels.gpu_gemm import GemmPath
     from hwsim.mapping.forms import TileForm
     from hwsim.workload.op import Op
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GemmAnswer",
     "GemmFormats",
+    "block_kernel",
     "formats_of",
     "gemm_estimate",
     "gemm_path",
@@ -171,6 +173,12 @@ def gemm_path(
     )
 
 
+def block_kernel(p: GpuParameters, formats: GemmFormats) -> BlockScaled | None:
+    """The stack's own kernel for products of two 8-bit formats with block scales, where it has one."""
+    scaled = formats.a == formats.b == "fp8_block" and formats.structure == "dense"
+    return p.software.gemm.block if scaled else None
+
+
 def tiles_of(p: GpuParameters, formats: GemmFormats, batched: bool = False) -> NDArray[np.float64]:
     """The stack's tiles, or those of block-sparse, fp32, bit-plane and 4-bit block-scaled kernels.
 
@@ -179,6 +187,9 @@ def tiles_of(p: GpuParameters, formats: GemmFormats, batched: bool = False) -> N
         formats: formats of the product.
         batched: whether it is several products side by side.
     """
+    block = block_kernel(p, formats)
+    if block is not None:
+        return block_scaled_tiles(block.kernel)
     if formats.structure.startswith("block:"):
         return block_menu(formats.structure)
     if formats.a == "fp32":
@@ -210,8 +221,6 @@ def gemm_rows(
         setting: alone or in a model.
         only: the tile and split to take, instead of the best of the menu.
     """
-    from hwsim.kernels.gpu_gemm import gemm_times  # noqa: PLC0415 - brings in numba
-
     found = gemm_path(p, formats, setting)
     if isinstance(found, Infeasible):
         return found
@@ -230,6 +239,39 @@ def gemm_rows(
             formats,
             lambda tall, n, k, batch: gemm_rows(p, tall, n, k, factors, batch, setting),
         )
+    answer = _one_kernel(p, (rows, wide, deep, count), formats, path, constants, only)
+    if only is not None and not np.isfinite(answer.times_s).all():
+        return _not_on_menu(p, only)
+    if formats.quantize == "dynamic":
+        return replace(answer, times_s=answer.times_s + _quantize_s(p, rows * count, deep, formats))
+    return answer
+
+
+def _one_kernel(
+    p: GpuParameters,
+    shape: tuple[NDArray[np.float64], ...],
+    formats: GemmFormats,
+    path: TensorPath,
+    constants: GemmPath,
+    only: TileForm | None,
+) -> GemmAnswer:
+    """Times of products that are one kernel each; infinite where it has not the one tile that is asked for.
+
+    Args:
+        p: the card.
+        shape: m, n, k and batch of each row.
+        formats: formats of all rows.
+        path: the tensor path.
+        constants: those of the closed form.
+        only: the tile and split to take.
+    """
+    from hwsim.kernels.gpu_gemm import gemm_times  # noqa: PLC0415 - brings in numba
+
+    rows, wide, deep, count = shape
+    block = block_kernel(p, formats)
+    if block is not None:
+        found = block_scaled_times(p, block, shape, constants)
+        return _only_by_rule(GemmAnswer(*found, path), block_scaled_tiles(block.kernel), only)
     walked = block_depth(p, formats, rows, wide, deep) if formats.structure.startswith("block:") else deep
     times, missed = np.empty(rows.size), np.empty(rows.size)
     bounds, choices = np.empty(rows.size, np.int64), np.empty((rows.size, 2))
@@ -240,11 +282,16 @@ def gemm_rows(
             times[own], bounds[own], choices[own], missed[own] = gemm_times(
                 rows[own] * path.planes, wide[own], walked[own], count[own], tiles, constants
             )
-    if only is not None and not np.isfinite(times).all():
-        return _not_on_menu(p, only)
-    if formats.quantize == "dynamic":
-        times = times + _quantize_s(p, rows * deep * count, formats)
     return GemmAnswer(times, bounds, choices, missed, path)
+
+
+def _only_by_rule(answer: GemmAnswer, tiles: NDArray[np.float64], form: TileForm | None) -> GemmAnswer:
+    """Answers of a kernel that has one tile for each shape: infinite where that is not the one asked for."""
+    if form is None:
+        return answer
+    taken = tiles[answer.choices[:, 0].astype(np.int64), :3]
+    same = (taken == (form.tm, form.tn, form.tk)).all(axis=1) & (form.split == 1)
+    return replace(answer, times_s=np.where(same, answer.times_s, np.inf), choices=answer.choices * (0.0, 1.0))
 
 
 def _only(tiles: NDArray[np.float64], form: TileForm | None) -> NDArray[np.float64]:
@@ -263,15 +310,21 @@ def _not_on_menu(p: GpuParameters, form: TileForm) -> Infeasible:
     return Infeasible("tile", 1, 0, "kernels", reason, {tile: 1}, levers)
 
 
-def _quantize_s(p: GpuParameters, elements: NDArray[np.float64], formats: GemmFormats) -> NDArray[np.float64]:
+def _quantize_s(
+    p: GpuParameters, rows: NDArray[np.float64], k: NDArray[np.float64], formats: GemmFormats
+) -> NDArray[np.float64]:
     """Time of quantising activations: passes that read 16 bits, and one that writes the narrow format."""
-    scaled = FORMATS[formats.a].group > 0
+    scaled, elements = FORMATS[formats.a].group > 0, rows * k
     floor = p.software.gemm.quantize_block if scaled else p.software.gemm.quantize
     moved = elements * (2.0 * (1 if scaled else _DYNAMIC_READS) + FORMATS[formats.a].bits_per_element / 8.0)
     cold = np.clip(elements * 2.0 / l2_bytes(p) - 1.0, 0.0, 1.0)
     rate = p.stream_bytes_s * p.software.dram_share.value
     hot = p.l2.bandwidth.value * p.software.vector.l2_share.value
-    return floor.value + moved * (cold / rate + (1.0 - cold) / hot)
+    stream = moved * (cold / rate + (1.0 - cold) / hot)
+    block = block_kernel(p, formats)
+    if block is not None:
+        stream = np.hypot(stream, quantize_chain_s(p, block, rows, k))
+    return floor.value + stream
 
 
 def formats_of(op: Op) -> GemmFormats:

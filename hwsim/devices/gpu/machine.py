@@ -41,6 +41,7 @@ _JOINED: Final = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 _READ_BY: Final = {
     "attention.": frozenset({"attention"}),
     "scan.": frozenset({"scan", "conv1d"}),
+    "vector.softmax.": frozenset({"softmax"}),
 }
 """Sections of a stack's constants that only some kinds of kernel read. Those of products and rows serve several."""
 _ENERGY_ONLY: Final = ("power.alu", "power.dram", "power.l2")

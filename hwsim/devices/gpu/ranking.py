@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
 from hwsim.devices.gpu.estimate import ALONE
-from hwsim.devices.gpu.gemm import GemmFormats, formats_of, gemm_path, limits, tiles_of
+from hwsim.devices.gpu.gemm import GemmFormats, block_kernel, formats_of, gemm_path, gemm_rows, limits, tiles_of
 from hwsim.devices.gpu.structured import block_depth
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.workload.structured import is_structured
 
 if TYPE_CHECKING:
+    from hwsim.devices.gpu.gemm import GemmAnswer
     from hwsim.devices.gpu.parameters import GpuParameters
     from hwsim.workload.op import Op
 
 __all__ = ["RankedTile", "choices_tried", "ranked_tiles"]
+
+_BEST: Final = "the least time of the menu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class RankedTile:
 def ranked_tiles(p: GpuParameters, op: Op) -> tuple[RankedTile, ...] | Infeasible:
     """Every tile of the stack's menu for a product, the one that the library would choose first.
 
+    A kernel with one tile for each shape (`hwsim.devices.gpu.block_scaled`) has no other.
+
     Args:
         p: the card.
         op: a gemm.
@@ -74,6 +79,8 @@ def ranked_tiles(p: GpuParameters, op: Op) -> tuple[RankedTile, ...] | Infeasibl
         return found
     path, constants = found
     m, n, batch = (np.array([float(op.dims[name])]) for name in ("m", "n", "batch"))
+    if block_kernel(p, formats) is not None:
+        return (_by_rule(p, op, replace(formats, quantize="none")),)
     walked = _walked(p, op, formats)
     ranked: list[RankedTile] = []
     tiles = tiles_of(p, formats, op.dims["batch"] > 1)
@@ -85,11 +92,21 @@ def ranked_tiles(p: GpuParameters, op: Op) -> tuple[RankedTile, ...] | Infeasibl
     return tuple(_with_reason(each, ranked[0]) for each in ranked)
 
 
+def _by_rule(p: GpuParameters, op: Op, formats: GemmFormats) -> RankedTile:
+    """The one tile of a kernel whose tile follows from the shape."""
+    d = op.dims
+    answer = cast("GemmAnswer", gemm_rows(p, d["m"], d["n"], d["k"], formats, d["batch"]))
+    tile, limit = tiles_of(p, formats)[int(answer.choices[0, 0])], str(limits(answer.path, answer.bounds)[0])
+    only = _tile(p, op, tile, 1, float(answer.times_s[0]), limit, 1)
+    reason = _with_reason(only, only).reason.replace(_BEST, "the tile that its library takes for the shape")
+    return replace(only, reason=reason)
+
+
 def choices_tried(p: GpuParameters, op: Op) -> tuple[int, int] | Infeasible:
     """Pairs of tile and split: all of the menu, and those that the ranking compares for a product.
 
     Experts are products side by side, each with its share of the rows. The other pairs are not offered: too many
-    thread blocks, or too few steps along k for each.
+    thread blocks, or too few steps along k for each. A kernel with one tile for each shape takes that.
 
     Raises:
         HwsimError: the op is no product.
@@ -102,7 +119,10 @@ def choices_tried(p: GpuParameters, op: Op) -> tuple[int, int] | Infeasible:
         return found
     d, experts = op.dims, op.dims.get("expert", 1)
     batch, rows = d["batch"] * experts, math.ceil(d["m"] / experts) * found[0].planes
-    tiles, depth = tiles_of(p, formats, batch > 1), float(_walked(p, op, formats)[0])
+    tiles = tiles_of(p, formats, batch > 1)
+    if block_kernel(p, formats) is not None:
+        return tiles.shape[0], 1
+    depth = float(_walked(p, op, formats)[0])
     tried = pairs_tried(float(rows), float(d["n"]), depth, float(batch), tiles, found[1])
     return tiles.shape[0] * len(SPLITS), int(tried)
 
@@ -154,5 +174,5 @@ def _with_reason(each: RankedTile, best: RankedTile) -> RankedTile:
     if each.split > 1:
         words.append(f"k split in {each.split} to fill the card")
     gap = each.time_s / best.time_s - 1.0
-    words.append("the least time of the menu" if each is best else f"{gap:.1%} slower than the chosen tile")
+    words.append(_BEST if each is best else f"{gap:.1%} slower than the chosen tile")
     return replace(each, reason="; ".join(words))

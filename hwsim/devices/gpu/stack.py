@@ -14,6 +14,8 @@ from hwsim.spec import Bound, Quantity, Unit
 __all__ = [
     "Amount",
     "Attention",
+    "BlockRow",
+    "BlockScaled",
     "Count",
     "Cycles",
     "Gemm",
@@ -34,6 +36,26 @@ ShareFrom0: TypeAlias = Annotated[Quantity, Unit("1"), Bound(low=0, high=1)]
 Rate: TypeAlias = Annotated[Quantity, Unit("bytes/s"), RATE]
 Seconds: TypeAlias = Annotated[Quantity, Unit("s"), SECONDS]
 Cycles: TypeAlias = Annotated[Quantity, Unit("1"), CYCLES]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockScaled:
+    """A stack's kernel for products of 8-bit operands with block scales (`hwsim.devices.gpu.block_scaled`).
+
+    Attributes:
+        kernel: how it divides a product: ``waves`` (DeepGEMM) or ``fixed``.
+        feed: operand bytes per second that all SMs together take from L2; above its rate where neighbours ask for the
+            same lines at once.
+        step: cycles of a step along k that waits for nothing but its own chain.
+        beyond: time to load a row past the end of an operand, over that of one of its rows.
+        quantize_step: cycles from one group of elements that a warp quantises to its next.
+    """
+
+    kernel: Literal["waves", "fixed"]
+    feed: Rate
+    step: Cycles
+    beyond: Amount
+    quantize_step: Cycles
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +80,8 @@ class Gemm:
         quantize_block: the same for formats with a scale for each few elements: one pass, no maximum over the tensor.
         convert: added by engines that hold weights in another format than they compute in.
         int8: added by products of 8-bit integers, where an engine has kernels of its own for them (SmoothQuant).
+        block: the kernel of products of 8 bits with block scales; None where no row tells of one: then as others of 8
+            bits, without splits.
     """
 
     menu: str
@@ -76,6 +100,7 @@ class Gemm:
     quantize_block: Seconds
     convert: Seconds
     int8: Seconds
+    block: BlockScaled | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +185,19 @@ class RowKernel:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockRow:
+    """PyTorch's softmax beside the memory's limits. In clocks of an SM.
+
+    Attributes:
+        element: an SM's time for the arithmetic of one element in all passes: compare, subtract, exponential, sum.
+        step: from one step of a thread block along its row to the next.
+    """
+
+    element: Amount
+    step: Amount
+
+
+@dataclass(frozen=True, slots=True)
 class Vector:
     """Bandwidth-bound kernels.
 
@@ -174,6 +212,7 @@ class Vector:
         norm: the engine's root-mean-square norm, beside the limits of a plain streaming kernel.
         rotary: the same of rotary embedding.
         gated: the same of two-input activations.
+        softmax: PyTorch's softmax; None where the stack's softmax is bound by memory.
     """
 
     floor: Seconds
@@ -185,6 +224,7 @@ class Vector:
     norm: RowKernel
     rotary: RowKernel
     gated: RowKernel
+    softmax: BlockRow | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 
@@ -102,9 +102,9 @@ def block_depth(p: GpuParameters, formats: GemmFormats, m: Floats, n: Floats, k:
 
 def structured_rows(
     p: GpuParameters,
-    shape: tuple[NDArray[np.float64], ...],
+    shape: tuple[Floats, ...],
     formats: GemmFormats,
-    dense: Callable[[NDArray[np.float64], float, float, float], GemmAnswer | Infeasible],
+    dense: Callable[[Floats, Floats, Floats, Floats], GemmAnswer | Infeasible],
 ) -> GemmAnswer | Infeasible:
     """Times of products with structured weights: their factors one after the other, and the shuffles between.
 
@@ -112,26 +112,31 @@ def structured_rows(
         p: the card.
         shape: m, n, k and batch of each row.
         formats: formats of all rows.
-        dense: times of dense products of m (array), n, k and batch.
+        dense: times of dense products of m, n, k and batch.
     """
     m, n, k, batch = shape
-    parts: list[tuple[NDArray[np.intp], GemmAnswer]] = []
-    for one in sorted({(float(a), float(b), float(c)) for a, b, c in zip(n, k, batch, strict=True)}):
-        rows = np.flatnonzero((n == one[0]) & (k == one[1]) & (batch == one[2]))
-        total: GemmAnswer | None = None
-        for factor in factors_of("gemm", formats.structure, int(one[0]), int(one[1])):
-            found = dense(m[rows], float(factor.n), float(factor.k), factor.blocks * one[2])
-            if isinstance(found, Infeasible):
-                return found
-            elements = m[rows] * one[2] * factor.shuffled
-            moved = elements * 2.0 * FORMATS[formats.out].bits_per_element / 8.0
-            copies, cold = vector_times(p, "copy", moved)
-            extra = copies if factor.shuffled else 0.0 * copies
-            found = replace(found, times_s=found.times_s + extra, dram_bytes=found.dram_bytes + cold)
-            total = found if total is None else _after(total, found)
-        if total is not None:
-            parts.append((rows, total))
-    return _gathered(m.size, parts)
+    factors = _factors(formats.structure, n, k)
+    total: GemmAnswer | None = None
+    for blocks, wide, deep, shuffled in factors:
+        found = dense(m, wide, deep, blocks * batch)
+        if isinstance(found, Infeasible):
+            return found
+        moved = m * batch * shuffled * 2.0 * FORMATS[formats.out].bits_per_element / 8.0
+        copies, cold = vector_times(p, "copy", moved)
+        extra = np.where(shuffled > 0.0, copies, 0.0)
+        found = replace(found, times_s=found.times_s + extra, dram_bytes=found.dram_bytes + cold)
+        total = found if total is None else _after(total, found)
+    return cast("GemmAnswer", total)
+
+
+def _factors(structure: str, n: Floats, k: Floats) -> Floats:
+    """Blocks, outputs, inputs and shuffled elements of the factors of each row's matrix: factors x 4 x rows."""
+    pairs = list(zip(n.tolist(), k.tolist(), strict=True))
+    known = {
+        pair: [(each.blocks, each.n, each.k, each.shuffled) for each in factors_of("gemm", structure, *map(int, pair))]
+        for pair in set(pairs)
+    }
+    return np.ascontiguousarray(np.moveaxis(np.array([known[pair] for pair in pairs], dtype=np.float64), 0, -1))
 
 
 def _after(first: GemmAnswer, second: GemmAnswer) -> GemmAnswer:
@@ -144,13 +149,3 @@ def _after(first: GemmAnswer, second: GemmAnswer) -> GemmAnswer:
         bounds=np.where(longer, second.bounds, first.bounds),
         choices=np.where(longer[:, None], second.choices, first.choices),
     )
-
-
-def _gathered(count: int, parts: list[tuple[NDArray[np.intp], GemmAnswer]]) -> GemmAnswer:
-    """The parts' rows in their places."""
-    times, missed = np.empty(count), np.empty(count)
-    bounds, choices = np.empty(count, np.int64), np.empty((count, 2))
-    for rows, part in parts:
-        times[rows], missed[rows] = part.times_s, part.dram_bytes
-        bounds[rows], choices[rows] = part.bounds, part.choices
-    return replace(parts[0][1], times_s=times, dram_bytes=missed, bounds=bounds, choices=choices)

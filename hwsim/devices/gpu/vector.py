@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from hwsim.devices.gpu.parameters import GpuParameters
+    from hwsim.devices.gpu.stack import BlockRow
     from hwsim.workload.op import Op
+
+    Floats = NDArray[np.float64]
 
 __all__ = ["FUSED", "RowForm", "floor_s", "vector_class", "vector_estimate", "vector_times"]
 
@@ -65,21 +68,71 @@ def vector_class(op: str) -> str:
     return _CLASSES.get(op, "stream")
 
 
-_AGAIN: Final = {"layernorm": (1.0, 16.0, 0), "softmax": (2.0, 2.0, 4096)}
-"""Op -> (further reads of a row, thread blocks of one row each per SM, bytes of a row that registers hold): PyTorch's
-layer norm takes blocks of 128 threads and two passes, its softmax blocks of 1,024 and three, or a warp up to 1,024."""
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """How a kernel of PyTorch reads a row again.
 
-
-def _read_again(p: GpuParameters, op: str, row_bytes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Bytes that a row kernel reads again, over those of one pass: none while L2 holds the rows at work.
-
-    L2 begins to miss when they take a third of it, and holds none of them at three quarters.
+    Attributes:
+        reads: further reads of it.
+        threads: threads of a block; 0 for softmax's own rule.
+        held: elements of a row that registers hold, so that it is read once.
+        begins: rows at work, over L2, from which on some are read from memory again.
+        gone: the same from which on all are.
     """
-    reads, blocks, held = _AGAIN.get(op, (0.0, 0.0, 0))
-    at_work = row_bytes * blocks * p.chip.sms.value / l2_bytes(p)
-    missed = np.clip((at_work - 0.35) / 0.4, 0.0, 1.0) * (row_bytes > held)
-    again: NDArray[np.float64] = reads * missed * p.software.vector.rereads.value
+
+    reads: float
+    threads: float
+    held: float
+    begins: float
+    gone: float
+
+
+_AGAIN: Final = {"layernorm": _Again(1.0, 128.0, 0.0, 0.5, 1.3), "softmax": _Again(2.0, 0.0, 1024.0, 0.7, 1.5)}
+"""PyTorch's layer norm takes two passes over a row, its softmax three, or a warp that holds up to 1,024 elements."""
+_VECTOR_BYTES: Final = 16.0
+"""Bytes that a thread loads at once."""
+_SOFTMAX_PASSES: Final = 3.0
+
+
+def _threads_held(p: GpuParameters) -> float:
+    """Threads that an SM holds at once."""
+    return p.chip.threads.value if p.chip.threads else 2048.0
+
+
+def _softmax_blocks(row_bytes: Floats, width: Floats) -> tuple[Floats, Floats]:
+    """(threads of a block, steps of it along a row) of PyTorch's softmax.
+
+    At least half of the loads are vectors (``SoftMax_getBlockSize``); what is left after whole steps of vectors goes
+    by single elements.
+    """
+    lanes = np.maximum(1.0, _VECTOR_BYTES * width / row_bytes)
+    half = np.maximum(1.0, np.floor(np.minimum(np.floor(width / lanes), 1024.0) / 2.0))
+    threads = np.maximum(32.0, 2.0 ** np.ceil(np.log2(half)))
+    whole = np.floor(width / (lanes * threads))
+    return threads, whole + np.ceil((width - whole * lanes * threads) / threads)
+
+
+def _read_again(p: GpuParameters, op: str, row_bytes: Floats, width: Floats) -> Floats:
+    """Bytes that a row kernel reads again, over those of one pass: none while L2 holds the rows at work."""
+    if op not in _AGAIN:
+        return np.zeros_like(row_bytes)
+    form = _AGAIN[op]
+    threads = form.threads if form.threads else _softmax_blocks(row_bytes, width)[0]
+    at_work = row_bytes * _threads_held(p) / threads * p.chip.sms.value / l2_bytes(p)
+    missed = np.clip((at_work - form.begins) / (form.gone - form.begins), 0.0, 1.0) * (width > form.held)
+    again: Floats = form.reads * missed * p.software.vector.rereads.value
     return again
+
+
+def _softmax_cubed(p: GpuParameters, block: BlockRow, tokens: Floats, row_bytes: Floats, width: Floats) -> Floats:
+    """Cubes of the seconds of softmax whatever the bandwidth, added: its arithmetic, and the chain of its steps."""
+    clock, sms = p.chip.tensor_clock.value, p.chip.sms.value
+    threads, steps = _softmax_blocks(row_bytes, width)
+    arithmetic = tokens * width * block.element.value / (sms * clock)
+    rounds = np.maximum(1.0, tokens * threads / (_threads_held(p) * sms))
+    chain = rounds * _SOFTMAX_PASSES * steps * block.step.value / clock * (width > _AGAIN["softmax"].held)
+    cubed: Floats = arithmetic**3 + chain**3
+    return cubed
 
 
 def floor_s(p: GpuParameters, op: str) -> float:
@@ -117,8 +170,7 @@ def _row_s(
     items = form.items * np.asarray(width, dtype=np.float64)
     threads = np.minimum(np.ceil(items), form.threads)
     warps = np.ceil(threads / 32.0)
-    most = chip.threads.value if chip.threads else 2048.0
-    together = np.maximum(1.0, np.floor(most / 32.0 / warps))
+    together = np.maximum(1.0, np.floor(_threads_held(p) / 32.0 / warps))
     clock, count = chip.tensor_clock.value, np.asarray(tokens, dtype=np.float64)
     waves = np.ceil(count / (together * chip.sms.value))
     chain = waves * form.passes * np.ceil(items / threads) * constants.step.value / clock
@@ -144,9 +196,9 @@ def vector_times(
         width: elements of the output in a row.
     """
     v = p.software.vector
-    moved = np.asarray(moved_bytes, dtype=np.float64)
-    row_bytes = 0.5 * moved / np.asarray(tokens, dtype=np.float64)  # ops that read again move one row in, one out
-    moved = moved * (1.0 + 0.5 * _read_again(p, op, row_bytes))
+    moved, rows, columns = (np.asarray(each, dtype=np.float64) for each in (moved_bytes, tokens, width))
+    row_bytes = 0.5 * moved / rows  # ops that read again move one row in, one out
+    moved = moved * (1.0 + 0.5 * _read_again(p, op, row_bytes, columns))
     hot = _hot_bytes(p, op, moved)
     cold = moved - hot
     share = getattr(v, vector_class(op)).value
@@ -154,6 +206,8 @@ def vector_times(
     stream = hot / l2_rate + cold / (p.stream_bytes_s * share)
     if op in _ROWS:
         stream = np.hypot(stream, _row_s(p, op, tokens, width, cold / np.maximum(moved, 1.0)))
+    if op == "softmax" and v.softmax is not None:
+        stream = np.cbrt(stream**3 + _softmax_cubed(p, v.softmax, rows, row_bytes, columns))
     least = np.maximum(cold / p.memory.bandwidth.value, moved / p.l2.bandwidth.value)
     return np.maximum(floor_s(p, op) + stream, least), cold
 

@@ -33,15 +33,12 @@ from hwsim.mapping.nest import Nest
 from hwsim.mapping.problem import Problem, tile_elements
 
 __all__ = [
-    "MODES", "OBJECTIVES", "SPACES", "Candidate", "Certificate", "Mapped", "Mode", "Objective", "Space",
-    "best_of_each_family", "candidates_of", "find_best", "score",
+    "Candidate", "Certificate", "Mapped", "Mode", "Objective", "Space", "best_of_each_family", "candidates_of",
+    "find_best", "score",
 ]  # fmt: skip
 
 Objective = Literal["latency", "energy", "edp", "pareto"]
-OBJECTIVES: Final[tuple[Objective, ...]] = ("latency", "energy", "edp", "pareto")
 Space = Literal["perfect", "imperfect"]
-SPACES: Final[tuple[Space, ...]] = ("perfect", "imperfect")
-MODES: Final[tuple[Mode, ...]] = ("ideal", "pipelined")
 _CODES: Final = {
     "latency": store.LATENCY,
     "energy": store.ENERGY,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from hwsim.devices.cpu.blocking import Blocking, Product
 from hwsim.devices.cpu.instructions import ROWS, avx_tile, expand_tile, mix_cycles, port_cycles
@@ -20,9 +20,6 @@ __all__ = [
     "Planned", "Work", "arithmetic_cycles", "flowing_bytes", "imbalance", "slowdown", "tile_bytes", "total_bytes",
     "vector_cycles", "works_of",
 ]  # fmt: skip
-
-_BUFFER: Final = 1024
-"""Bytes of an expanded tile."""
 
 
 @dataclass(frozen=True, slots=True)

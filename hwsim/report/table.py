@@ -137,7 +137,7 @@ def per_cent(share: float) -> str:
 
 def ratio(value: float) -> str:
     """A ratio as ``2.85x``."""
-    return f"{value:.3g}x" if value < 1000 else f"{value:,.0f}x"
+    return f"{value:.3g}x" if value < 999.5 else f"{value:,.0f}x"
 
 
 def printable(text: str) -> str:

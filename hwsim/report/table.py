@@ -30,6 +30,7 @@ __all__ = [
     "plain",
     "printable",
     "ratio",
+    "shortened",
 ]
 
 WIDTH: Final = 100
@@ -143,6 +144,12 @@ def ratio(value: float) -> str:
 def printable(text: str) -> str:
     """``text`` on one line without control characters, which would let a name move the cursor or fake a line."""
     return "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
+
+
+def shortened(name: str, most: int) -> str:
+    """A name on one line of at most ``most`` letters, its end left out where it is longer."""
+    name = printable(name)
+    return name if len(name) <= most else name[: max(most - 3, 1)] + "..."
 
 
 def plain(blocks: Sequence[Block], width: int = WIDTH) -> str:

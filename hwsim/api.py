@@ -7,15 +7,17 @@ What is wrong with the words is raised as `HwsimError`; what a machine cannot ru
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from hwsim.commands.inputs import device_of, split_overrides, workload_of
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.result import Result
 
+if TYPE_CHECKING:
+    from hwsim.workload.model import Phase
+
 __all__ = ["simulate", "simulate_each"]
 
-Phase = Literal["decode", "prefill", "inference"]
 _ASKED = ("batch", "context", "new_tokens")
 
 

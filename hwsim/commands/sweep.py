@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from hwsim.commands.arguments import Parser, path, whole_number
 from hwsim.commands.console import Console
@@ -104,11 +104,13 @@ def _check(arguments: Namespace) -> None:
 
 def _inputs_of(point: Point) -> dict[str, str]:
     """Load what a point names, so that its faults are told before anything runs; the files that were read."""
+    from hwsim.workload.model import Phase  # noqa: PLC0415
+
     for name, least in (("batch", 1), ("context", 0), ("new_tokens", 1)):
         value = point.question[name]
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
             raise HwsimError.at(f"axes.{name}", f"{value!r}", f"a whole number of at least {least}")
-    phases = ("decode", "prefill", "inference", "train")
+    phases = get_args(Phase)
     if point.question["phase"] not in (None, *phases):
         raise HwsimError.unknown_name("axes.phase", "phase", str(point.question["phase"]), phases)
     workload, device = _loaded(point.workload, point.device, point.settings, point.transforms)

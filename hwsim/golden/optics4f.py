@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 
 __all__ = [
     "C128",
-    "DETECTIONS",
     "F64",
     "IDEAL",
     "Detection",
@@ -51,7 +50,6 @@ F64: TypeAlias = NDArray[np.float64]
 C128: TypeAlias = NDArray[np.complex128]
 Detection: TypeAlias = Literal["intensity", "sqrt", "pseudo_negative", "field"]
 KernelPlane: TypeAlias = Literal["complex", "amplitude_phase", "amplitude", "phase", "binary"]
-DETECTIONS: Final[tuple[Detection, ...]] = ("intensity", "sqrt", "pseudo_negative", "field")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
-"""Pipelined cycles of a nest, round by round.
+"""What a nest does round by round: bytes by port, and the PEs' steps.
 
 A *round* is one visit of the innermost held tile: its words come in (IN), the PEs run (RUN) while operands stream from
-the levels that hold them innermost, sums that are done go out (OUT). `hwsim.mapping.pipelined` states which waits for
-which, and builds the same as a `Program` for the engine; this loop gives the engine's makespan without it.
+the levels that hold them innermost, sums that are done go out (OUT). `hwsim.kernels.loopnest_walk` adds the rounds up.
 """
 
 from __future__ import annotations
@@ -11,11 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hwsim.kernels import steady
 from hwsim.kernels.jit import jit, jit_part
 from hwsim.kernels.loopnest import Array
 
-__all__ = ["Rounds", "pipelined_cycles", "round_durations"]
+__all__ = [
+    "IN", "OUT", "STREAM", "Rounds", "advance", "enter_loops", "loops_outside", "one_round", "round_durations",
+    "to_cycles",
+]  # fmt: skip
 
 IN, STREAM, OUT = 0, 1, 2
 
@@ -75,7 +76,7 @@ class Rounds(NamedTuple):
 
 
 @jit_part
-def _enter_loops(t: Rounds, index: Array, held: Array) -> None:
+def enter_loops(t: Rounds, index: Array, held: Array) -> None:
     """Tile extents outside every step (row), as the loops stand at ``index``; marks each loop's trips."""
     for dim in range(t.extents.shape[0]):
         held[0, dim] = t.extents[dim]
@@ -149,12 +150,12 @@ def _charge(t: Rounds, row: Array, phase: int, level: int, read: float, written:
 
 
 @jit_part
-def _one_round(t: Rounds, index: Array, changed: int, leaving: int, held: Array, row: Array, scratch: Array) -> float:
+def one_round(t: Rounds, index: Array, changed: int, leaving: int, held: Array, row: Array, scratch: Array) -> float:
     """Bytes by phase and port of the round at ``index``, into ``row``; returns the PEs' steps.
 
     ``changed``: the outermost loop that has just advanced. ``leaving``: the one that advances next (-1 at the end).
     """
-    _enter_loops(t, index, held)
+    enter_loops(t, index, held)
     for phase in range(3):
         for port in range(row.shape[1]):
             row[phase, port] = 0.0
@@ -253,7 +254,7 @@ def _stream(t: Rounds, index: Array, held: Array, row: Array, move: int, steps: 
 
 
 @jit_part
-def _advance(t: Rounds, index: Array, loops: int) -> int:
+def advance(t: Rounds, index: Array, loops: int) -> int:
     """Step to the next round; returns the outermost loop that advanced, -1 after the last round."""
     loop = loops - 1
     while loop >= 0:
@@ -266,14 +267,15 @@ def _advance(t: Rounds, index: Array, loops: int) -> int:
 
 
 @jit_part
-def _to_cycles(t: Rounds, row: Array) -> None:
+def to_cycles(t: Rounds, row: Array) -> None:
+    """Bytes of a round to whole cycles of each port, in place."""
     for phase in range(3):
         for port in range(row.shape[1]):
             row[phase, port] = np.ceil(row[phase, port] / t.bandwidth[port])
 
 
 @jit_part
-def _loops(t: Rounds) -> int:
+def loops_outside(t: Rounds) -> int:
     """Loops in time outside the innermost hold."""
     count = 0
     for step in range(t.cut):
@@ -290,17 +292,17 @@ def round_durations(t: Rounds, rounds: int) -> tuple[Array, Array]:
         rounds: room; what is beyond is left out.
 
     """
-    ports, loops = t.bandwidth.shape[0], _loops(t)
+    ports, loops = t.bandwidth.shape[0], loops_outside(t)
     index, after = np.zeros(t.trips.shape[0], np.int64), np.zeros(t.trips.shape[0], np.int64)
     held, scratch = np.zeros((t.step_dim.shape[0] + 1, t.extents.shape[0])), np.zeros((2, t.extents.shape[0]))
     rows, busy = np.zeros((rounds, 3, ports)), np.zeros(rounds)
     changed, at = -1, 0
     while at < rounds:
-        _enter_loops(t, index, held)
+        enter_loops(t, index, held)
         after[:] = index
-        leaving = _advance(t, after, loops)
-        steps = _one_round(t, index, changed, leaving, held, rows[at], scratch)
-        _to_cycles(t, rows[at])
+        leaving = advance(t, after, loops)
+        steps = one_round(t, index, changed, leaving, held, rows[at], scratch)
+        to_cycles(t, rows[at])
         busy[at] = np.ceil(steps / t.macs_per_cycle)
         at += 1
         if leaving < 0:
@@ -308,114 +310,3 @@ def round_durations(t: Rounds, rounds: int) -> tuple[Array, Array]:
         changed = leaving
         index[:] = after
     return rows[:at], busy[:at]
-
-
-@jit_part
-def _serve(free: Array, port: int, ready: float, cycles: float, end: float) -> float:
-    """Serve one piece of work on a port, if there is any; returns the later of ``end`` and its end."""
-    if cycles <= 0:
-        return end
-    free[port] = max(free[port], ready) + cycles
-    return max(end, free[port])  # type: ignore[no-any-return]
-
-
-@jit_part
-def _bring_in(t: Rounds, depth: int, row: Array, free: Array, room: float, end: float) -> float:
-    """IN of a round on the ports that run ``depth`` rounds deep; returns when its last word is in."""
-    for port in range(free.shape[0]):
-        if t.depth[port] == depth:
-            end = _serve(free, port, room, row[IN, port], end)
-    return end
-
-
-@jit_part
-def _run(t: Rounds, row: Array, steps: float, ready: float, last: bool, free: Array, ends: Array) -> float:
-    """RUN and OUT of a round; ``ends`` carries what later rounds wait for (see `pipelined_cycles`)."""
-    stream, done = 0.0, 0.0
-    for port in range(free.shape[0]):
-        stream = _serve(free, port, max(ready, ends[1]), row[STREAM, port], stream)
-    if t.load > 0:
-        ends[3] = max(ends[3], ready, ends[2]) + t.load
-        ready = ends[3]
-    start = max(ready, ends[1], ends[4])
-    if t.shift > 0:
-        start = max(start, ends[6])
-    ends[2] = ends[1]
-    ends[1] = start + np.ceil(steps / t.macs_per_cycle)
-    ends[4] = stream
-    done = max(ends[1], stream)
-    if t.shift > 0:
-        ends[6], ends[5] = ends[5], max(ends[1], ends[5]) + t.shift
-        done = max(done, ends[5])
-    if last:
-        done += t.wave
-    out = done
-    for port in range(free.shape[0]):
-        out = _serve(free, port, done, row[OUT, port], out)
-    ends[0] = out
-    return out  # type: ignore[no-any-return]
-
-
-@jit_part
-def _last_alike(t: Rounds, held: Array, loop: int) -> int:
-    """The last trip of a loop that does the same work as its second one; 0 where that is not known.
-
-    The last trip of all has the edge tile and leaves for an outer loop. Lanes of uneven tiles outside the loop may run
-    out of work at any of its trips.
-    """
-    for step in range(t.cut):
-        if t.step_lanes[step] > 0 or t.outside[step] != loop:
-            continue
-        dim = t.step_dim[step]
-        for at in range(step):
-            if t.step_dim[at] == dim and t.step_lanes[at] > 0 and held[at, dim] % t.step_lanes[at] != 0:
-                return 0
-    return t.trips[loop] - 2  # type: ignore[no-any-return]
-
-
-@jit
-def pipelined_cycles(t: Rounds, skip: bool) -> tuple[float, float]:
-    """(cycles, rounds): the engine's makespan of the nest, by its recurrence.
-
-    What is carried from round to round, as times of ends: OUT of the last round; the PEs of the last and of the one
-    before; LOAD; STREAM of the last round; SHIFT of the last round and of the one before.
-
-    Args:
-        t: the nest.
-        skip: leave out trips that repeat (see `steady`); the cycles are the same.
-
-    """
-    ports, loops = t.bandwidth.shape[0], _loops(t)
-    index, after = np.zeros(t.trips.shape[0], np.int64), np.zeros(t.trips.shape[0], np.int64)
-    held, scratch = np.zeros((t.step_dim.shape[0] + 1, t.extents.shape[0])), np.zeros((2, t.extents.shape[0]))
-    now, coming, times = np.zeros((3, ports)), np.zeros((3, ports)), np.zeros(ports + 9)
-    free, ends, marks = times[:ports], times[ports : ports + 7], np.zeros((loops, steady.TIMES + ports + 9))
-    ahead, end = ports + 7, ports + 8
-    rounds, here, leaving, steps, under_way = 0.0, -1, -1, 0.0, False
-    while (
-        True
-    ):  # the first pass only brings a round under way: `_one_round` is compiled into its callers, hence one call
-        if skip and here >= 0:
-            trips = steady.leap(marks, here, index[here], _last_alike(t, held, here), times, rounds)
-            if trips > 0:
-                index[here] += trips
-                after[:] = index
-                leaving = _advance(t, after, loops)
-                rounds += marks[here, steady.COUNT]
-        here = leaving
-        ready = _bring_in(t, 1, now, free, ends[0], times[ahead])
-        room, later = ends[0], 0.0
-        if here >= 0 or not under_way:
-            index[:] = after
-            _enter_loops(t, index, held)
-            leaving = _advance(t, after, loops)
-            later = _one_round(t, index, here, leaving, held, coming, scratch)
-            _to_cycles(t, coming)
-            times[ahead] = _bring_in(t, 2, coming, free, room, 0.0)
-        if under_way:
-            times[end] = max(times[end], _run(t, now, steps, ready, here < 0, free, ends))
-            rounds += 1
-            if here < 0:
-                return times[end], rounds
-        now[:] = coming
-        steps, under_way = later, True

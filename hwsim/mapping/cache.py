@@ -89,7 +89,9 @@ def _stable(hierarchy: Hierarchy) -> str:
 
 @cache
 def _source_digest() -> str:
-    """Digest of the mapper's source and of the kernels that it runs."""
+    """Digest of the mapper's source, and of the kernels and cycle rules that it uses."""
     here = Path(__file__).resolve().parent
-    files = [*sorted(here.glob("*.py")), *sorted(here.parent.glob("kernels/loopnest*.py"))]
+    kernels, timing = here.parent / "kernels", here.parent / "timing"
+    own = [*sorted(here.glob("*.py")), *sorted(kernels.glob("loopnest*.py"))]
+    files = [*own, kernels / "steady.py", timing / "linear.py"]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from hwsim.errors import Fault, HwsimError, Where, did_you_mean
+from hwsim.errors import Fault, Where, did_you_mean
 from hwsim.mapping.hierarchy import Hierarchy, Level
 from hwsim.mapping.nest import Hold, Nest, Spread
 from hwsim.mapping.problem import Operand, Problem
 
-__all__ = ["held_bytes", "nest_faults", "require_legal"]
+__all__ = ["held_bytes", "nest_faults"]
 
 _NEST: Final = Where("nest")
 
@@ -26,17 +26,6 @@ class _Places:
 
     def step(self, position: int) -> Where:
         return self.steps[position] if self.steps else Where(f"{self.whole}: step {position + 1}")
-
-
-def require_legal(problem: Problem, hierarchy: Hierarchy, nest: Nest, where: Where = _NEST) -> None:
-    """Raise every fault of a nest.
-
-    Raises:
-        HwsimError: it is not legal.
-    """
-    faults = nest_faults(problem, hierarchy, nest, where)
-    if faults:
-        raise HwsimError(*faults)
 
 
 def nest_faults(

@@ -19,8 +19,9 @@ import numpy as np
 from hwsim.kernels.loopnest import Array, Family
 from hwsim.kernels.loopnest_cost import cost_many
 from hwsim.kernels.loopnest_rounds import Rounds
-from hwsim.mapping.family import Lattice, divisors, nest_of
+from hwsim.mapping.family import divisors, nest_of
 from hwsim.mapping.hierarchy import Hierarchy
+from hwsim.mapping.lattice import Lattice
 from hwsim.mapping.nest import Nest
 from hwsim.mapping.pipelined import rounds_of
 from hwsim.mapping.problem import Problem

@@ -1,4 +1,4 @@
-"""Families of nests: what each level holds, which dimensions lie on the lanes, and the cost tables that follow.
+"""Families of nests: what each level holds, which dimensions lie on the lanes, and what the kernels need of both.
 
 Within a family a nest's cost is linear in the words that pass its nodes, so that the tables hold everything that the
 machine and the operands' chains have to say, and the kernels only multiply tiles.
@@ -7,7 +7,6 @@ machine and the operands' chains have to say, and the kernels only multiply tile
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations, pairwise, product
 from math import comb, prod
@@ -16,25 +15,21 @@ import numpy as np
 
 from hwsim.kernels.loopnest import Array, Family
 from hwsim.mapping.hierarchy import Fanout, Hierarchy, Level, SpatialAxis
+from hwsim.mapping.lattice import Lanes, Lattice, lanes_of
 from hwsim.mapping.nest import For, Hold, Nest, Spread, Step
 from hwsim.mapping.problem import Operand, Problem
+from hwsim.mapping.tables import Chains, Share, cost_tables, ports_of
 
 __all__ = [
-    "Chains",
-    "Lanes",
     "build_family",
     "chains",
     "divided",
     "divisors",
     "interleavings",
     "lane_choices",
+    "nest_of",
     "represented",
 ]
-
-Lanes = tuple[tuple[str, str, int], ...]
-"""What lies on the axes: (axis, dimension, lanes)."""
-Chains = tuple[tuple[int, ...], ...]
-"""Per operand the indices of the levels that hold it, the outermost level left out."""
 
 
 @lru_cache(maxsize=4096)
@@ -86,15 +81,11 @@ def lane_choices(problem: Problem, hierarchy: Hierarchy) -> list[Lanes]:
     rows: list[tuple[Lanes, dict[str, int]]] = [((), problem.extents)]
     for axis in hierarchy.axes:
         rows = [
-            ((*lanes, *laid), {dim: left[dim] // _lanes_of(laid, dim) for dim in left})
+            ((*lanes, *laid), {dim: left[dim] // lanes_of(laid, dim) for dim in left})
             for lanes, left in rows
             for laid in _laid(axis, problem, left)
         ]
     return [lanes for lanes, _ in rows]
-
-
-def _lanes_of(laid: Lanes, dim: str) -> int:
-    return prod(count for _, name, count in laid if name == dim)
 
 
 def _laid(axis: SpatialAxis, problem: Problem, left: dict[str, int]) -> list[Lanes]:
@@ -123,7 +114,7 @@ def represented(problem: Problem, lanes: Lanes, nodes: int, perfect: Sequence[bo
     """
     total = 1
     for (dim, extent), evenly in zip(problem.dims, perfect, strict=True):
-        left = extent // _lanes_of(lanes, dim)
+        left = extent // lanes_of(lanes, dim)
         if not evenly:
             total *= comb(left + nodes - 1, nodes)
             continue
@@ -144,51 +135,14 @@ def _exponents(number: int) -> Iterator[int]:
         factor = factor + 1 if factor * factor <= number or factor > number else number
 
 
-@dataclass(frozen=True, slots=True)
-class Lattice:
-    """Lanes per fan-out: the factors that turn words at one place into words at another."""
-
-    problem: Problem
-    lanes: tuple[dict[str, int], ...]
-
-    @classmethod
-    def of(cls, problem: Problem, hierarchy: Hierarchy, lanes: Lanes) -> Lattice:
-        """The lattice of a choice of lanes."""
-        names = {axis.name: hierarchy.fanout_of(axis.name) for axis in hierarchy.axes}
-        rows: list[dict[str, int]] = [{} for _ in hierarchy.fanouts]
-        for axis, dim, count in lanes:
-            row = rows[names[axis]]
-            row[dim] = row.get(dim, 1) * count
-        return cls(problem, tuple(rows))
-
-    def count(self, operand: Operand, first: int, last: int, *, own: bool) -> int:
-        """Lanes of the fan-outs from ``first`` up to ``last`` over dims that move the operand (``own``) or do not."""
-        rows = self.lanes[first:last]
-        return prod(n for row in rows for dim, n in row.items() if (dim in operand.dims) == own)
-
-    def terms_laid(self, operand: Operand, first: int, last: int) -> int:
-        """Of the operand's sliding axes the most terms that lie on lanes of the fan-outs from ``first`` to ``last``."""
-        axes = [axis for axis in self.problem.live_axes(operand) if len(axis) > 1]
-        return max((sum(self.of_dim(dim, first, last) > 1 for dim, _ in axis) for axis in axes), default=0)
-
-    def of_dim(self, dim: str, first: int, last: int) -> int:
-        """Lanes of one dimension."""
-        return prod(row.get(dim, 1) for row in self.lanes[first:last])
-
-    @property
-    def all(self) -> int:
-        """Lanes in use."""
-        return prod(n for row in self.lanes for n in row.values())
-
-
 def build_family(problem: Problem, hierarchy: Hierarchy, lanes: Lanes, held: Chains) -> tuple[Family, Array]:
     """Cost tables and the orders of the nodes."""
     lattice = Lattice.of(problem, hierarchy, lanes)
     nodes = [(o, level) for o, chain in enumerate(held) for level in chain]
     above = [hierarchy.fanouts_above(level) for _, level in nodes]
     shares = _shares(hierarchy, lattice, held)
-    energy, reads, writes = _tables(problem, hierarchy, lattice, held, shares)
-    ports, bandwidth = _ports(hierarchy.levels, reads, writes)
+    energy, reads, writes = cost_tables(problem, hierarchy, lattice, held, shares)
+    ports, bandwidth = ports_of(hierarchy.levels, reads, writes)
     dims = [dim for dim, _ in problem.dims]
     depth = len(hierarchy.fanouts)
     family = Family(
@@ -213,10 +167,6 @@ def build_family(problem: Problem, hierarchy: Hierarchy, lanes: Lanes, held: Cha
         scratch=np.zeros((3, max(2 * depth, lattice.all) if shares else 0)),
     )
     return family, interleavings(tuple((o, f) for (o, _), f in zip(nodes, above, strict=True)))
-
-
-Share = tuple[int, int, int, int]
-"""Reads that lanes with overlapping windows share: operand, node (-1: the multipliers), fan-outs from and up to."""
 
 
 def _shares(hierarchy: Hierarchy, lattice: Lattice, held: Chains) -> list[Share]:
@@ -276,125 +226,6 @@ def _windows(problem: Problem) -> Array:
     return table
 
 
-def _tables(
-    problem: Problem, hierarchy: Hierarchy, lattice: Lattice, held: Chains, shares: Sequence[Share]
-) -> tuple[Array, Array, Array]:
-    """Energy (columns,), and bytes read and written at the busiest instance (levels, columns), per passing word.
-
-    Columns: the nodes, the constant, the shares.
-    """
-    columns = _Columns(sum(len(chain) for chain in held), shares)
-    energy = columns.constant * (problem.macs * hierarchy.mac_pj)
-    peaks = np.zeros((2, len(hierarchy.levels), len(energy)))
-    node = 0
-    for operand, chain in zip(problem.operands, held, strict=True):
-        for level, reads, writes, peak_reads, peak_writes in _moves(hierarchy, lattice, operand, chain, node, columns):
-            width, part = operand.bits / 8, hierarchy.levels[level]
-            energy += width * (reads * part.read_pj_per_byte + writes * part.write_pj_per_byte)
-            peaks[0, level] += width * peak_reads
-            peaks[1, level] += width * peak_writes
-        node += len(chain)
-    return energy, peaks[0], peaks[1]
-
-
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """The unknowns that a cost is linear in: words that pass each node, 1, words of each share."""
-
-    nodes: int
-    shares: Sequence[Share]
-
-    def _unit(self, at: int) -> Array:
-        row = np.zeros(self.nodes + 1 + len(self.shares))
-        row[at] = 1.0
-        return row
-
-    @property
-    def constant(self) -> Array:
-        """The constant."""
-        return self._unit(self.nodes)
-
-    def passing(self, node: int) -> Array:
-        """Words that pass a node."""
-        return self._unit(node)
-
-    def read_above(self, node: int) -> Array:
-        """Words that the level above reads for a node, as if no lanes shared them but those of a share."""
-        at = [i for i, share in enumerate(self.shares) if share[1] == node]
-        return self._unit(self.nodes + 1 + at[0]) if at else self._unit(node)
-
-    def read_by_multipliers(self, operand: int) -> Array | None:
-        """Words of a share of the multipliers, where there is one."""
-        at = [i for i, share in enumerate(self.shares) if share[:2] == (operand, -1)]
-        return self._unit(self.nodes + 1 + at[0]) if at else None
-
-
-Moves = tuple[int, Array, Array, Array, Array]
-
-
-def _moves(
-    hierarchy: Hierarchy, lattice: Lattice, operand: Operand, chain: Sequence[int], first: int, columns: _Columns
-) -> Iterator[Moves]:
-    """(level, reads, writes, reads and writes at the busiest instance) of each transfer, per passing word.
-
-    The same account as `hwsim.mapping.account`, with words that pass a node as the unknowns.
-    """
-    output = operand.role == "output"
-    nothing = columns.constant * 0.0
-    whole = columns.constant * lattice.problem.elements(operand)
-    fresh, places = whole, (0, *chain)
-    for node, (upper, lower) in enumerate(pairwise(places), first):
-        outside, inside = hierarchy.fanouts_above(upper), hierarchy.fanouts_above(lower)
-        passed, read = columns.passing(node), columns.read_above(node)
-        above = read * lattice.count(operand, 0, outside, own=False)
-        below = passed * lattice.count(operand, 0, inside, own=False)
-        peak_above = read / lattice.count(operand, 0, outside, own=True)
-        peak_below = passed / lattice.count(operand, 0, inside, own=True)
-        if not output:
-            yield upper, above, nothing, peak_above, nothing
-            yield lower, nothing, below, nothing, peak_below
-            continue
-        share_above = whole / lattice.count(operand, 0, outside, own=True)
-        share_below = whole / lattice.count(operand, 0, inside, own=True)
-        yield upper, above - fresh, above, peak_above - share_above, peak_above
-        yield lower, below, above - fresh, peak_below, peak_below - share_below
-        fresh = below - above + fresh
-    yield from _multiplying(hierarchy, lattice, operand, places[-1], columns, fresh)
-
-
-def _multiplying(
-    hierarchy: Hierarchy, lattice: Lattice, operand: Operand, level: int, columns: _Columns, fresh: Array
-) -> Iterator[Moves]:
-    """What the multipliers read, or add into, at an operand's innermost level."""
-    outside, depth, nothing = hierarchy.fanouts_above(level), len(hierarchy.fanouts), columns.constant * 0.0
-    outer = lattice.count(operand, 0, outside, own=True)
-    shared = columns.read_by_multipliers(lattice.problem.operands.index(operand))
-    if shared is not None:
-        yield level, shared, nothing, shared / (lattice.count(operand, 0, outside, own=False) * outer), nothing
-        return
-    macs = columns.constant * lattice.problem.macs
-    reads = macs / lattice.count(operand, outside, depth, own=False)
-    peak = macs / (lattice.count(operand, 0, depth, own=False) * outer)
-    if operand.role == "output":
-        share = columns.constant * lattice.problem.elements(operand) / outer
-        yield level, reads - fresh, reads, peak - share, peak
-    else:
-        yield level, reads, nothing, peak, nothing
-
-
-def _ports(levels: Sequence[Level], reads: Array, writes: Array) -> tuple[Array, Array]:
-    """A row per port: a shared one takes reads and writes."""
-    rows, bandwidth = [], []
-    for index, level in enumerate(levels):
-        if level.shared_port:
-            rows.append(reads[index] + writes[index])
-            bandwidth.append(level.read_bytes_per_cycle)
-        else:
-            rows += [reads[index], writes[index]]
-            bandwidth += [level.read_bytes_per_cycle, level.write_bytes_per_cycle]
-    return np.array(rows), np.array(bandwidth, np.float64)
-
-
 def nest_of(
     problem: Problem, hierarchy: Hierarchy, lanes: Lanes, nodes: Sequence[tuple[int, int]], tiles: Array
 ) -> Nest:
@@ -402,7 +233,7 @@ def nest_of(
     steps: list[Step] = []
     dims = [dim for dim, _ in problem.dims]
     lattice = Lattice.of(problem, hierarchy, lanes)
-    now = {dim: extent // _lanes_of(lanes, dim) for dim, extent in problem.dims}
+    now = {dim: extent // lanes_of(lanes, dim) for dim, extent in problem.dims}
     reached = 0
     for (operand, level), row in zip(nodes, tiles, strict=True):
         for dim, tile in zip(dims, (int(t) for t in row), strict=True):

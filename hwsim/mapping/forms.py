@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
-from hwsim.spec import Bound, Refused
+from hwsim.spec import Refused
+from hwsim.workload.ranges import Count
 
 if TYPE_CHECKING:
     from hwsim.workload.op import Op
@@ -27,16 +28,12 @@ Mismatch: TypeAlias = tuple[str, str, str]
 
 Kernel: TypeAlias = Literal["amx", "amx-strided", "amx-sparse", "avx-sparse", "avx512"]
 Loop: TypeAlias = Literal["rows-outer", "columns-outer"]
-Count: TypeAlias = Annotated[int, Bound(1)]
 
 DIMS: Final[dict[str, tuple[str, ...]]] = {
     "gemm": ("batch", "m", "n", "k"),
     "conv2d": ("batch", "groups", "oc", "ic", "y", "x", "r", "s"),
 }
 """Dimensions by kind; ``oc`` and ``ic`` are per group."""
-
-
-_EXTENT: Final = "a whole number of at least 1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,20 +48,15 @@ class OpForm:
     """
 
     kind: Literal["gemm", "conv2d"]
-    dims: dict[str, int]
-    stride: int = 1
-    dilation: int = 1
+    dims: dict[str, Count]
+    stride: Count = 1
+    dilation: Count = 1
 
     def __post_init__(self) -> None:
         known = DIMS[self.kind]
         for name in self.dims:
             if name not in known:
                 raise Refused(f"dimension {name!r} of a {self.kind}", f"one of {', '.join(known)}", at="dims")
-            if self.dims[name] < 1:
-                raise Refused(f"dimension {name} = {self.dims[name]}", _EXTENT, at=f"dims.{name}")
-        for name, least in (("stride", self.stride), ("dilation", self.dilation)):
-            if least < 1:
-                raise Refused("", "a whole number of at least 1", at=name)
 
     @property
     def shape(self) -> Shape:

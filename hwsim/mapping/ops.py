@@ -8,6 +8,7 @@ from typing import Final
 
 from hwsim.mapping.hierarchy import Hierarchy
 from hwsim.mapping.problem import Axis, Operand, Problem, Role, attention_gemms
+from hwsim.workload.named import Named
 from hwsim.workload.op import Op
 
 __all__ = ["MAPPED", "padded_to_lanes", "problems_of"]
@@ -15,18 +16,17 @@ __all__ = ["MAPPED", "padded_to_lanes", "problems_of"]
 MAPPED: Final = ("gemm", "conv2d", "attention")
 """Kinds of op that are matrix products, wholly or in their main part."""
 
-_ROLES: Final[dict[str, tuple[str, Role]]] = {
-    "activation": ("I", "input"),
-    "weight": ("W", "weight"),
-    "output": ("O", "output"),
-}
+_INPUT: Final[tuple[str, Role]] = ("I", "input")
+_WEIGHT: Final[tuple[str, Role]] = ("W", "weight")
+_OUTPUT: Final[tuple[str, Role]] = ("O", "output")
 
 
 def problems_of(op: Op, word_bits: int, sum_bits: int) -> tuple[Problem, ...]:
     """The loop nests of an op: one of a GEMM or a convolution, two of attention, none of what is no matrix product.
 
     Padding counts as stored input, and a causal mask's products are computed. The query heads that share keys and
-    values (grouped-query attention) are rows of one product.
+    values (grouped-query attention) are rows of one product. What a product multiplies by stands where weights do,
+    trained or not; experts are products side by side.
 
     Args:
         op: the operation.
@@ -44,14 +44,25 @@ def problems_of(op: Op, word_bits: int, sum_bits: int) -> tuple[Problem, ...]:
         )
     if op.kind not in MAPPED:
         return ()
-    operands = []
-    for operand in op.operands:
-        if operand.role in _ROLES and operand.name != "bias":
-            name, role = _ROLES[operand.role]
-            axes = tuple(part for axis in operand.axes for part in _apart(axis, op.dims))
-            operands.append(Operand(name, role, axes, sum_bits if role == "output" else word_bits))
+    op, operands = _experts_apart(op), []
+    given, second, *_ = op.operands
+    for operand, (name, role) in ((given, _INPUT), (second, _WEIGHT), (op.output, _OUTPUT)):
+        axes = tuple(part for axis in operand.axes for part in _apart(axis, op.dims))
+        operands.append(Operand(name, role, axes, sum_bits if role == "output" else word_bits))
     dims = tuple((str(dim), int(extent)) for dim, extent in op.dims.items())
     return (Problem(op.kind, dims, tuple(operands)),)
+
+
+def _experts_apart(op: Op) -> Op:
+    """The product over the rows of all experts as products side by side, each with its share of the rows."""
+    experts = op.dims.get("expert", 1)
+    if experts == 1 or op.kind != "gemm":
+        return op
+    left = {name: extent for name, extent in op.dims.items() if name != "expert"}
+    dims = Named(left | {"batch": left["batch"] * experts, "m": -(-left["m"] // experts)})
+    a, b, *rest = op.operands
+    weights = replace(b, axes=((("batch", 1),), *b.axes[1:]))
+    return replace(op, dims=dims, operands=(a, weights, *rest))
 
 
 def _apart(axis: Axis, dims: Mapping[str, int]) -> tuple[Axis, ...]:

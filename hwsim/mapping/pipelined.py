@@ -13,7 +13,7 @@ Within a round each waits for the one before. The PEs and STREAM wait for those 
 port waits for OUT of the round before, or of two rounds before where every level that it fills is double-buffered;
 there a port serves IN of the next round before STREAM and OUT of this one. LOAD waits for the PEs two rounds before,
 the PEs for SHIFT two rounds before: one set of shadow registers. `program_of` says this to the engine,
-`hwsim.kernels.loopnest_rounds` computes the same integers directly.
+`hwsim.kernels.loopnest_walk` computes the same integers directly.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwsim.kernels.loopnest_rounds import IN, OUT, STREAM, Rounds, round_durations
-from hwsim.kernels.loopnest_rounds import pipelined_cycles as cycles_of_rounds
+from hwsim.kernels.loopnest_walk import pipelined_cycles as cycles_of_rounds
 from hwsim.mapping.hierarchy import Hierarchy
 from hwsim.mapping.nest import Hold, Nest, Spread
 from hwsim.mapping.problem import Problem

@@ -18,8 +18,6 @@ from hwsim.mapping.account import Account, account
 from hwsim.mapping.certificate import Certificate, Mode
 from hwsim.mapping.check import held_bytes
 from hwsim.mapping.family import (
-    Chains,
-    Lanes,
     build_family,
     chains,
     divided,
@@ -29,19 +27,18 @@ from hwsim.mapping.family import (
     represented,
 )
 from hwsim.mapping.hierarchy import Hierarchy
+from hwsim.mapping.lattice import Lanes
 from hwsim.mapping.nest import Nest
 from hwsim.mapping.problem import Problem, tile_elements
+from hwsim.mapping.tables import Chains
 
 __all__ = [
-    "MODES", "OBJECTIVES", "SPACES", "Candidate", "Certificate", "Mapped", "Mode", "Objective", "Space",
-    "best_of_each_family", "candidates_of", "find_best", "score",
+    "Candidate", "Certificate", "Mapped", "Mode", "Objective", "Space", "best_of_each_family", "candidates_of",
+    "find_best", "score",
 ]  # fmt: skip
 
 Objective = Literal["latency", "energy", "edp", "pareto"]
-OBJECTIVES: Final[tuple[Objective, ...]] = ("latency", "energy", "edp", "pareto")
 Space = Literal["perfect", "imperfect"]
-SPACES: Final[tuple[Space, ...]] = ("perfect", "imperfect")
-MODES: Final[tuple[Mode, ...]] = ("ideal", "pipelined")
 _CODES: Final = {
     "latency": store.LATENCY,
     "energy": store.ENERGY,

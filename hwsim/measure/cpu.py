@@ -21,7 +21,7 @@ from hwsim.devices.cpu.loops import LOOPS, loop_bytes, loop_mix, memory_cycles
 from hwsim.devices.cpu.parameters import INSTRUCTIONS, CorePath, CpuParameters
 from hwsim.errors import Fault, HwsimError
 from hwsim.measure.family import Request
-from hwsim.measure.folder import Header, Line, Measurement, Table
+from hwsim.measure.folder import HEADER, Header, Line, Measurement, Table
 from hwsim.spec import Quantity, dump_yaml
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def measure(request: Request) -> Measurement:
         date=request.date,
         method=METHOD,
         versions={"compiler": _call([compiler, "--version"], "the compiler").splitlines()[0]},
-        facts=_facts(text),
+        facts=_facts(text, Path("/proc/cpuinfo")),
         base=_nearest(info),
     )
     return Measurement(header, tuple(_tables(text)))
@@ -133,9 +133,20 @@ def _rows(text: str, kind: str) -> Iterator[list[str]]:
     return (line.split(",")[1:] for line in text.splitlines() if line.startswith(f"{kind},"))
 
 
-def _facts(text: str) -> dict[str, float]:
+def _facts(text: str, processors: Path) -> dict[str, float]:
     (clock,) = _rows(text, "clock")
-    return {"clock_hz": 1e9 / float(clock[4]), "cores": float(os.cpu_count() or 1)}
+    return {"clock_hz": 1e9 / float(clock[4]), "cores": float(_cores(processors))}
+
+
+def _cores(processors: Path) -> int:
+    """Physical cores of a cpuinfo file: its hardware threads without siblings; all threads where it names none."""
+    cores: set[tuple[str, str]] = set()
+    for text in processors.read_text(encoding="utf-8").split("\n\n"):
+        pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line)
+        info = {name.strip(): value.strip() for name, value in pairs}
+        if "core id" in info:
+            cores.add((info.get("physical id", "0"), info["core id"]))
+    return len(cores) or os.cpu_count() or 1
 
 
 def _tables(text: str) -> Iterator[Table]:
@@ -159,13 +170,13 @@ def tile_rows(measurement: Measurement) -> dict[tuple[str, str, float], float]:
     if faults:
         raise HwsimError(*faults)
     return {
-        (c["name"], c["level"], float(c["sparsity"])): float(c["cycles"]) for c in (line.cells for line in table.lines)
+        (line.text("name"), line.text("level"), line.number("sparsity")): line.number("cycles") for line in table.lines
     }
 
 
 def _impossible(line: Line) -> Fault | None:
     """What is wrong with a row, if anything."""
-    name, cycles, sparsity = line.cells["name"], line.number("cycles"), line.number("sparsity")
+    name, cycles, sparsity = line.text("name"), line.number("cycles"), line.number("sparsity")
     if name not in LOOPS:
         return HwsimError.unknown_name(line.where, "loop", name, LOOPS).faults[0]
     if not 0 <= sparsity <= 1:
@@ -218,12 +229,12 @@ def calibrate(measurement: Measurement, base: str | None = None) -> str:
     parameters = find_device(name).parameters
     if not isinstance(parameters, CpuParameters):
         raise HwsimError.at("--extends", name, "a shipped machine of the family cpu")
-    rows, clock = tile_rows(measurement), measurement.header.facts["clock_hz"]
+    rows, clock = tile_rows(measurement), _fact(measurement, "clock_hz")
     source = f"hwsim measure cpu: {measurement.header.machine}, {measurement.header.date}"
-    instructions = {c["name"]: float(c["cycles"]) for c in (line.cells for line in _lines(measurement, "instructions"))}
+    instructions = {line.text("name"): line.number("cycles") for line in _lines(measurement, "instructions")}
     measured = _with_instructions(parameters, instructions, source)
     ports = mix_cycles(measured.vector, loop_mix("expand"))
-    middle = rows["expand", "l1", 0.5]
+    middle, read_back = (_row(rows, loop, "l1", 0.5) for loop in ("expand", "expand_read"))
     path = fit_core_path(parameters.core_path, rows, clock)
     used = f"tiles.csv: expand from memory at {', '.join(map(str, CALIBRATED))}"
 
@@ -238,7 +249,7 @@ def calibrate(measurement: Measurement, base: str | None = None) -> str:
         "name": "local",
         "description": f"{measurement.header.machine}, measured",
         "generation": "local",
-        "cores": known(measurement.header.facts["cores"], "1"),
+        "cores": known(_fact(measurement, "cores"), "1"),
         "clock": {each: known(round(clock), "Hz") for each in ("turbo", "amx_light", "amx_heavy")},
         "core_path": {
             "bandwidth": fitted(path.bandwidth.value, "bytes/s", used),
@@ -247,9 +258,7 @@ def calibrate(measurement: Measurement, base: str | None = None) -> str:
         },
         "vector": {
             "expand_overhead": fitted(max(0.0, middle - ports), "cycles", "tiles.csv: expand out of L1 at 0.5"),
-            "read_back": fitted(
-                max(0.0, rows["expand_read", "l1", 0.5] - middle), "cycles", "tiles.csv: expand_read out of L1 at 0.5"
-            ),
+            "read_back": fitted(max(0.0, read_back - middle), "cycles", "tiles.csv: expand_read out of L1 at 0.5"),
             "instructions": {each: {"cycles": known(value, "cycles")} for each, value in instructions.items()},
         },
     }
@@ -257,6 +266,29 @@ def calibrate(measurement: Measurement, base: str | None = None) -> str:
         f"# {measurement.header.machine}, as `hwsim measure cpu` timed it ({measurement.header.date}).\n"
         + dump_yaml(content)
     )
+
+
+def _fact(measurement: Measurement, name: str) -> float:
+    """What the machine told of itself.
+
+    Raises:
+        HwsimError: it is not kept, or not above 0.
+    """
+    value = measurement.header.facts.get(name, 0.0)
+    if not value > 0:
+        raise HwsimError.at(HEADER, f"facts: no {name} above 0", "the facts that `hwsim measure cpu` writes")
+    return value
+
+
+def _row(rows: Mapping[tuple[str, str, float], float], loop: str, level: str, sparsity: float) -> float:
+    """The cycles of one row.
+
+    Raises:
+        HwsimError: it is not there.
+    """
+    if (loop, level, sparsity) not in rows:
+        raise HwsimError.at("tiles.csv", f"no row of {loop} out of {level} at sparsity {sparsity:g}", "one")
+    return rows[loop, level, sparsity]
 
 
 def _lines(measurement: Measurement, name: str) -> tuple[Line, ...]:

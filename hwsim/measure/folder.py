@@ -29,7 +29,7 @@ class Header:
         date: the day, as the user gave it.
         method: how a row was timed, in a few sentences.
         versions: software -> version.
-        facts: what the machine told of itself (multiprocessors, bytes of memory, clocks in Hz), by name.
+        facts: what the machine told of itself (multiprocessors or cores, bytes of memory, clocks in Hz), by name.
         base: the shipped machine whose datasheet it is; None where none is known.
     """
 
@@ -49,13 +49,23 @@ class Line:
     where: Where
     cells: Mapping[str, str]
 
+    def text(self, name: str) -> str:
+        """A cell.
+
+        Raises:
+            HwsimError: there is no such column.
+        """
+        if name not in self.cells:
+            raise HwsimError(Fault(self.where, f"no column {name}", "the columns that `hwsim measure` writes"))
+        return self.cells[name]
+
     def number(self, name: str) -> float:
         """A cell as a finite number.
 
         Raises:
-            HwsimError: it is none.
+            HwsimError: there is no such column, or it is none.
         """
-        text = self.cells[name]
+        text = self.text(name)
         try:
             value = float(text)
         except ValueError:

@@ -218,5 +218,8 @@ def _launches(measurement: Measurement, p: GpuParameters) -> dict[str, Quantity]
     table = measurement.table("launch")
     for line in table.lines if table else ():
         source = f"hwsim measure gpu on {_what(measurement)}: {table.name if table else ''}.csv"
-        found[line.cells["how"]] = Quantity(line.number("time_s"), "s", "measured", source)
+        how = line.text("how")
+        if how not in found:
+            raise HwsimError.unknown_name(line.where, "launch", how, LAUNCHES)
+        found[how] = Quantity(line.number("time_s"), "s", "measured", source)
     return found

@@ -14,7 +14,7 @@ from hwsim.schedule import Deadlock, critical_cycles, run
 from hwsim.units import PICO
 
 if TYPE_CHECKING:
-    from hwsim.devices.base import Device, Lowered, PassWork
+    from hwsim.devices.base import Device, PassWork
     from hwsim.schedule import Program
     from hwsim.workload.graph import Graph
     from hwsim.workload.op import Op
@@ -111,7 +111,8 @@ def run_pass(device: Device, graph: Graph, work: PassWork) -> PassOutcome | Infe
             _add(busy.setdefault(stage.op, {}), {stage.resource: float(stage.cycles_per_rep * times)})
             _add(moved.setdefault(stage.op, {}), scale_counts(part.stage_bytes.get(stage.name, {}), times))
     ops = tuple(_op_outcomes(device, graph, work, extends, busy, moved))
-    return PassOutcome(cycles, _within_power(device, ops, cycles), add_counts(*busy.values()), _distinct(lowered))
+    programs = tuple(part.program for part in lowered)
+    return PassOutcome(cycles, _within_power(device, ops, cycles), add_counts(*busy.values()), programs)
 
 
 def timed_pass(device: Device, graph: Graph, work: PassWork) -> PassOutcome:
@@ -136,10 +137,6 @@ def _within_power(device: Device, ops: tuple[OpOutcome, ...], cycles: int) -> tu
 def _add(total: dict[str, float], part: Mapping[str, float]) -> None:
     for name, amount in part.items():
         total[name] = total.get(name, 0.0) + amount
-
-
-def _distinct(lowered: Iterable[Lowered]) -> tuple[Program, ...]:
-    return tuple(part.program for part in lowered)
 
 
 def _makespan(device: Device, program: Program) -> int:

@@ -44,13 +44,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class RunPass:
-    """A pass of a step that has been run: what ran, how often, and what came of it."""
+    """A pass of a step that has been run: what ran, and what came of it."""
 
     model: str
     work: PassWork
     graph: Graph
     outcome: PassOutcome
-    count: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,9 @@ class Simulated:
         prompt: the prefill of a whole request, if one was asked.
         tokens_per_step: tokens of each sequence that a step yields.
         steps: steps in all the work asked.
-        decoding: how tokens are produced here, None for prefill and images.
+        step: what is repeated, None for prefill and images.
+        footprint: bytes held off chip, by what they are.
+        notes: what a reader should know beside the figures.
         largest: the largest batch and context that fit, where memory is a bound.
     """
 

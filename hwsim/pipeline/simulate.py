@@ -20,6 +20,8 @@ from hwsim.workload.model import ONE_PASS_MODELS, OpsModel, Pass, Workload
 from hwsim.workload.transform import graph_of, prepared
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hwsim.devices.base import Device
     from hwsim.result import Result
     from hwsim.workload.graph import Graph
@@ -90,14 +92,13 @@ def _demand(workload: Workload, device: Device) -> Demand:
     def of_decode(question: Question) -> float:
         batch, context, new_tokens = _numbers(question)
         decoding = _decoding_of(workload, device)
-        step = compose(decoding, batch, context + (new_tokens - 1) // 2)
+        step = compose(decoding, batch, context + new_tokens - 1)
         drafts, target = _graphs(workload, device, decoding, step)
         planned = _planned_states(device, decoding, step, drafts, target)
-        return sum(device.footprint(tuple((graph, work) for _, graph, work in planned)).values())
+        return sum(_footprint(device, planned).values())
 
     def of_prompt(question: Question) -> float:
-        _, graph, work = _whole_pass(workload, question)
-        return sum(device.footprint(((graph, work),)).values())
+        return sum(_footprint(device, [_whole_pass(workload, question)]).values())
 
     def bytes_of(question: Question) -> float:
         if question.phase == "decode":
@@ -147,21 +148,26 @@ def _decode(workload: Workload, device: Device, question: Question, choice: Form
     decoding, notes = _decoding_of(workload, device), list(choice.differences)
     if decoding is not workload.decoding:
         notes.append(f"{device.name} cannot verify {_together(device)} at once: runs autoregressively")
-    step = compose(decoding, batch, context + (new_tokens - 1) // 2)
-    planned = _planned(workload, device, decoding, step)
+    step, last = (compose(decoding, batch, context + more) for more in ((new_tokens - 1) // 2, new_tokens - 1))
+    planned = _planned(workload, device, decoding, step, last)
     if isinstance(planned, Infeasible):
         return planned
-    passes = _run_all(device, planned, question)
+    passes = _run_all(device, planned[0], question)
     if isinstance(passes, Infeasible):
         return passes
-    if workload.run.lm_head == "host":
-        notes.append("embedding, final norm and LM head run on the host, outside the time shown")
-    notes += _placement_notes(device, planned[-1][1]) if question.accounts else ()
+    notes += _host_notes(workload)
+    notes += _placement_notes(device, planned[0][-1][1]) if question.accounts else ()
     steps = new_tokens / step.tokens_per_step
-    footprint = device.footprint(tuple((graph, work) for _, graph, work in planned))
     return Simulated(
-        workload, device, question, choice, passes, (), step.tokens_per_step, steps, step, footprint, tuple(notes)
+        workload, device, question, choice, passes, (), step.tokens_per_step, steps, step, planned[1], tuple(notes)
     )
+
+
+def _host_notes(workload: Workload) -> tuple[str, ...]:
+    """What the time shown leaves out."""
+    if workload.run.lm_head == "device" or isinstance(workload.model, ONE_PASS_MODELS):
+        return ()
+    return ("embedding, final norm and LM head run on the host, outside the time shown",)
 
 
 def _decoding_of(workload: Workload, device: Device) -> Autoregressive | Speculative:
@@ -189,15 +195,27 @@ def _placement_notes(device: Device, graph: Graph) -> list[str]:
 
 
 def _planned(
-    workload: Workload, device: Device, decoding: Autoregressive | Speculative, step: Step
-) -> list[Planned] | Infeasible:
-    """Graphs and state plans of the passes of one step, checked to fit together."""
+    workload: Workload, device: Device, decoding: Autoregressive | Speculative, step: Step, last: Step
+) -> tuple[list[Planned], Mapping[str, float]] | Infeasible:
+    """Graphs and state plans of the passes of one step, and the bytes that they hold; checked to fit together.
+
+    Args:
+        workload: in the machine's formats.
+        device: the machine.
+        decoding: how tokens are produced on it.
+        step: the step that stands for all.
+        last: the one with most tokens before it, whose caches must fit.
+    """
     drafts, target = _graphs(workload, device, decoding, step)
-    bad = _refused(device, [*drafts, target])  # before states are planned: a plan needs layers that the machine runs
-    if bad:
+    longest = (drafts, target) if last == step else _graphs(workload, device, decoding, last)
+    bad = _unsupported(device, [*drafts, target]) or _unfit(device, [*longest[0], longest[1]])
+    if bad:  # before states are planned: a plan needs layers that the machine runs
         return bad
     planned = _planned_states(device, decoding, step, drafts, target)
-    return device.fits(tuple((graph, work) for _, graph, work in planned)) or planned
+    held = planned if last == step else _planned_states(device, decoding, last, *longest)
+    if drafts and (bad := _unfit(device, held)):
+        return bad
+    return planned, _footprint(device, held)
 
 
 def _graphs(
@@ -246,13 +264,19 @@ def _draft_passes(workload: Workload, device: Device, decoding: Speculative, ste
     return [(draft.name, graph, work) for graph, work in zip(graphs, works, strict=True)]
 
 
-def _refused(device: Device, planned: list[Planned]) -> Infeasible | None:
-    """None when the machine knows every op and holds all the passes together, else why not."""
-    for _, graph, _ in planned:
-        bad = unsupported(device, graph)
-        if bad:
-            return bad
+def _unsupported(device: Device, planned: list[Planned]) -> Infeasible | None:
+    """None when the machine knows every op, else why not."""
+    return next((bad for _, graph, _ in planned if (bad := unsupported(device, graph))), None)
+
+
+def _unfit(device: Device, planned: list[Planned]) -> Infeasible | None:
+    """None when the machine holds all the passes together, else what does not fit."""
     return device.fits(tuple((graph, work) for _, graph, work in planned))
+
+
+def _footprint(device: Device, planned: list[Planned]) -> Mapping[str, float]:
+    """Bytes that all the passes hold together."""
+    return device.footprint(tuple((graph, work) for _, graph, work in planned))
 
 
 def _run_all(device: Device, planned: list[Planned], question: Question) -> tuple[RunPass, ...] | Infeasible:
@@ -271,14 +295,15 @@ def _whole(workload: Workload, device: Device, question: Question, choice: Forma
     """A prefill of the whole prompt, or a batch of images."""
     planned = [_whole_pass(workload, question)]
     _, graph, work = planned[0]
-    bad = _refused(device, planned)
+    bad = _unsupported(device, planned) or _unfit(device, planned)
     if bad:
         return bad
     passes = _run_all(device, planned, question)
     if isinstance(passes, Infeasible):
         return passes
-    footprint = device.footprint(((graph, work),))
-    notes = (*choice.differences, *(_placement_notes(device, graph) if question.accounts else ()))
+    footprint = _footprint(device, planned)
+    placed = _placement_notes(device, graph) if question.accounts else ()
+    notes = (*choice.differences, *_host_notes(workload), *placed)
     tokens = float(workload.model.tokens or 1) if isinstance(workload.model, OpsModel) else float(work.tokens)
     return Simulated(workload, device, question, choice, passes, (), tokens, 1.0, None, footprint, notes)
 
@@ -303,4 +328,5 @@ def _request(workload: Workload, device: Device, question: Question, choice: For
         return decode
     _, _, new_tokens = _numbers(question)
     steps = (new_tokens - 1) / decode.tokens_per_step
-    return replace(decode, question=question, prompt=prompt.passes, steps=steps)
+    most = max(prompt.footprint, decode.footprint, key=lambda held: sum(held.values()))
+    return replace(decode, question=question, prompt=prompt.passes, steps=steps, footprint=most)

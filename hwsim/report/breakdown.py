@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 
 from hwsim.analysis.breakdown import GROUPINGS, MEASURES, STATIC, Breakdown, Grouping, Measure, Part, breakdown
 from hwsim.report.style import GREY, INK, PALETTE, STYLE
-from hwsim.report.table import per_cent, printable
+from hwsim.report.table import per_cent, printable, shortened
 from hwsim.result import Result
 from hwsim.units import format_bytes, format_seconds, format_si
 
@@ -61,7 +61,10 @@ def _panel(axes: Axes, result: Result, grouping: Grouping) -> None:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_title(f"by {grouping}", loc="left", fontsize=10)
-    keys = [Patch(facecolor=c, hatch=h, edgecolor=_edge(c), label=_short(name)) for name, (c, h) in looks.items()]
+    keys = [
+        Patch(facecolor=colour, hatch=hatch, edgecolor=_edge(colour), label=shortened(name, 24))
+        for name, (colour, hatch) in looks.items()
+    ]
     axes.legend(
         handles=keys, loc="upper left", bbox_to_anchor=(-0.01, -0.12), ncols=4, frameon=False, fontsize=8.5,
         columnspacing=1.2,
@@ -83,7 +86,7 @@ def _bar(axes: Axes, place: int, bar: Breakdown, looks: dict[str, tuple[str, str
         colour, hatch = looks[_REST if part.is_rest else part.name]
         axes.barh(place, part.share, left=left, height=0.72, color=colour, hatch=hatch, edgecolor=_edge(colour))
         if part.share > 0.09:
-            words = f"{_short(part.name, int(part.share * 60))}\n{per_cent(part.share)}"
+            words = f"{shortened(part.name, int(part.share * 60))}\n{per_cent(part.share)}"
             shade = {"facecolor": colour, "edgecolor": "none", "pad": 0.6}
             ink = "white" if colour in _DARK else INK
             axes.text(left + part.share / 2, place, words, ha="center", va="center", fontsize=8, color=ink, bbox=shade)
@@ -101,8 +104,3 @@ def _amount(measure: Measure, total: float) -> str:
     if measure == "time":
         return format_seconds(total)
     return format_si(total, "J") if measure == "energy" else format_bytes(total)
-
-
-def _short(name: str, most: int = 24) -> str:
-    name = printable(name)
-    return name if len(name) <= most else name[: max(most - 3, 1)] + "..."

@@ -19,7 +19,8 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from hwsim.errors import Infeasible
-from hwsim.report.answer import decoding_words, format_words, headline, step_sentence
+from hwsim.report.answer import decoding_words, format_words
+from hwsim.report.sentences import headline, step_sentence
 from hwsim.report.table import amount, number, per_cent, printable
 from hwsim.result import Constant, Result
 from hwsim.units import format_bytes, format_count, format_seconds, format_si

@@ -20,7 +20,7 @@ from hwsim.analysis.roofline import Point, Roofline
 from hwsim.report.labels import Taken, covering, place_label
 from hwsim.report.roofs import draw_roofs, room_for_names
 from hwsim.report.style import BLUE, GREY, STYLE, VERMILION
-from hwsim.report.table import per_cent, printable
+from hwsim.report.table import per_cent, shortened
 from hwsim.units import format_si
 
 if TYPE_CHECKING:
@@ -104,8 +104,7 @@ def _draw(axes: Axes, drawn: Roofline, view: _View) -> None:
 def _title(drawn: Roofline) -> str:
     step = drawn.step
     share = per_cent(step.ops_per_s / drawn.attainable_ops_per_s(step))
-    name = printable(f"{drawn.workload} on {drawn.device}")
-    name = name if len(name) <= 60 else name[:57] + "..."
+    name = shortened(f"{drawn.workload} on {drawn.device}", 60)
     return f"{name}, {drawn.phase}: the step reaches {share} of the {drawn.step_roof} roof"
 
 
@@ -159,12 +158,16 @@ def _name_marks(axes: Axes, drawn: Roofline, taken: Taken) -> int:
 def _words(together: Sequence[Point]) -> str:
     """The name of a mark, or a line for each of those that cover each other."""
     shown = together if len(together) <= _LINES + 1 else together[:_LINES]
-    lines = [f"{_short(each.name)} {'hidden' if each.share < _HIDDEN else per_cent(each.share)}" for each in shown]
+    lines = [f"{shortened(each.name, 28)} {_share_words(each.share)}" for each in shown]
     rest = together[len(shown) :]
     if rest:
         share = sum(each.share for each in rest)
-        lines.append(f"{len(rest)} more here {'hidden' if share < _HIDDEN else per_cent(share)}")
+        lines.append(f"{len(rest)} more here {_share_words(share)}")
     return "\n".join(lines)
+
+
+def _share_words(share: float) -> str:
+    return "hidden" if share < _HIDDEN else per_cent(share)
 
 
 def _gap_line(axes: Axes, drawn: Roofline, point: Point, x: float) -> None:
@@ -183,11 +186,6 @@ def _place(axes: Axes, point: Point) -> tuple[float, float]:
 def _area(point: Point) -> float:
     """Area of a mark in square points, by share of the step."""
     return _LEAST_AREA + (_MOST_AREA - _LEAST_AREA) * min(max(point.share, 0.0), 1.0)
-
-
-def _short(name: str, most: int = 28) -> str:
-    name = printable(name)
-    return name if len(name) <= most else name[: most - 3] + "..."
 
 
 # --- limits ----------------------------------------------------------------------------------------------------------

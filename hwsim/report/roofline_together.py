@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from hwsim.analysis.roofline import Roofline
 from hwsim.report.labels import Taken, covering, place_label
 from hwsim.report.style import BLUE, GREY, INK, STYLE, VERMILION
-from hwsim.report.table import number, per_cent, printable
+from hwsim.report.table import number, per_cent, printable, shortened
 from hwsim.units import format_si
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _legend(axes: Axes, rooflines: Sequence[Roofline]) -> None:
 
 def _words(drawn: Roofline) -> str:
     name, peak = drawn.used_roof
-    words = f"{_short(drawn.device)}: {name} {format_si(peak, 'op/s', 3)}"
+    words = f"{shortened(drawn.device, 24)}: {name} {format_si(peak, 'op/s', 3)}"
     bandwidth = drawn.bytes_per_s.get(drawn.level)
     if bandwidth is not None:
         words += f", {drawn.level} {format_si(bandwidth, 'B/s', 3)}, ridge {number(peak / bandwidth)} op/B"
@@ -151,15 +151,10 @@ def _name_steps(axes: Axes, rooflines: Sequence[Roofline], taken: Taken) -> None
     """The machines' names at their steps; steps that cover each other have one label, a line for each."""
     places = [_step_place(axes, drawn) for drawn in rooflines]
     for group in covering(axes, places):
-        names = "\n".join(_short(rooflines[number].device) for number in group)
+        names = "\n".join(shortened(rooflines[number].device, 24) for number in group)
         place_label(axes, names, *places[group[0]], 110, taken, bold=True)
 
 
 def _step_place(axes: Axes, drawn: Roofline) -> tuple[float, float]:
     intensity = drawn.step.ops_per_byte
     return (axes.get_xlim()[1] / 1.5 if intensity is None else intensity), drawn.step.ops_per_s
-
-
-def _short(name: str, most: int = 24) -> str:
-    name = printable(name)
-    return name if len(name) <= most else name[: most - 3] + "..."

@@ -114,8 +114,8 @@ def workload_blocks(form: Mapping[str, Any]) -> list[Block]:
         (f"MACs per {_unit_of(form)}", format_count(form["macs"])),
         ("of these in the layers' matrix products", format_count(form["linear_macs_body"])),
         ("of these in the head", format_count(form["head_macs"])),
-        ("state elements (scan)", _unless_none(form["scan_state_elements"])),
-        ("state elements (conv)", _unless_none(form["conv_state_elements"])),
+        ("state elements (scan)", _unless_zero(form["scan_state_elements"])),
+        ("state elements (conv)", _unless_zero(form["conv_state_elements"])),
         ("state", format_bytes(form["state_bytes"]) if form["state_bytes"] else ""),
         ("keys and values per token", format_bytes(c) if (c := form["cache_bytes_per_token"]) else ""),
     )
@@ -168,7 +168,7 @@ def _listed(item: Mapping[str, Any], path: str) -> list[tuple[str, str]]:
     return [(path, told), *inner]
 
 
-def _unless_none(count: int) -> str:
+def _unless_zero(count: int) -> str:
     return format_count(count) if count else ""
 
 

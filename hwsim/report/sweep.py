@@ -32,7 +32,7 @@ def sweep_blocks(
         blocks.append(Paragraph(description))
     shown = list(rows)
     if len(rows) > _MOST:
-        best = sorted(rows, key=lambda row: -(row["tokens_per_s"] or row["images_per_s"] or 0.0))[:_MOST]
+        best = sorted(rows, key=_slowness)[:_MOST]
         shown = sorted(best, key=lambda row: row["point"])
         blocks.append(Paragraph(f"The {_MOST} fastest; --out FILE.csv writes them all."))
     columns, cells = _columns(axes, shown, set(front))
@@ -42,6 +42,12 @@ def sweep_blocks(
         more = [f"{len(reasons) - _REASONS} other reasons"] if len(reasons) > _REASONS else []
         blocks += [Heading("Why points cannot run"), Bullets((*reasons[:_REASONS], *more))]
     return blocks
+
+
+def _slowness(row: Mapping[str, Any]) -> tuple[float, float]:
+    """By falling rate, then (prompts have none) by time; what cannot run comes last."""
+    rate = row["tokens_per_s"] or row["images_per_s"] or 0.0
+    return -rate, float("inf") if row["step_s"] is None else row["step_s"]
 
 
 def _columns(

@@ -30,6 +30,7 @@ __all__ = [
     "plain",
     "printable",
     "ratio",
+    "shortened",
 ]
 
 WIDTH: Final = 100
@@ -137,12 +138,18 @@ def per_cent(share: float) -> str:
 
 def ratio(value: float) -> str:
     """A ratio as ``2.85x``."""
-    return f"{value:.3g}x" if value < 1000 else f"{value:,.0f}x"
+    return f"{value:.3g}x" if value < 999.5 else f"{value:,.0f}x"
 
 
 def printable(text: str) -> str:
     """``text`` on one line without control characters, which would let a name move the cursor or fake a line."""
     return "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
+
+
+def shortened(name: str, most: int) -> str:
+    """A name on one line of at most ``most`` letters, its end left out where it is longer."""
+    name = printable(name)
+    return name if len(name) <= most else name[: max(most - 3, 1)] + "..."
 
 
 def plain(blocks: Sequence[Block], width: int = WIDTH) -> str:

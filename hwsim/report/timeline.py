@@ -19,10 +19,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from hwsim.report.step import passes_of_a_step, schedule_of
 from hwsim.report.style import GREY, INK, PALETTE, STYLE
 from hwsim.report.table import printable
 from hwsim.result import PassRow, Result
-from hwsim.schedule import Program, Schedule, run
+from hwsim.schedule import Schedule
 from hwsim.units import format_seconds
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def timeline_figure(result: Result) -> Figure:
         ValueError: the result carries no programs.
     """
     longest = _longest_pass(result)
-    schedules = [_schedule(program) for program in longest.programs]
+    schedules = [schedule_of(program) for program in longest.programs]
     windows = _windows(longest, schedules)
     with rc_context(STYLE):
         rows = sum(len(window.resources) for window in windows)
@@ -161,19 +162,10 @@ def _renamed(bars: Sequence[Stretch], named: frozenset[str]) -> tuple[Stretch, .
 
 def _longest_pass(result: Result) -> PassRow:
     """The pass of a step that takes most time."""
-    passes = [each for each in result.passes if each.programs]
+    passes = [each for each in passes_of_a_step(result) if each.programs]
     if not passes:
         raise ValueError("a result without programs has no timeline")
-    decoding = [each for each in passes if each.role != "prefill"]
-    return max(decoding or passes, key=lambda each: each.cycles)
-
-
-def _schedule(program: Program) -> Schedule:
-    """When the program's parts run; it has run before, so it cannot stand still."""
-    schedule = run(program)
-    if not isinstance(schedule, Schedule):
-        raise RuntimeError(f"a program of a finished result stands still: {schedule}")
-    return schedule
+    return max(passes, key=lambda each: each.cycles)
 
 
 def _panel(axes: Axes, window: _Window, clock_hz: float, looks: dict[str, tuple[str, str]]) -> None:

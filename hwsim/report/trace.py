@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from hwsim.report.step import passes_of_a_step, schedule_of
 from hwsim.result import PassRow, Result
-from hwsim.schedule import Program, Schedule, run
+from hwsim.schedule import Program, Schedule
 
 __all__ = ["SLICE_LIMIT", "trace_events", "trace_text"]
 
@@ -90,7 +91,7 @@ def trace_events(result: Result, limit: int = SLICE_LIMIT) -> list[dict[str, Any
 def _write(result: Result, limit: int) -> _Writer:
     """All slices of a step."""
     writer = _Writer(result.clock_hz)
-    passes = _of_a_step(result)
+    passes = passes_of_a_step(result)
     runs = sum(each.count * len(each.programs) for each in passes)
     share = max(limit // runs, 1) if runs else 0
     schedules: dict[int, Schedule] = {}
@@ -101,26 +102,12 @@ def _write(result: Result, limit: int) -> _Writer:
             writer.slice(_PASS_ROW, words, "pass", at, at + each.cycles, model=each.model, tokens=each.tokens)
             begin = at
             for program in each.programs:
-                schedule = schedules.get(id(program)) or _schedule(program)
+                schedule = schedules.get(id(program)) or schedule_of(program)
                 schedules[id(program)] = schedule
                 _write_tiles(writer, _Span(program, schedule, begin), each, share)
                 begin += schedule.makespan_cycles
             at += each.cycles
     return writer
-
-
-def _of_a_step(result: Result) -> list[PassRow]:
-    """The passes of a step: all, but the prompt's where tokens are decoded after it."""
-    decoding = [each for each in result.passes if each.role != "prefill"]
-    return decoding or list(result.passes)
-
-
-def _schedule(program: Program) -> Schedule:
-    """When the program's parts run; it has run before, so it cannot stand still."""
-    schedule = run(program)
-    if not isinstance(schedule, Schedule):
-        raise RuntimeError(f"a program of a finished result stands still: {schedule}")
-    return schedule
 
 
 def _write_tiles(writer: _Writer, span: _Span, each: PassRow, most: int) -> None:

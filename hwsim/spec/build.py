@@ -16,8 +16,9 @@ from hwsim.spec.words import quoted
 
 __all__ = ["MAX_DEPTH", "MAX_FAULTS", "MAX_NODES", "TreeBuilder"]
 
-MAX_NODES: Final = 50_000
-"""Nodes of the largest tree, each alias counted as often as it is used; long text counts as several."""
+MAX_NODES: Final = 150_000
+"""Nodes of the largest tree, each alias counted as often as it is used; long text counts as several. As many as the
+longest text of short lines has: a list of 10,000 operators."""
 MAX_DEPTH: Final = 64
 """Lists and mappings inside each other."""
 MAX_FAULTS: Final = 100

@@ -59,16 +59,16 @@ class Range:
 
     @property
     def values(self) -> tuple[int | float, ...]:
-        """The numbers; whole ones stay whole."""
+        """The numbers, to 12 digits; whole ones stay whole."""
         found: list[int | float] = []
-        value = self.start
-        while value <= self.to and len(found) <= MOST_POINTS:
+        while len(found) <= MOST_POINTS and (value := self._value(len(found))) <= self.to:
             found.append(value)
-            place = len(found)
-            value = (
-                self.start + place * self.step if self.step is not None else self.start * (self.factor or 2) ** place
-            )
         return tuple(found)
+
+    def _value(self, place: int) -> int | float:
+        """The number at a place; without the error of binary fractions, which would miss a ``to`` that is met."""
+        value = self.start + place * self.step if self.step is not None else self.start * (self.factor or 2) ** place
+        return float(f"{value:.12g}") if isinstance(value, float) else value
 
 
 Axis: TypeAlias = tuple[Scalar, ...] | Range

@@ -1,6 +1,6 @@
 """Workloads: ops and their exact counts, graphs, model builders, and how tokens are produced.
 
-What a workload file needs is exported here. ``op``, ``graph``, ``builders``, ``kernel``, ``request`` and ``summary``
+What a workload file needs is exported here. ``op``, ``graph``, ``builders``, ``kernel`` and ``summary``
 are imported by name, so that loading a file does not load networkx.
 """
 

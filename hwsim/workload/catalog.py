@@ -16,7 +16,6 @@ __all__ = [
     "document_of",
     "find_file",
     "find_workload",
-    "inputs_of",
     "shelf",
     "shipped_names",
     "workload_names",
@@ -78,8 +77,3 @@ def find_workload(name_or_file: str, settings: Sequence[str] = ()) -> Workload:
         path, _, value = setting.partition("=")
         document = override(document, path, value, f"--set workload.{setting}", Workload)
     return load(document, Workload)
-
-
-def inputs_of(document: Document) -> dict[str, str]:
-    """The files that a document was read from, itself first, with the sha256 of their bytes."""
-    return {document.source: document.sha256, **dict(document.parents)}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["COUNTS", "ELEMENTWISE", "MIXERS", "NORM_OPS", "Elementwise", "Mixer", "attended_pairs"]
+__all__ = ["COUNTS", "ELEMENTWISE", "MIXERS", "NORM_OPS", "SOFTMAX_OPS", "Elementwise", "Mixer", "attended_pairs"]
 
 Dims = Mapping[str, int]
 Attributes = Mapping[str, str | int | float | bool]

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from hwsim.errors import Fault, HwsimError, Where
 from hwsim.workload.families import HybridModel, Mamba1Model, Mamba2Model, Model, TransformerModel, VitModel
@@ -76,18 +76,23 @@ class Config:
         return tuple(value)
 
 
-def _activation(config: Config, *names: str) -> Literal["silu", "gelu", "relu"]:
+Activation: TypeAlias = Literal["silu", "gelu", "relu"]
+
+
+def _activation(config: Config, *names: str, default: Activation = "silu") -> Activation:
+    """The activation under the first of the names that is there and not null."""
     for name in names:
         word = config.keys.get(name)
         if word is None:
             continue
+        known: Activation
         for known in ("silu", "gelu", "relu"):
             if isinstance(word, str) and (word == known or word.startswith(f"{known}_")):
                 return known
         if word == "swish":
             return "silu"
         raise config.refuse(name, "silu, gelu or relu")
-    return "silu"
+    return default
 
 
 def _window(config: Config, *, used: bool = True) -> int:
@@ -112,8 +117,9 @@ def _shapes(config: Config) -> dict[str, Any]:
 
 
 def _llama(
-    *, bias: bool = False, qk_norm: bool = False, tied: bool = False, window: bool = True, experts: bool = False
-) -> Callable[[Config], Model]:
+    *, bias: bool = False, qk_norm: bool = False, tied: bool = False, window: bool = True, experts: bool = False,
+    activation: Activation = "silu",
+) -> Callable[[Config], Model]:  # fmt: skip
     """RMSNorm, rope and a gated MLP, and what differs between the kinds that have them."""
 
     def model(config: Config) -> Model:
@@ -121,7 +127,7 @@ def _llama(
         return TransformerModel(
             **_shapes(config),
             d_ff=config.whole(*inner),
-            activation=_activation(config, "hidden_activation", "hidden_act"),
+            activation=_activation(config, "hidden_activation", "hidden_act", default=activation),
             attention_bias=config.flag("attention_bias", bias),
             output_bias=config.flag("attention_bias", False) and not bias,
             mlp_bias=config.flag("mlp_bias", False),
@@ -147,7 +153,7 @@ def _gpt2(config: Config) -> Model:
         vocab=config.whole("vocab_size"),
         norm="layernorm",
         mlp="plain",
-        activation=_activation(config, "activation_function"),
+        activation=_activation(config, "activation_function", default="gelu"),
         position="learned",
         max_positions=config.whole("n_positions", "max_position_embeddings"),
         attention_bias=True,
@@ -168,7 +174,7 @@ def _plain_decoder(*, fused: bool, bias_key: str, tied: bool) -> Callable[[Confi
             d_ff=config.whole("intermediate_size"),
             norm="layernorm",
             mlp="plain",
-            activation=_activation(config, "hidden_act"),
+            activation=_activation(config, "hidden_act", default="gelu"),
             attention_bias=bias,
             output_bias=bias,
             mlp_bias=bias or fused,
@@ -301,7 +307,7 @@ def _vit(config: Config) -> Model:
 
 MODEL_TYPES: Final[dict[str, Callable[[Config], Model]]] = {
     "bamba": _bamba,
-    "gemma": _llama(tied=True),
+    "gemma": _llama(tied=True, activation="gelu"),
     "gpt2": _gpt2,
     "gpt_neox": _plain_decoder(fused=True, bias_key="attention_bias", tied=False),
     "jamba": _jamba,

@@ -116,9 +116,6 @@ def _choice(name: str, meaning: str, choices: tuple[str, ...], default: str | No
     return Argument(name, "str", meaning, default, required=default is None, choices=choices)
 
 
-COMMON: Final = (Argument("cores", "int", "threads of a CPU; 0: all cores", 0),)
-"""Arguments of every kind; they become attributes of the op."""
-
 _DTYPE: Final = _format("dtype", "number format of inputs and result", "bf16")
 _SEQUENCE_PHASE: Final = _choice("phase", "prefill or decode", ("prefill", "decode"))
 _ROWS: Final = (

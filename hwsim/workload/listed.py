@@ -315,9 +315,11 @@ class OpsModel:
         if sum(each.times * len(each.ops) if isinstance(each, Repeat) else 1 for each in self.ops) > _MOST:
             raise Refused("", f"at most {_MOST:,} operators, repetitions counted", at="ops")
         for place, names in self._names():
-            twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
-            if twice is not None:
-                raise Refused(f"a second operator {twice!r}", "a name for each", at=place)
+            seen: set[str] = set()
+            for name in names:
+                if name in seen:
+                    raise Refused(f"a second operator {name!r}", "a name for each", at=place)
+                seen.add(name)
 
     @property
     def named(self) -> tuple[tuple[int, tuple[tuple[str, Listed], ...]], ...]:

@@ -1,6 +1,7 @@
 """`hwsim import`: a workload file from a config.json, written, printed or refused."""
 
 import json
+from itertools import pairwise
 
 import pytest
 from onnx import TensorProto, helper
@@ -94,7 +95,7 @@ def test_onnx_file_becomes_a_workload_that_runs(perceptron, tmp_path, capsys):
     assert not out.exists()
     assert main([*words, "--skip-unknown"]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "mlp: 1 operators, 2,048 parameters, 16,384 multiply-accumulates" in told
+    assert "mlp: 1 operator, 2,048 parameters, 16,384 multiply-accumulates" in told
     assert "Left out, as not understood: 1 node." in told
     assert "odd (Odd)" in told
     assert main(["simulate", str(out), "--device", "l4", "--json", "-"]) == 0
@@ -108,6 +109,36 @@ def test_json_of_an_onnx_file(perceptron, capsys):
     answer = json.loads(capsys.readouterr().out)
     assert (answer["macs"], answer["free"], len(answer["skipped"])) == (16_384, {}, 1)
     assert answer["workload"]["model"]["family"] == "ops"
+
+
+def chain(target, widths):
+    """An ONNX file of one product after the other; the weights lie elsewhere."""
+    shapes = {f"w{i}": pair for i, pair in enumerate(pairwise(widths))}
+    weights = [
+        TensorProto(name=name, data_type=TensorProto.FLOAT, dims=shape, data_location=TensorProto.EXTERNAL)
+        for name, shape in shapes.items()
+    ]
+    nodes = [helper.make_node("MatMul", [f"x{i}", name], [f"x{i + 1}"]) for i, name in enumerate(shapes)]
+    ends = [
+        helper.make_tensor_value_info("x0", TensorProto.FLOAT, [1, widths[0]]),
+        helper.make_empty_tensor_value_info(f"x{len(shapes)}"),
+    ]
+    graph = helper.make_graph(nodes, "net", ends[:1], ends[1:], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    target.write_bytes(model.SerializeToString())
+
+
+def test_more_operators_than_a_file_holds_are_counted(tmp_path, capsys, monkeypatch):
+    """A list that no repetition shortens has an end, which is told in operators, not as a place in a file."""
+    chain(tmp_path / "long.onnx", range(8, 50))
+    assert main(["import", str(tmp_path / "long.onnx"), "--out", str(tmp_path / "long.yaml")]) == 0
+    capsys.readouterr()
+    monkeypatch.setattr("hwsim.spec.build.MAX_NODES", 200)
+    assert main(["import", str(tmp_path / "long.onnx"), "--out", str(tmp_path / "other.yaml")]) == 2
+    told = capsys.readouterr().err
+    assert "long.onnx: 41 operators beside those that repeat, " in told
+    assert "expected at most 1,048,576 bytes and 200 values" in told
+    assert not (tmp_path / "other.yaml").exists()
 
 
 @pytest.mark.parametrize("dim", ["rows", "rows=", "=3", "rows=0", "rows=-1", "rows=1e3", "rows=99999999999"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -17,12 +19,15 @@ MACHINES = ("xeon-8475b", "xeon-6430", "spr-56c", "granite-rapids-6962p", "epyc-
 FORMS = (
     {"dtype": "bf16"}, {"dtype": "int8"}, {"dtype": "fp32"}, {"a_dtype": "bf16", "b_dtype": "int4"},
     {"dtype": "bf16", "sparsity": 0.5}, {"dtype": "int8", "sparsity": 0.7}, {"dtype": "bf16", "stack": "tract"},
+    {"dtype": "bf16", "flows": True}, {"dtype": "int8", "flows": True},
 )  # fmt: skip
 
 
-def product(m: int, n: int, k: int, **more: object) -> Op:
-    """A gemm op."""
-    return build_kernel("gemm", dict(m=m, n=n, k=k, **more))
+def product(m: int, n: int, k: int, *, flows: bool = False, **more: object) -> Op:
+    """A gemm op, of weights or of two activations."""
+    op = build_kernel("gemm", dict(m=m, n=n, k=k, **more))
+    a, b, out = op.operands
+    return replace(op, operands=(a, replace(b, role="activation"), out)) if flows else op
 
 
 def members(p, op: Op) -> list[Split]:

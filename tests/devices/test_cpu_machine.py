@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -16,6 +17,7 @@ from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline import Question, kernel, simulate
 from hwsim.workload import find_workload
 from hwsim.workload.kernel import build_kernel
+from hwsim.workload.op import Op
 
 MACHINES: Final = ("epyc-zen4", "granite-rapids-6962p", "spr-56c", "xeon-6430", "xeon-8475b", "xeon-max-9468")
 SHAPES: Final = {
@@ -349,3 +351,36 @@ def test_memory_and_stack_are_inputs() -> None:
         find_device("xeon-max-9468", ("memory=lpddr",))
     with pytest.raises(HwsimError, match="eager, onednn"):
         find_device("xeon-max-9468", ("stack=ipex",))
+
+
+# -- second operands that flow -----------------------------------------------------------
+
+
+def of_activations(m: int, n: int, k: int, dtype: str = "bf16") -> Op:
+    """A product of two activations, as the scores of a list of operators."""
+    op = build_kernel("gemm", {"m": m, "n": n, "k": k, "dtype": dtype})
+    a, b, out = op.operands
+    return replace(op, operands=(a, replace(b, role="activation"), out))
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.integers(1, 3000), st.sampled_from(["bf16", "int8", "fp32"]))
+@settings(max_examples=25)
+def test_a_second_operand_that_flows_comes_from_memory_as_the_first_does(m: int, n: int, k: int, dtype: str) -> None:
+    """Only what all that flows exceeds LLC by, in one pass; weights come from memory whatever their size."""
+    device, op = find_device("xeon-8475b"), of_activations(m, n, k, dtype)
+    found, weights = kernel(op, device), kernel(build_kernel("gemm", {"m": m, "n": n, "k": k, "dtype": dtype}), device)
+    beyond = max(0.0, sum(op.bytes_by_role.values()) - device.parameters.caches.llc.value)
+    passes = int(found.mapping["passes"])
+    assert beyond * 0.999 <= found.bytes.get("dram", 0.0) <= beyond * passes * 1.001
+    assert weights.bytes["dram"] >= op.operand("b").bytes(op.dims)
+    assert found.time_s >= found.bytes.get("dram", 0.0) / device.roofs.bytes_per_s["dram"]
+
+
+def test_keys_of_an_image_lie_in_caches_and_those_of_a_text_in_memory() -> None:
+    """Attention over what was just computed reads no memory; a decode reads its cache there."""
+    shape = {"batch": 8, "heads": 12, "kv_heads": 12, "head_dim": 64, "dtype": "bf16"}
+    device = find_device("xeon-8475b")
+    image = kernel(build_kernel("attention", {**shape, "phase": "bidirectional", "q_len": 197, "kv_len": 197}), device)
+    text = kernel(build_kernel("attention", {**shape, "phase": "decode", "q_len": 1, "kv_len": 197}), device)
+    assert image.bytes.get("dram", 0.0) == 0.0
+    assert text.bytes["dram"] >= 2 * 8 * 12 * 197 * 64 * 2

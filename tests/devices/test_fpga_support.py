@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,8 @@ from hwsim.devices.fpga.layer import layer_of, misfits
 from hwsim.workload.builders import build
 from hwsim.workload.catalog import find_workload
 from hwsim.workload.decoding import Speculative
+from hwsim.workload.graph import Graph
+from hwsim.workload.listed import ListedGemm, OpsModel
 from hwsim.workload.model import Formats, HybridModel, Mamba2Model, Pass, Run, Workload
 
 FPGAS = [name for name in device_names() if find_device(name).family == "fpga"]
@@ -141,3 +144,34 @@ def test_planning_states_needs_layers() -> None:
     with pytest.raises(ValueError, match="needs a model with layers"):
         shipped("vck190-spec").plan_state(empty, (PassWork("verify", 2),), "cache", 1)
     assert isinstance(shipped("vck190-spec"), FpgaDevice)
+
+
+# -- products one by one -----------------------------------------------------------------
+
+
+def listed_product(**changes: object) -> Graph:
+    """A list of one product, in the formats of the machine."""
+    op = ListedGemm(**{"m": 4, "n": 96, "k": 160, **changes})  # type: ignore[arg-type]
+    return build(OpsModel((op,)), Formats(weights="int4", activations="int4"), Pass("inference"))
+
+
+def test_each_of_several_products_has_weights_to_hold() -> None:
+    """Three times the weights for three products, none for those of activations."""
+    device, work = shipped("vck190"), PassWork("inference", 1)
+    one, three = (device.footprint(((listed_product(batch=batch), work),))["weights"] for batch in (1, 3))
+    assert one == (96 * 160 * 4 + math.ceil(96 * 160 * 6 / 128)) / 8
+    assert three == pytest.approx(3 * one, rel=1e-3)
+    assert device.footprint(((listed_product(of="activations"), work),))["weights"] == 0.0
+
+
+def test_activations_that_stream_as_weights_must_have_their_format() -> None:
+    """A core of 4-bit weights and 8-bit inputs multiplies no two 8-bit inputs."""
+    device = machine("vck190", {"formats.activations": "int8"})
+    graph = build(
+        OpsModel((ListedGemm(m=4, n=96, k=160, of="activations"),)),
+        Formats(weights="int4", activations="int8"),
+        Pass("inference"),
+    )
+    bad = device.supports(graph.ops[0])
+    assert bad is not None
+    assert "takes int4 for activation, not int8" in bad.reason

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nest_draws import ALL, machine, nests
 
-from hwsim.kernels.loopnest_rounds import pipelined_cycles as walk
 from hwsim.kernels.loopnest_rounds import round_durations
+from hwsim.kernels.loopnest_walk import pipelined_cycles as walk
 from hwsim.mapping.account import Traffic, account
 from hwsim.mapping.hierarchy import Fanout, Hierarchy, Level, SpatialAxis
 from hwsim.mapping.nest import For, Hold, Nest, Spread

@@ -102,6 +102,38 @@ def test_a_machine_of_another_family_cannot_be_extended(zen4) -> None:
         calibrate(replace(zen4, header=replace(zen4.header, base=None)))
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        ("machine.yaml", "  clock_hz: ", "  clock: ", "facts: no clock_hz above 0"),
+        ("machine.yaml", "  cores: 2.0", "  cores: 0.0", "facts: no cores above 0"),
+        ("tiles.csv", "name,level", "nme,level", "tiles.csv:2: no column name"),
+        ("tiles.csv", "expand,l1,0.500", "expand,l1,0.501", "no row of expand out of l1 at sparsity 0.5"),
+        ("instructions.csv", "expand,l1,0.000,", "expand,l1,0.000,x", "instructions.csv:2: column cycles: 'x"),
+    ],
+)
+def test_a_damaged_folder_is_the_user_s(tmp_path: Path, capsys, file: str, old: str, new: str, words: str) -> None:
+    """What is missing is named with its file; nothing is written."""
+    folder, out = tmp_path / "zen4", tmp_path / "mine.yaml"
+    shutil.copytree(ZEN4, folder)
+    text = (folder / file).read_text(encoding="utf-8")
+    assert old in text
+    (folder / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+    assert main(["calibrate", str(folder), "--out", str(out)]) == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+    assert not out.exists()
+
+
+def test_hardware_threads_are_no_cores(tmp_path: Path) -> None:
+    """Siblings of one core count once, sockets apart; a file without cores counts threads."""
+    path = tmp_path / "cpuinfo"
+    threads = [(socket, core) for socket in (0, 1) for core in (0, 1, 2) for _ in range(2)]
+    path.write_text("".join(f"physical id : {s}\ncore id : {c}\n\n" for s, c in threads), encoding="utf-8")
+    assert measured_cpu._cores(path) == 6
+    path.write_text("processor : 0\n", encoding="utf-8")
+    assert measured_cpu._cores(path) >= 1
+
+
 def test_no_compiler_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """The names that are looked for stand in the message."""
     monkeypatch.setattr(shutil, "which", lambda name: None)

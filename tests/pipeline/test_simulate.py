@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import pytest
 from fpga_cases import BEAT_BYTES, LARGE_CHIP, LAYERS, answer, chain, cycles_of, machine
 
 from hwsim.devices.catalog import find_device
-from hwsim.errors import HwsimError
+from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline import Question, simulate
 from hwsim.result import Result, to_json
 from hwsim.spec import quantities
 from hwsim.workload.catalog import find_workload
+from hwsim.workload.model import Phase
 
 BEATS, GEMM_CYCLES = 680_861, 423_040 + 204_800
 ANSWERS = [
@@ -77,9 +79,65 @@ def test_the_head_on_the_host_is_said() -> None:
     device = answer(find_workload("mamba-ar", ["run.lm_head=device"]), machine("vck190"))
     assert any("LM head run on the host" in note for note in host.notes)
     assert not any("LM head" in note for note in device.notes)
+    prompt = answer("mamba-ar", machine("vck190"), phase="prefill", context=8)
+    assert any("LM head run on the host" in note for note in prompt.notes)
     head_bytes = 50288 * 2560 * (4 + 6 / 128) / 8
     assert device.bytes["dram"] - host.bytes["dram"] == pytest.approx(head_bytes, rel=1e-3)
     assert device.step_s - host.step_s >= head_bytes / 10.05e9
+
+
+# -- what must be held -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phase", ["decode", "inference"])
+def test_the_last_token_asked_must_fit(phase: Phase) -> None:
+    """Times are those of the mean context; keys and values of the longest are held."""
+    workload, question = find_workload("gpt2"), Question(phase=phase, batch=8, context=64, new_tokens=512)
+    found = simulate(workload, find_device("l4"), question)
+    assert isinstance(found, Result)
+    longest = simulate(workload, find_device("l4"), Question(phase="decode", batch=8, context=64 + 511))
+    assert isinstance(longest, Result)
+    assert found.memory_bytes == longest.memory_bytes
+    held = sum(found.memory_bytes.values())
+    assert isinstance(simulate(workload, find_device("l4", [f"memory.capacity={held} bytes"]), question), Result)
+    tight = simulate(workload, find_device("l4", [f"memory.capacity={held - 1} bytes"]), question)
+    assert isinstance(tight, Infeasible)
+    assert tight.levers[0].startswith("--batch 7 at most")
+    assert tight.levers[1].startswith("--context 63 at most")
+
+
+def test_a_request_holds_what_its_prompt_holds_if_that_is_more() -> None:
+    """A long prompt's activations outweigh the keys and values of few new tokens."""
+    workload = find_workload("gpt2")
+    whole = simulate(workload, find_device("l4"), Question(phase="inference", batch=4, context=900, new_tokens=2))
+    prompt = simulate(workload, find_device("l4"), Question(phase="prefill", batch=4, context=900))
+    assert isinstance(whole, Result)
+    assert isinstance(prompt, Result)
+    assert whole.memory_bytes == prompt.memory_bytes
+
+
+class Counted:
+    """A machine that counts how often it is asked whether something fits."""
+
+    def __init__(self, device: Any) -> None:
+        self.device, self.asked = device, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.device, name)
+
+    def fits(self, passes: Any) -> Infeasible | None:
+        """The machine's own answer."""
+        self.asked += 1
+        found: Infeasible | None = self.device.fits(passes)
+        return found
+
+
+@pytest.mark.parametrize(("workload", "times"), [("mamba-ar", 1), ("mamba", 2)])
+def test_what_fits_is_asked_once_for_each_plan(workload: str, times: int) -> None:
+    """One token at a time has no state plan; speculation is asked before it has one, and after."""
+    device = Counted(machine("vck190-spec"))
+    assert isinstance(simulate(find_workload(workload), device, Question()), Result)
+    assert device.asked == times
 
 
 # -- phases ------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def test_per_cent_and_ratio() -> None:
     assert [per_cent(share) for share in (0.0, 0.0001, 0.0005, 0.971, 1.0)] == [
         "0.0 %", "<0.1 %", "0.1 %", "97.1 %", "100.0 %",
     ]  # fmt: skip
-    assert [ratio(value) for value in (1.0, 2.8456, 1234.5)] == ["1x", "2.85x", "1,234x"]
+    assert [ratio(value) for value in (1.0, 2.8456, 999.7, 1234.5)] == ["1x", "2.85x", "1,000x", "1,234x"]
 
 
 def test_paths_under_one_parent_are_folded() -> None:

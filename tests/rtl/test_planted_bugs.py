@@ -67,16 +67,16 @@ TREE_JOBS = {name: np.concatenate([part[name] for part in _PARTS]) for name in _
 BUGS = [
     Bug(
         "accumulator wraps at 20 bits",
-        "linear",
+        "linear_unit",
         "acc = Signal(signed(p.acc_bits)",
         "acc = Signal(signed(20)",
         Linear(k=64, n=4),
         "values",
     ),
-    Bug("old sum kept", "linear", 'Mux(flags["first"], 0, acc)', "acc", Linear(), "values"),
+    Bug("old sum kept", "linear_unit", 'Mux(flags["first"], 0, acc)', "acc", Linear(), "values"),
     Bug(
         "activations taken while weights are late",
-        "linear",
+        "linear_unit",
         "self.i_act.ready.eq(fire & need_act)",
         "self.i_act.ready.eq(core.en & need_act)",
         Linear(),
@@ -84,7 +84,7 @@ BUGS = [
     ),
     Bug(
         "core waits for the sink before there is anything to give",
-        "linear",
+        "linear_unit",
         "fire.eq(core.en & (self.i_act.valid",
         "fire.eq(self.o.ready & (self.i_act.valid",
         Linear(),
@@ -100,7 +100,7 @@ BUGS = [
     ),
     Bug(
         "replay forgets the pass",
-        "linear",
+        "linear_unit",
         "turn * p.steps + step",
         "step",
         Linear(tp=1, tokens=2),

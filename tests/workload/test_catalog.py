@@ -7,7 +7,7 @@ import pytest
 
 from hwsim.errors import HwsimError
 from hwsim.workload.builders import build
-from hwsim.workload.catalog import document_of, find_file, find_workload, inputs_of, shelf, workload_names
+from hwsim.workload.catalog import document_of, find_file, find_workload, shelf, workload_names
 from hwsim.workload.decoding import Autoregressive, Speculative, compose
 from hwsim.workload.summary import summary, token_pass
 
@@ -90,7 +90,7 @@ def test_a_file_of_the_users_own(tmp_path):
 
 def test_inputs_name_every_file():
     """The record of inputs holds the file and what it extends, with their hashes."""
-    inputs = inputs_of(document_of("mamba"))
+    inputs = document_of("mamba").inputs
     assert [name.rsplit("/", 1)[-1] for name in inputs] == ["mamba.yaml", "mamba-ar.yaml", "mamba2-2.7b.yaml"]
     assert all(len(digest) == 64 for digest in inputs.values())
 

@@ -73,6 +73,23 @@ def test_parameters_equal_the_published_total(total, config):
     assert summary(read(config)).parameters == total
 
 
+@pytest.mark.parametrize(
+    ("config", "activation"),
+    [
+        (LLAMA, "silu"),
+        ({"model_type": "gemma"} | shapes(64, 1, 4, 1, 128, 100), "gelu"),
+        ({"model_type": "gpt_neox"} | shapes(64, 1, 4, 4, 128, 100), "gelu"),
+        ({"model_type": "starcoder2"} | shapes(64, 1, 4, 2, 128, 100), "gelu"),
+        ({"model_type": "gpt2", "n_embd": 64, "n_layer": 1, "n_head": 4, "vocab_size": 9, "n_positions": 16}, "gelu"),
+        ({"model_type": "gemma", "hidden_activation": None, "hidden_act": "silu"} | shapes(64, 1, 4, 1, 8, 9), "silu"),
+    ],
+)
+def test_activation_left_out_is_that_of_the_kind(config, activation):
+    """A file that names none has the default of its kind's configuration class."""
+    config = {key: value for key, value in config.items() if config is not LLAMA or key != "hidden_act"}
+    assert read(config).model.activation == activation
+
+
 def test_same_model_as_the_shipped_file():
     """Llama-3-8B from its configuration is the workload that ships."""
     assert read(LLAMA).model == find_workload("llama-3-8b").model

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hwsim.devices.array.parameters import ArrayParameters
 from hwsim.errors import Infeasible
+from hwsim.workload.counts import SOFTMAX_OPS
 
 if TYPE_CHECKING:
     from hwsim.mapping.problem import Problem
@@ -55,14 +56,11 @@ def host_work(parameters: ArrayParameters, op: Op) -> HostWork:
 
 
 def softmax_between(parameters: ArrayParameters, problems: Sequence[Problem]) -> HostWork:
-    """The softmax between attention's products: scores in, probabilities out, five operations each.
-
-    (Subtract the largest, which takes a comparison, exponentiate, add up, divide.)
-    """
+    """The softmax between attention's products: scores in, probabilities out."""
     scores, values = problems
     count = scores.elements(scores.output)
     read, written = count * scores.output.bits / 8, count * values.operands[0].bits / 8
-    return _work(parameters, 5 * count, read, written)
+    return _work(parameters, SOFTMAX_OPS * count, read, written)
 
 
 def _work(parameters: ArrayParameters, operations: float, read: float, written: float) -> HostWork:

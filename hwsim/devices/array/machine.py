@@ -250,10 +250,9 @@ class ArrayDevice:
         terms = self.footprint(passes)
         if sum(terms.values()) <= level.capacity_bytes:
             return None
-        return Infeasible(
-            level.name, sum(terms.values()), level.capacity_bytes, "bytes",
-            f"{level.name} holds neither more nor elsewhere", terms, (f"more capacity of {level.name}",),
-        )  # fmt: skip
+        reason = f"{self.name} keeps the model in {level.name}, which is too small"
+        levers = ("a smaller batch or context", "more capacity (--set device.levels[0].capacity=…)")
+        return Infeasible(level.name, sum(terms.values()), level.capacity_bytes, "bytes", reason, terms, levers)
 
     def footprint(self, passes: tuple[tuple[Graph, PassWork], ...]) -> dict[str, float]:
         """Bytes of weights, of caches and states, and of the inputs and outputs of the op with most of them."""
@@ -312,7 +311,7 @@ class ArrayDevice:
         """Energies have no say in cycles; the outermost capacity decides what fits, inner ones which nests do."""
         if path.endswith("energy"):
             return "energy"
-        return "capacity" if path in ("levels[0].capacity", "host.capacity") else "time"
+        return "capacity" if path == "levels[0].capacity" else "time"
 
     def static_power_w(self) -> float:
         """None is declared: an array's energy is dynamic."""

@@ -47,12 +47,14 @@ def plan_attention(p: CpuParameters, op: Op) -> Planned | Infeasible:
     d, repeated = op.dims, _repeats(p, op)
     heads = d["batch"] * d["kv_heads"] * (d["group"] if repeated else 1)
     rows = d["q_len"] * (1 if repeated else d["group"])
-    cached, dtype = op.operand("k"), op.output.format
+    keys, dtype = op.operand("k"), op.output.format
     computed = "fp32" if dtype == "fp32" else "bf16"
-    seen = _seen(op)
-    product = Product(rows, seen, d["head_dim"], 2 * heads, cached.format, computed, cached.density, cached.density < 1)
+    seen, flows = _seen(op), keys.role == "activation"
+    product = Product(
+        rows, seen, d["head_dim"], 2 * heads, keys.format, computed, keys.density, keys.density < 1, flows
+    )
     blocking = _blocking(p, product, _kernel(p, product), cores)
-    works = works_of(p, product, blocking, flowing_bytes(op) if op.operand("k").role == "cache" else 0.0)
+    works = works_of(p, product, blocking, flowing_bytes(op))
     scores = float(d["batch"] * d["kv_heads"] * d["group"] * d["q_len"]) * seen
     first, tiles = works[0].pipe, works[0].pipe.tiles * works[0].pipe.reps
     softmax = mix_cycles(p.vector, {"fma": (EXPONENTIAL + _SCORE) * scores / 16.0 / blocking.cores}) / tiles

@@ -51,6 +51,7 @@ class Product:
         computed: format of the multiplication: bf16, int8 or fp32.
         density: share of the weights that is stored.
         bitmap: whether a bitmap says which.
+        flows: whether the second operand is an activation too (scores of a list of operators, keys of an image).
     """
 
     m: int
@@ -61,6 +62,7 @@ class Product:
     computed: str
     density: float
     bitmap: bool
+    flows: bool = False
 
     @property
     def depth(self) -> int:
@@ -150,7 +152,8 @@ def product_of(op: Op) -> Product:
         return Product(rows, columns, depth, d["groups"], stored, computed, weights.density, bitmap)
     batch = d.get("batch", 1) * d.get("expert", 1)
     rows = max(1, -(-d["m"] // d.get("expert", 1)))
-    return Product(rows, d["n"], d["k"], batch, stored, computed, weights.density, bitmap)
+    flows = weights.role == "activation"
+    return Product(rows, d["n"], d["k"], batch, stored, computed, weights.density, bitmap, flows)
 
 
 def _allowed(p: CpuParameters, product: Product, asked: str, cores: int) -> list[Kernel]:

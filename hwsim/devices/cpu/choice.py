@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from hwsim.devices.cpu.blocking import Blocking, Product, Split, Splits, blocking_of, cores_of, product_of, splits
-from hwsim.devices.cpu.gemm import Planned, arithmetic_cycles, flowing_bytes, slowdown, total_bytes, works_of
+from hwsim.devices.cpu.gemm import Planned, arithmetic_cycles, flowing_bytes, memory_bytes, slowdown, works_of
 from hwsim.devices.cpu.operands import single_blocks
 from hwsim.devices.cpu.pipeline import engine_cycles, least_cycles
 from hwsim.errors import Infeasible
@@ -54,7 +54,7 @@ class _Space:
         p, product = self.p, self.product
         rows, outer = -(-product.m // splits.row_groups), splits.loop == "rows-outer"
         tile = arithmetic_cycles(p, product, splits.kernel, outer, rows)
-        memory = total_bytes(product) / (p.dram.bandwidth.value * p.dram.share.value) * p.clock.turbo.value
+        memory = memory_bytes(product) / (p.dram.bandwidth.value * p.dram.share.value) * p.clock.turbo.value
         return _SAFE * max(memory, tile * product.k_tiles * min(splits.shares)), splits
 
     def branch(self, node: _Node) -> Iterable[tuple[float, _Node]] | None:
@@ -70,13 +70,14 @@ class _Space:
     def _tile_cycles(self, splits: Splits) -> float:
         """Cycles of a column tile in all passes, at least, whatever a thread's share: units and caches, at turbo.
 
-        Operands cost least where a thread has most column tiles; those of single blocks may not, and are left out.
+        Operands cost least where a thread has most column tiles; those of single blocks may not, and those that flow
+        may in a further pass: they are left out.
         """
         planned = self.planned(Split(splits.kernel, splits.loop, splits.row_groups, max(splits.shares)))
         blocking, pipe = planned.blocking, planned.works[0].pipe
         if blocking is None:
             raise ValueError("a product has a blocking")
-        if single_blocks(self.p):
+        if single_blocks(self.p) or self.product.flows:
             return arithmetic_cycles(self.p, self.product, splits.kernel, False, blocking.rows) * blocking.k_tiles
         longest = max(pipe.cache, pipe.vector, pipe.amx) / slowdown(self.p, blocking)
         return longest * blocking.k_tiles * blocking.passes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from hwsim.devices.cpu.blocking import Blocking, Product
 from hwsim.devices.cpu.instructions import ROWS, avx_tile, expand_tile, mix_cycles, port_cycles
@@ -17,12 +17,9 @@ if TYPE_CHECKING:
     from hwsim.workload.op import Op
 
 __all__ = [
-    "Planned", "Work", "arithmetic_cycles", "flowing_bytes", "imbalance", "slowdown", "tile_bytes", "total_bytes",
-    "vector_cycles", "works_of",
+    "Planned", "Work", "arithmetic_cycles", "flowing_bytes", "imbalance", "memory_bytes", "slowdown", "tile_bytes",
+    "total_bytes", "vector_cycles", "works_of",
 ]  # fmt: skip
-
-_BUFFER: Final = 1024
-"""Bytes of an expanded tile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +57,11 @@ def tile_bytes(product: Product) -> float:
 def total_bytes(product: Product) -> float:
     """Bytes of all stored weights, padding included."""
     return tile_bytes(product) * product.column_tiles * product.batch * product.k_tiles
+
+
+def memory_bytes(product: Product) -> float:
+    """Bytes of the second operand that come from memory whatever caches hold: all of weights, none of what flows."""
+    return 0.0 if product.flows else total_bytes(product)
 
 
 def imbalance(product: Product, blocking: Blocking) -> float:
@@ -142,6 +144,9 @@ def arithmetic_cycles(p: CpuParameters, product: Product, kernel: str, outer: bo
 def works_of(p: CpuParameters, product: Product, blocking: Blocking, flowing_bytes: float) -> tuple[Work, ...]:
     """The stretches of one thread: all weights from memory once, then from where they stayed for further passes.
 
+    A second operand that is an activation was just written, as the first: it comes from LLC, and from memory as far as
+    all that flows exceeds that.
+
     Args:
         p: the machine.
         product: what is multiplied.
@@ -157,9 +162,10 @@ def works_of(p: CpuParameters, product: Product, blocking: Blocking, flowing_byt
     amx = _amx_cycles(p, product, blocking, rows) * slow / parts if is_amx else 0.0
     heavy = stored * imbalance(product, blocking)
     clock = p.clock.turbo.value
-    total = total_bytes(product)
+    total = memory_bytes(product)
     own_tiles = blocking.k_tiles * blocking.column_tiles
-    first_to = 1.0 / blocking.row_groups  # groups share the weights: one draws a tile from memory, the others from LLC
+    # groups share the weights: one draws a tile from memory, the others from LLC
+    first_to = 0.0 if product.flows else 1.0 / blocking.row_groups
     shared = stored * (1.0 - first_to) / p.caches.llc_bytes_per_cycle.value
     pipe = Pipe(
         tiles=blocking.k_tiles,
@@ -180,6 +186,8 @@ def works_of(p: CpuParameters, product: Product, blocking: Blocking, flowing_byt
     first = Work(_with_activations(p, pipe, blocking, spilled) if spilled else pipe, total + spilled)
     if blocking.passes == 1:
         return (first,)
+    if product.flows:
+        return first, _flows_again(p, replace(pipe, cache=pipe.cache - shared * slow), product, blocking, spilled)
     return first, _again(p, pipe, blocking.passes - 1, stored, total)
 
 
@@ -244,6 +252,24 @@ def _again(p: CpuParameters, pipe: Pipe, times: int, stored: float, total: float
         return Work(replace(pipe, reps=reps), total * times)
     cache = pipe.cache + stored / rate
     return Work(replace(pipe, reps=reps, memory=0.0, core=0.0, restart=0.0, pages=0.0, cache=cache), 0.0)
+
+
+def _flows_again(p: CpuParameters, pipe: Pipe, product: Product, blocking: Blocking, spilled: float) -> Work:
+    """All passes but the first over a second operand that flows: out of L2 if a thread's own part fits, else as before.
+
+    Args:
+        p: the machine.
+        pipe: the pipeline without the operand's way to the core.
+        product: what is multiplied.
+        blocking: how it is laid out.
+        spilled: bytes of all that flows that LLC does not hold.
+    """
+    times, stored = blocking.passes - 1, tile_bytes(product)
+    near = stored * pipe.tiles * pipe.reps <= p.caches.l2.value / 2
+    rate = (p.caches.l2_bytes_per_cycle if near else p.caches.llc_bytes_per_cycle).value
+    again = replace(pipe, reps=pipe.reps * times, cache=pipe.cache + stored / rate * slowdown(p, blocking))
+    far = 0.0 if near else min(spilled, total_bytes(product)) * times
+    return Work(_with_activations(p, again, blocking, far) if far else again, far)
 
 
 def flowing_bytes(op: Op) -> float:

@@ -88,7 +88,7 @@ def layer_body(p: FpgaParameters, layer: MambaLayer, load: Load) -> Body:
     _linear_stages(body, load, gemms)
     _other_stages(body, layer, load)
     _weight_edges(body, gemms)
-    _common_edges(body, layer)
+    _common_edges(body)
     if layer.mixer == "mamba2":
         _mamba2_edges(body, layer)
     else:
@@ -165,7 +165,7 @@ def _weight_edges(body: Body, gemms: tuple[GemmTiles, ...]) -> None:
         before, shift = gemm, 0
 
 
-def _common_edges(body: Body, layer: MambaLayer) -> None:
+def _common_edges(body: Body) -> None:
     """What both kinds of layer share: residual and norm, conv and state transfers, scan to gate."""
     out = body.tiles("out_proj")
     body.after("residual", "out_proj", 1, -out)
@@ -174,16 +174,15 @@ def _common_edges(body: Body, layer: MambaLayer) -> None:
     body.barrier("conv", "conv_weights")
     body.barrier("conv_out", "conv")
     body.share("scan", "state_in")
-    for loaded in ("inputs_in",):
-        if loaded in body.beats:
-            body.barrier("scan", loaded)
+    if "inputs_in" in body.beats:
+        body.barrier("scan", "inputs_in")
     for stored in ("state_out", "inputs_out"):
         if stored in body.beats:
             body.barrier(stored, "scan")
-    _scan_to_gate(body, layer)
+    _scan_to_gate(body)
 
 
-def _scan_to_gate(body: Body, layer: MambaLayer) -> None:
+def _scan_to_gate(body: Body) -> None:
     """A gate tile waits for the scan tile that holds its channels."""
     tile, cop = whole(body.p.scan.tile_channels), whole(body.p.linear.cop)
     if tile >= cop:

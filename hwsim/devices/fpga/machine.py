@@ -132,10 +132,12 @@ class FpgaDevice:
             "scan": {"state": built.state},
             "conv1d": {"state": built.state},
         }
-        for operand in op.operands:
+        for place, operand in enumerate(op.operands):
             if operand.name == "bias":  # added to the accumulator, in its width
                 continue
             needed = roles.get(op.kind, {}).get(operand.role)
+            if op.kind == "gemm" and place == 1:  # activations that another one is multiplied by stream as weights do
+                needed = built.weights
             if needed and operand.format != needed:
                 unit = "linear core" if op.kind == "gemm" else f"{op.kind} unit"
                 reason = f"{self.name}'s {unit} takes {needed} for {operand.role}, not {operand.format}"
@@ -220,9 +222,8 @@ class FpgaDevice:
         """Weights that one op streams; a head has its own, in the core's format, even where its table is tied."""
         f = self.parameters.formats
         if op.kind == "gemm":
-            bits = scaled_bits(
-                op.dims["n"] * op.dims["k"], FORMATS[f.weights].bits, f.weight_scale_bits.value, whole(f.weight_group)
-            )
+            elements = op.dims["batch"] * op.dims["n"] * op.dims["k"] if op.operands[1].role == "weight" else 0
+            bits = scaled_bits(elements, FORMATS[f.weights].bits, f.weight_scale_bits.value, whole(f.weight_group))
             return bits / 8
         return 0.0 if op.kind in _HOST else input_bits(self.parameters, op.parameters) / 8
 

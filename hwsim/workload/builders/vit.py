@@ -98,6 +98,6 @@ def _head(model: VitModel, formats: Formats, images: Pass) -> Body:
     body.add("final_norm", "head", normed("layernorm", images.rows, model.d_model, formats), x=STREAM)
     chosen = embedding(images.batch, model.d_model, images.rows, formats.activations, learned=False)
     body.add("class_row", "head", chosen, table="final_norm")
-    head = replace(formats, weights=formats.head_format, weight_sparsity=0.0, weight_structure="none")
+    head = replace(formats, weights=formats.head_format, weight_group=0, weight_sparsity=0.0, weight_structure="none")
     body.add("head", "head", linear(images.batch, model.classes, model.d_model, head, True, "fp32"), a="class_row")
     return body

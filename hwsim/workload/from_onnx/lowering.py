@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from hwsim.formats import FORMATS
@@ -14,8 +14,6 @@ __all__ = ["Fields", "Lowering"]
 
 Fields: TypeAlias = "dict[str, Any]"
 """An operator as a workload file lists it, with its formats all told."""
-
-_QUANTIZED = ("QuantizeLinear", "DequantizeLinear")
 
 
 @dataclass(slots=True)
@@ -146,8 +144,3 @@ class Lowering:
         if width < 1 or tensor.elements % width:
             raise NotUnderstood(f"{list(tensor.shape)} in rows of {width}")
         return max(1, tensor.elements // width)
-
-
-def renamed(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The tensor in another shape."""
-    return replace(tensor, shape=shape)

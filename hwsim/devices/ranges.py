@@ -16,6 +16,7 @@ __all__ = [
     "COUNT",
     "CYCLES",
     "ENERGY",
+    "HOLD_CYCLES",
     "LENGTH",
     "POWER",
     "RATE",
@@ -40,6 +41,8 @@ SECONDS: Final = Bound(low=0, high=1e6)
 """A latency."""
 CYCLES: Final = Bound(low=0, high=1e9)
 """A latency in cycles."""
+HOLD_CYCLES: Final = Bound(low=1e-3, high=1e9)
+"""Cycles for which an instruction holds its unit: never none, as a rate is its inverse."""
 LENGTH: Final = Bound(low=1e-12, high=1e6)
 """Metres."""
 POWER: Final = Bound(low=0, high=1e9)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias
 
-from hwsim.devices.ranges import AMOUNT, CLOCK, COUNT, CYCLES, ENERGY, POWER, RATE, SECONDS, SHARE, STOCK
+from hwsim.devices.ranges import AMOUNT, CLOCK, COUNT, CYCLES, ENERGY, HOLD_CYCLES, POWER, RATE, SECONDS, SHARE, STOCK
 from hwsim.spec import Quantity, Refused, Unit
 
 __all__ = [
@@ -35,6 +35,7 @@ Rate: TypeAlias = Annotated[Quantity, Unit("bytes/s"), RATE]
 Bytes: TypeAlias = Annotated[Quantity, Unit("bytes"), STOCK]
 Seconds: TypeAlias = Annotated[Quantity, Unit("s"), SECONDS]
 Cycles: TypeAlias = Annotated[Quantity, Unit("cycles"), CYCLES]
+HoldCycles: TypeAlias = Annotated[Quantity, Unit("cycles"), HOLD_CYCLES]
 Picojoules: TypeAlias = Annotated[Quantity, Unit("pJ"), ENERGY]
 PerByte: TypeAlias = Annotated[Quantity, Unit("pJ/byte"), ENERGY]
 
@@ -123,7 +124,7 @@ class MicroOp:
     """
 
     port: Literal["shuffle", "store", "load", "arithmetic"]
-    cycles: Cycles
+    cycles: HoldCycles
     micro_ops: Count
 
 
@@ -172,7 +173,7 @@ class Amx:
         int8_macs: the same for int8.
     """
 
-    dot: Cycles
+    dot: HoldCycles
     load: Cycles
     store: Cycles
     configure: Cycles

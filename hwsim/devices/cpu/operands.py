@@ -67,7 +67,8 @@ def passes_over_weights(p: CpuParameters, product: Product, kernel: str, rows: i
     if single_blocks(p):
         return 1
     depth = -(-product.k_tiles // depth_blocks(p, product, rows))
-    held = max(register_block(p, kernel).rows, int(p.caches.l2.value / 2 / (_ROW_BYTES * depth)))
+    room = min(float(rows), p.caches.l2.value / 2 / (_ROW_BYTES * depth))  # an L2 without end holds them all
+    held = max(register_block(p, kernel).rows, int(room))
     return -(-rows // held)
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from hwsim.devices.catalog import device_names, find_device
 from hwsim.devices.gpu import GpuDevice
+from hwsim.devices.gpu.paths import tensor_path
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.formats import FORMATS
 from hwsim.pipeline import kernel
@@ -176,3 +177,11 @@ def test_norms_of_wide_rows_are_read_again():
     assert traffic(8192, "torch-2") == pytest.approx(1.5, rel=0.02)
     assert traffic(1024, "torch-2") < 1.1
     assert traffic(8192, "trtllm-1") <= 1.0
+
+
+@pytest.mark.parametrize("name", ["mxfp4", "nvfp4"])
+def test_a_wider_head_multiplies_in_its_own_format(name):
+    """A model of 4-bit floats whose head stays in bf16 runs: the head as bf16, what it reads converted."""
+    card = find_device("rtx-5090").parameters
+    assert tensor_path(card, name, "bf16") == tensor_path(card, "bf16", "bf16")
+    assert tensor_path(card, name, name).name == "fp4"

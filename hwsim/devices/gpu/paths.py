@@ -55,8 +55,8 @@ def _wanted(a: str, b: str, acc: str) -> str:
         return f"{a if a == 'bf16' else 'fp16'}{'_acc16' if acc == 'fp16' and a == 'fp16' else ''}"
     if a in _EIGHT:
         return "fp8_acc16" if acc == "fp16" else "fp8"
-    if a in _FOUR and b in _FOUR:
-        return "fp4"
+    if a in _FOUR:  # wider weights, such as a head's, multiply in their own format
+        return "fp4" if b in _FOUR else _wanted(b, b, acc) if FORMATS[b].bits > FORMATS[a].bits else a
     return "int1" if a == "int6" or (b == "int6" and not narrow) else a
 
 
@@ -78,7 +78,7 @@ def tensor_path(p: GpuParameters, a: str, b: str, acc: str = "auto") -> TensorPa
     if wanted == "int1" and a != "int1":
         bits_a, bits_b = FORMATS[a].bits, FORMATS[b].bits
         return TensorPath(wanted, rate, work=float(bits_b), planes=bits_a)
-    same = a == b or FORMATS[a].bits == FORMATS[b].bits
+    same = FORMATS[a].bits == FORMATS[b].bits or (a in _FOUR and FORMATS[b].bits > FORMATS[a].bits)
     return TensorPath(wanted, rate, 0.0 if same else _CONVERT_OPS)
 
 

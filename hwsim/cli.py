@@ -45,7 +45,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "kernel gemm m=1 n=10576 k=2560 dtype=int4 --device vck190",
     ),
     "map": (
-        "the best loop nest of one operation on a PE array, with a certificate",
+        "the best mapping of one operation or of each of a model, with a certificate",
         "map gemm m=1024 n=1024 k=1024 --device ws16 --objective edp",
     ),
     "compare": ("one workload on several machines, in one table", "compare mamba --device vck190 --device vck190-spec"),

@@ -1,7 +1,7 @@
 """`hwsim map`: the best nest of one operation, or of each operation of a model, and the certificate that it is.
 
 Of GPUs and CPUs, whose software chooses from a menu, it is the tile or blocking of a product, of optical machines the
-layout of frames (`hwsim.commands.map_choices`).
+layout of frames (`hwsim.commands.choosers`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hwsim.commands.inputs import device_of, question_of, split_overrides, workl
 from hwsim.errors import HwsimError, Infeasible
 
 if TYPE_CHECKING:
-    from hwsim.commands.map_choices import Chooser
+    from hwsim.commands.choosers import Chooser
     from hwsim.devices.mapped import MapperView
     from hwsim.mapping.mapper import Search
     from hwsim.mapping.problem import Problem
@@ -66,7 +66,7 @@ def _seconds(word: str) -> float:
 
 def run(arguments: Namespace) -> int:
     """Search, and print the mapping with what it costs."""
-    from hwsim.commands.map_choices import chooser_of  # noqa: PLC0415
+    from hwsim.commands.choosers import chooser_of  # noqa: PLC0415
     from hwsim.devices.mapped import mapper_view  # noqa: PLC0415
     from hwsim.workload.kernel import KERNELS  # noqa: PLC0415
 

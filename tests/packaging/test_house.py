@@ -11,7 +11,7 @@ import hwsim
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(path for room in ("hwsim", "rtl", "bench", "tools") for path in (ROOT / room).rglob("*.py"))
 MODULES = [path for path in SOURCES if path.is_relative_to(ROOT / "hwsim")]
-MAX_MODULE_LINES = 450
+MAX_MODULE_LINES = 420
 MAX_FUNCTION_LINES = 80
 LEFTOVERS = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XXX|HACK)\b|NotImplemented(?:Error)?\b|_(?:old|backup|copy)\.py")
 MAX_PUBLIC_NAMES = 20

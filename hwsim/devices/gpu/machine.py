@@ -13,6 +13,7 @@ from hwsim.devices.gpu.cluster import Plan, collective_seconds, parts_of, plan_o
 from hwsim.devices.gpu.energy import dynamic_limit_w, energy_terms
 from hwsim.devices.gpu.estimate import ALONE, IN_MODEL, Estimate, Setting, host_s
 from hwsim.devices.gpu.footprint import check_memory, memory_terms
+from hwsim.devices.gpu.joined import Product, siblings
 from hwsim.devices.gpu.parameters import GpuParameters
 from hwsim.devices.gpu.paths import nearest_format, tensor_path
 from hwsim.devices.gpu.stack import Stack
@@ -37,7 +38,6 @@ __all__ = ["GpuDevice", "gpu_device"]
 _KINDS: Final = frozenset(
     {"gemm", "attention", "conv1d", "scan", "norm", "softmax", "elementwise", "conv2d", "embedding", "collective"}
 )
-_JOINED: Final = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 _READ_BY: Final = {
     "attention.": frozenset({"attention"}),
     "scan.": frozenset({"scan", "conv1d"}),
@@ -45,25 +45,6 @@ _READ_BY: Final = {
 }
 """Sections of a stack's constants that only some kinds of kernel read. Those of products and rows serve several."""
 _ENERGY_ONLY: Final = ("power.alu", "power.dram", "power.l2")
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """A matrix product of a model as one kernel runs it.
-
-    Attributes:
-        names: ops of the model that it serves: several where engines join them.
-        op: what it computes.
-        runs: in the pass.
-        estimate: what one run takes.
-        cycles: of one run, at the boost clock, with the host's part.
-    """
-
-    names: tuple[str, ...]
-    op: Op
-    runs: int
-    estimate: Estimate
-    cycles: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +313,7 @@ class GpuDevice:
         """
         place = 0
         while place < len(ops):
-            count = _siblings(ops[place:]) if self.parameters.fusion == "fused" else 1
+            count = siblings(ops[place:]) if self.parameters.fusion == "fused" else 1
             group = ops[place : place + count]
             columns = sum(op.dims["n"] for op in group) if count > 1 else 0
             whole = replace(group[0], dims=group[0].dims.replace(n=columns)) if count > 1 else group[0]
@@ -402,16 +383,6 @@ class GpuDevice:
     def static_power_w(self) -> float:
         """Power of the idle boards."""
         return self.cards * self.parameters.power.idle.value
-
-
-def _siblings(ops: tuple[Op, ...]) -> int:
-    """How many of the first ops are one product in engines: q, k and v, or gate and up, of the same rows."""
-    for names in _JOINED:
-        if ops[0].name in names:
-            same = [op for op in ops[: len(names)] if op.kind == "gemm" and op.name in names]
-            alike = {(op.dims["m"], op.dims["k"], op.dims["batch"], op.operands[1].format) for op in same}
-            return len(same) if len(same) == len(ops[: len(same)]) and len(alike) == 1 else 1
-    return 1
 
 
 def gpu_device(parameters: GpuParameters) -> GpuDevice:

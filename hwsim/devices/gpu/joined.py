@@ -1,0 +1,43 @@
+"""Products that engines run as one kernel, and products of a model as kernels run them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from hwsim.devices.gpu.estimate import Estimate
+    from hwsim.workload.op import Op
+
+__all__ = ["Product", "siblings"]
+
+_JOINED: Final = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A matrix product of a model as one kernel runs it.
+
+    Attributes:
+        names: ops of the model that it serves: several where engines join them.
+        op: what it computes.
+        runs: in the pass.
+        estimate: what one run takes.
+        cycles: of one run, at the boost clock, with the host's part.
+    """
+
+    names: tuple[str, ...]
+    op: Op
+    runs: int
+    estimate: Estimate
+    cycles: int
+
+
+def siblings(ops: tuple[Op, ...]) -> int:
+    """How many of the first ops are one product in engines: q, k and v, or gate and up, of the same rows."""
+    for names in _JOINED:
+        if ops[0].name in names:
+            same = [op for op in ops[: len(names)] if op.kind == "gemm" and op.name in names]
+            alike = {(op.dims["m"], op.dims["k"], op.dims["batch"], op.operands[1].format) for op in same}
+            return len(same) if len(same) == len(ops[: len(same)]) and len(alike) == 1 else 1
+    return 1

@@ -196,7 +196,7 @@ def play(verilog, plan, module="rtl_bench", testcase=None, record=None):
             extra_env={
                 "RTL_PLAN": str(base / "plan.json"),
                 "RTL_OUTCOME": str(base / "outcome.json"),
-                "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
+                "PYGPI_USERS": "rtl_entry:enter",
             },
         )
         if not (base / "outcome.json").exists():

@@ -1,7 +1,7 @@
 """Where a simulator enters Python, in place of cocotb's own list of entries: the same ones, without pytest behind them.
 
-cocotb imports pytest for three of its exceptions and for rewriting asserts. A bench here raises none of the three and asserts
-nothing (`rtl_runner` judges), and a run of a small unit spends more time on importing pytest than on everything else.
+cocotb imports pytest for three of its exceptions and for rewriting asserts. A bench here raises none of the three and
+asserts nothing (`rtl_runner` judges), and a small unit's run takes longer to import pytest than for everything else.
 """
 
 import sys

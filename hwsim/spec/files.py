@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -51,7 +52,7 @@ def read(path: str | Path, resolve: Resolver | None = None) -> Document:
         data = read_bytes(target, asked_by)
         _check_chain(target.resolve(), seen, asked_by)
         seen.append(target.resolve())
-        document, key, parent = _take_parent(parse(data, str(target)))
+        document, key, parent = _take_parent(_parsed(data, str(target)))
         chain.append(document)
         if parent is None:
             break
@@ -62,6 +63,12 @@ def read(path: str | Path, resolve: Resolver | None = None) -> Document:
     for document, other in zip(reversed(chain[:-1]), reversed(foreign), strict=True):
         root = merge(root if other is None else carried(root, other), document.root)
     return replace(chain[0], root=root, parents=tuple((each.source, each.sha256) for each in chain[1:]))
+
+
+@lru_cache(maxsize=32)
+def _parsed(data: bytes, source: str) -> Document:
+    """A file's tree. Trees are read-only: a process that meets the same text again need not parse it again."""
+    return parse(data, source)
 
 
 def read_bytes(path: str | Path, where: Where | None = None, what: str = "YAML file", most: int = MAX_BYTES) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 from hwsim.errors import HwsimError, Where
 from hwsim.spec import parse, plain, read
 from hwsim.spec.files import MAX_EXTENDS, merge, read_bytes
-from hwsim.spec.nodes import MappingNode
+from hwsim.spec.nodes import Document, MappingNode
 from hwsim.spec.text import MAX_BYTES
 
 
@@ -39,6 +39,22 @@ def test_a_file_gives_its_name_and_hash(folder: Path) -> None:
     document = read("a.yaml")
     assert document.inputs == {"a.yaml": hashlib.sha256(b"x: 1\n").hexdigest()}
     assert str(document.root.where) == "a.yaml:1:1"
+
+
+def test_a_text_is_parsed_once_and_a_changed_one_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was parsed before is taken again by its text, never by its name: a file that changed is read as it is."""
+    parsed: list[bytes] = []
+
+    def counting(data: bytes, source: str) -> Document:
+        parsed.append(data)
+        return parse(data, source)
+
+    monkeypatch.setattr("hwsim.spec.files.parse", counting)
+    write("once.yaml", "only: here\n")
+    assert read("once.yaml") == read("once.yaml")
+    write("once.yaml", "only: 1234\n")
+    assert plain(read("once.yaml").root) == {"only": 1234}
+    assert parsed == [b"only: here\n", b"only: 1234\n"]
 
 
 def test_missing_file_suggests_its_neighbour(folder: Path) -> None:

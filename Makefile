@@ -9,7 +9,7 @@ ARGS     ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help simulate report gallery test test-long rtl-test rtl-test-full check bench bench-mapping bench-accuracy wheel clean distclean
+.PHONY: help simulate report gallery setup test test-long rtl-test rtl-test-full check bench bench-mapping bench-accuracy wheel clean distclean
 
 # A stamp's name holds what the environment was made by and where; a name that is not there means: make it anew.
 KEY := $(shell $(PYTHON) -c 'import os, sys, zlib; print("%d.%d-%08x" % (*sys.version_info[:2], zlib.crc32(os.getcwd().encode())))' 2>/dev/null)
@@ -21,7 +21,7 @@ help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 # Under -j the environment is set up once: beside a target that needs the larger one, use that.
-simulate: $(if $(filter test test-long rtl-test rtl-test-full check bench bench-accuracy bench-mapping wheel,$(MAKECMDGOALS)),$(DEV),$(RUN)) ## run WORKLOAD=mamba on DEVICE=vck190-spec; files go to reports/WORKLOAD (ARGS='--context 4096')
+simulate: $(if $(filter setup test test-long rtl-test rtl-test-full check bench bench-accuracy bench-mapping wheel,$(MAKECMDGOALS)),$(DEV),$(RUN)) ## run WORKLOAD=mamba on DEVICE=vck190-spec; files go to reports/WORKLOAD (ARGS='--context 4096')
 	@$(VENV)/bin/hwsim simulate "$(WORKLOAD)" --device "$(DEVICE)" --out "reports/$(NAME)" $(ARGS)
 
 report: $(RUN) ## the same with what would make it faster: a page to send, reports/WORKLOAD/report.html
@@ -29,6 +29,11 @@ report: $(RUN) ## the same with what would make it faster: a page to send, repor
 
 gallery: $(RUN) ## draw the figures of reports/gallery anew, which the README shows
 	@$(VENV)/bin/python tools/gallery.py
+
+setup: $(DEV) ## all that the tests need, two minutes: .venv, Icarus, Chromium, kernels compiled (make test does it as it goes)
+	@tools/bring_icarus.sh
+	@tools/bring_chromium.sh
+	@$(VENV)/bin/python tools/compile_kernels.py
 
 test: $(DEV) ## run the tests on all cores, some minutes (ARGS='-k engine')
 	@tools/bring_icarus.sh

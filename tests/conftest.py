@@ -1,4 +1,4 @@
-"""What every test may lean on: golden files, bounded hypothesis runs, and a numba cache of its own for each worker."""
+"""What every test may lean on: golden files, bounded hypothesis runs, and a folder for compiled kernels."""
 
 from __future__ import annotations
 
@@ -13,11 +13,8 @@ from hypothesis import HealthCheck, settings
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN_FILES = Path(__file__).resolve().parent / "golden_files"
 
-# Before anything imports numba. Two processes that compile different signatures of one function into one folder can
-# overwrite each other's entry, so each xdist worker keeps its own; it stays warm from run to run.
-os.environ.setdefault(
-    "NUMBA_CACHE_DIR", str(ROOT / ".pytest_cache" / "numba" / os.environ.get("PYTEST_XDIST_WORKER", "main"))
-)
+# Before anything imports numba: what one worker, or `make setup`, has compiled, the others and later runs take.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".pytest_cache/numba"))
 
 # Shared cores make single examples slow at times, which says nothing about the code: no deadline, no too_slow.
 settings.register_profile("dev", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -4,7 +4,8 @@ Compiled kernels go to a folder that is named by a digest of *all* kernel source
 numba itself only looks at the file of the outermost function, and would keep using an inner one that has changed.
 The folder lies in ``NUMBA_CACHE_DIR`` where that is set, else in this package's ``__pycache__``, else in the user's
 cache folder, else in a private one under the temporary directory. Where none can be written, or the disk is full,
-kernels compile each time.
+kernels compile each time. The folder's name says what is in it, so where the sources lie and how old they are makes no
+difference, and several processes may fill it at once.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, Final, TypeVar, cast
 import numba
 from llvmlite import binding
 from numba.core import config, event
-from numba.core.caching import FunctionCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 
 __all__ = ["before_compile", "cache_folder", "jit", "jit_part"]
 
@@ -86,24 +87,64 @@ def cache_folder() -> Path | None:
     return _FOLDER
 
 
-@contextmanager
-def _numba_cache(folder: Path) -> Iterator[None]:
-    """Point numba at ``folder`` while a kernel is declared; other users of numba in this process are left alone."""
-    before = _settings.CACHE_DIR
-    _settings.CACHE_DIR = str(folder)
-    try:
-        yield
-    finally:
-        _settings.CACHE_DIR = before
+class _Place(_CacheLocator):
+    """Where numba keeps a kernel: in our folder, as old as its source's text is new."""
+
+    def __init__(self, function: Callable[..., Any], source: Path) -> None:
+        self._line = function.__code__.co_firstlineno
+        self._stamp = hashlib.sha256(source.read_bytes()).hexdigest()
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> _Place | None:
+        """None for code that is in no file."""
+        source = Path(py_file)
+        return cls(py_func, source) if source.is_file() else None
+
+    def get_cache_path(self) -> str:
+        """One folder for all kernels; its name holds a digest of their sources."""
+        return str(_FOLDER)
+
+    def get_source_stamp(self) -> str:
+        """What must be the same for an entry to count."""
+        return self._stamp
+
+    def get_disambiguator(self) -> str:
+        """Tells functions of one name apart."""
+        return str(self._line)
+
+
+class _Kept(CompileResultCacheImpl):
+    """numba's form of an entry, in our place."""
+
+    _locator_classes = [_Place]  # noqa: RUF012 - as numba has it
 
 
 class _Cache(FunctionCache):
     """numba's cache on disk, on which no answer depends: what cannot be kept is compiled again another time."""
 
+    _impl_class = _Kept
+
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep what was compiled if the disk has room; numba removes a file that it could not finish."""
-        with suppress(OSError):
+        """Keep what was compiled if the disk has room; numba removes a file that it could not finish.
+
+        One process at a time: numba numbers a kernel's entries by those that it finds, and two processes that compile
+        for different types at once would give both the same number, and one of them the other's code.
+        """
+        with suppress(OSError), _alone(Path(self.cache_path)):
             super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock, which the system gives back when the process ends; where there are none, go without."""
+    try:
+        import fcntl  # noqa: PLC0415 - POSIX
+    except ImportError:
+        yield
+        return
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def jit(function: Kernel) -> Kernel:
@@ -111,8 +152,7 @@ def jit(function: Kernel) -> Kernel:
     _KERNELS.add(function.__qualname__)
     kernel: Any = numba.njit(error_model="numpy")(function)
     if _FOLDER is not None:
-        with _numba_cache(_FOLDER):  # what `cache=True` does, with numba's own class
-            kernel._cache = _Cache(function)  # type: ignore[no-untyped-call]
+        kernel._cache = _Cache(function)  # type: ignore[no-untyped-call] # what `cache=True` does, with numba's class
     return cast("Kernel", kernel)
 
 

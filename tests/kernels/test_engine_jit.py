@@ -86,6 +86,59 @@ def test_the_cache_folder_is_used_and_found_warm(tmp_path: Path) -> None:
     assert warm[1].startswith(str(tmp_path / "hwsim-kernels-"))
 
 
+ENTRIES = """
+import sys
+import numpy as np
+sys.path.insert(0, {!r})
+from kernel import kernel
+kernel(np.ones(3))
+print(kernel.stats.cache_hits.total(), kernel.stats.cache_misses.total())
+"""
+SUM = "from hwsim.kernels import jit\n@jit.jit\ndef kernel(values):\n    return values.sum() + {}\n"
+
+
+def test_a_source_of_the_same_text_is_the_same_kernel(tmp_path: Path) -> None:
+    """Neither where it lies nor how old it is counts, as the folder's name holds its text; a changed text does."""
+
+    def hits(place: str, text: str) -> str:
+        file = tmp_path / place / "kernel.py"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+        return python(ENTRIES.format(str(file.parent)), NUMBA_CACHE_DIR=str(tmp_path / "cache"))[0]
+
+    assert hits("here", SUM.format(1)) == "0 1"
+    assert hits("there", SUM.format(1)) == "1 0"
+    assert hits("there", SUM.format(2)) == "0 1"
+
+
+def test_two_processes_keep_their_kernels_side_by_side(tmp_path: Path) -> None:
+    """Entries for two types, written at once, both stay, each with its own code: numba alone loses or swaps them."""
+    folder = tmp_path / "cache"
+    code = f"""
+import fcntl, os, sys, threading, time
+from pathlib import Path
+import numpy as np
+from hwsim.kernels import jit
+sys.path.insert(0, {str(tmp_path)!r})
+from twice import kernel
+held = (jit.cache_folder() / "lock").open("w")
+fcntl.flock(held, fcntl.LOCK_EX)
+child = os.fork()
+values = np.ones(3, np.int64 if child else np.float64)
+thread = threading.Thread(target=kernel, args=(values,))
+thread.start()
+thread.join(2)
+assert thread.is_alive() and not list(jit.cache_folder().glob("*.nbc")), "kept without the lock"
+held.close()
+thread.join()
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+    print(len(list(jit.cache_folder().glob("*.nbc"))))
+"""
+    (tmp_path / "twice.py").write_text(SUM.format(1))
+    assert python(code, NUMBA_CACHE_DIR=str(folder)) == ["2"]
+
+
 def candidates(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> Path | None:
     monkeypatch.setattr(jit, "_candidates", lambda: iter(folders))
     return jit._choose_folder()

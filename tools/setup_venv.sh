@@ -32,8 +32,14 @@ logged() {
 }
 
 install() {
-    logged "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off \
+    logged "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off --no-compile \
         --constraint constraints.txt "$@"
+}
+
+byte_compile() { # what pip would do on one core; templates in some packages are no Python and fail
+    for packages in "$venv"/lib/python3*/site-packages; do
+        "$venv/bin/python" -m compileall -q -j 0 "$packages" >/dev/null 2>&1 || :
+    done
 }
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
@@ -57,5 +63,6 @@ case $purpose in
 run) install --no-build-isolation --editable . ;;
 develop) install --no-build-isolation --editable '.[dev,rtl]' && touch "$venv/.ready-to-develop-$key" ;;
 esac
+byte_compile
 touch "$venv/.ready-to-run-$key"
 rm -f "$venv/.setting-up"

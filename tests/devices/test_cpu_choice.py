@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hwsim.devices.catalog import find_device
 from hwsim.devices.cpu.blocking import Split, product_of, row_groups, splits
 from hwsim.devices.cpu.choice import best_of_each, cycles_of, planned_as, search_blockings
+from hwsim.devices.cpu.gemm import flowing_bytes, works_of
 from hwsim.errors import Infeasible
 from hwsim.pipeline import kernel
 from hwsim.workload.kernel import build_kernel
@@ -111,3 +112,15 @@ def test_bounds_leave_little_to_run() -> None:
     certificate = search_blockings(find_device("xeon-8475b").parameters, product(1024, 14336, 4096)).certificate
     assert certificate.represented > 100
     assert certificate.evaluated <= 5
+
+
+def test_groups_of_rows_share_the_weights_of_the_first_pass_only() -> None:
+    """Further passes find their weights in L2: a tile costs the same there however many groups drew it."""
+    p, op = find_device("xeon-8475b").parameters, product(4096, 64, 256, dtype="bf16")
+    found = best_of_each(p, op)
+    assert not isinstance(found, Infeasible)
+    blocking = next(each.blocking for each in found if each.blocking and each.blocking.kernel == "amx")
+    several = [replace(blocking, row_groups=groups, passes=2) for groups in (1, 2, 8)]
+    works = [works_of(p, product_of(op), each, flowing_bytes(op)) for each in several]
+    assert len({round(again.pipe.cache, 6) for _, again in works}) == 1
+    assert len({round(first.pipe.cache, 6) for first, _ in works}) == len(several)

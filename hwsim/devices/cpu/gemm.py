@@ -186,9 +186,10 @@ def works_of(p: CpuParameters, product: Product, blocking: Blocking, flowing_byt
     first = Work(_with_activations(p, pipe, blocking, spilled) if spilled else pipe, total + spilled)
     if blocking.passes == 1:
         return (first,)
+    inside = replace(pipe, cache=pipe.cache - shared * slow)  # without the weights' own way to the core
     if product.flows:
-        return first, _flows_again(p, replace(pipe, cache=pipe.cache - shared * slow), product, blocking, spilled)
-    return first, _again(p, pipe, blocking.passes - 1, stored, total)
+        return first, _flows_again(p, inside, product, blocking, spilled)
+    return first, _again(p, pipe, inside, product, blocking)
 
 
 def _cache_cycles(p: CpuParameters, product: Product, blocking: Blocking, rows: int) -> float:
@@ -240,18 +241,26 @@ def _pages(product: Product, blocking: Blocking, stored: float) -> float:
     return stored / PAGE_BYTES
 
 
-def _again(p: CpuParameters, pipe: Pipe, times: int, stored: float, total: float) -> Work:
-    """All passes but the first: weights from L2 if a thread's own fit, from LLC if all fit, else from memory."""
-    own = stored * pipe.tiles * pipe.reps
+def _again(p: CpuParameters, pipe: Pipe, inside: Pipe, product: Product, blocking: Blocking) -> Work:
+    """All passes but the first: weights from L2 if a thread's own fit, from LLC if all fit, else from memory.
+
+    Args:
+        p: the machine.
+        pipe: the pipeline of the first pass.
+        inside: the same without the weights' way to the core.
+        product: what is multiplied.
+        blocking: how it is laid out.
+    """
+    times, stored, total = blocking.passes - 1, tile_bytes(product), total_bytes(product)
     reps = pipe.reps * times
-    if own <= p.caches.l2.value / 2:
+    if stored * pipe.tiles * pipe.reps <= p.caches.l2.value / 2:
         rate = p.caches.l2_bytes_per_cycle.value
     elif total <= p.caches.llc.value / 2:
         rate = p.caches.llc_bytes_per_cycle.value
     else:
         return Work(replace(pipe, reps=reps), total * times)
-    cache = pipe.cache + stored / rate
-    return Work(replace(pipe, reps=reps, memory=0.0, core=0.0, restart=0.0, pages=0.0, cache=cache), 0.0)
+    cache = inside.cache + stored / rate * slowdown(p, blocking)
+    return Work(replace(inside, reps=reps, memory=0.0, core=0.0, restart=0.0, pages=0.0, cache=cache), 0.0)
 
 
 def _flows_again(p: CpuParameters, pipe: Pipe, product: Product, blocking: Blocking, spilled: float) -> Work:

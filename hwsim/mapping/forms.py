@@ -5,7 +5,6 @@ An entry serves every op that has its shape. What is legal on a machine is the f
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
@@ -124,9 +123,8 @@ F = TypeVar("F", bound=OpForm)
 def shape_of_op(op: Op) -> Shape:
     """The shape of an op: what it has in common with the entries that serve it. Experts count as a batch."""
     dims = {str(name): extent for name, extent in op.dims.items()}
-    experts = dims.pop("expert", 1)
-    if experts > 1:
-        dims |= {"batch": dims.get("batch", 1) * experts, "m": math.ceil(dims["m"] / experts)}
+    if dims.pop("expert", 1) > 1:
+        dims["batch"], dims["m"] = op.side_by_side
     stride, dilation = (int(op.attributes.get(name, 1)) for name in ("stride", "dilation"))
     shown = tuple(sorted((name, extent) for name, extent in dims.items() if extent > 1))
     return op.kind, shown, (stride, dilation)

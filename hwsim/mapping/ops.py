@@ -55,11 +55,11 @@ def problems_of(op: Op, word_bits: int, sum_bits: int) -> tuple[Problem, ...]:
 
 def _experts_apart(op: Op) -> Op:
     """The product over the rows of all experts as products side by side, each with its share of the rows."""
-    experts = op.dims.get("expert", 1)
-    if experts == 1 or op.kind != "gemm":
+    if op.dims.get("expert", 1) == 1 or op.kind != "gemm":
         return op
+    products, rows = op.side_by_side
     left = {name: extent for name, extent in op.dims.items() if name != "expert"}
-    dims = Named(left | {"batch": left["batch"] * experts, "m": -(-left["m"] // experts)})
+    dims = Named(left | {"batch": products, "m": rows})
     a, b, *rest = op.operands
     weights = replace(b, axes=((("batch", 1),), *b.axes[1:]))
     return replace(op, dims=dims, operands=(a, weights, *rest))

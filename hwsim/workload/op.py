@@ -146,6 +146,12 @@ class Op:
         return totals
 
     @property
+    def side_by_side(self) -> tuple[int, int]:
+        """(products, rows of each) of a gemm: a batch, or experts that each multiply their share of the rows."""
+        experts = self.dims.get("expert", 1)
+        return self.dims["batch"] * experts, -(-self.dims["m"] // experts)
+
+    @property
     def parameters(self) -> int:
         """Trained parameters that the op owns: elements of its weights, as if dense."""
         return sum(

@@ -1,10 +1,14 @@
 """Mixtures of experts: every family reads the weights of all experts that are visited, and no more."""
 
+from dataclasses import replace
+
 import pytest
 
 from hwsim.devices.catalog import find_device
+from hwsim.devices.optical.jobs import jobs_of
 from hwsim.pipeline import Question, simulate
 from hwsim.workload import find_workload
+from hwsim.workload.kernel import build_kernel
 
 SMALL = (
     "model.layers=2",
@@ -27,3 +31,12 @@ def test_weights_of_the_experts_visited_are_read(device, batch, touched):
     (moved,) = (count for level, count in row.bytes_by.items() if level.lower() == "dram")
     assert weights <= moved < weights * (touched + 1) / touched + streams
     assert row.held_s * max(result.roofs.bytes_per_s.values()) >= 0.999 * weights
+
+
+@pytest.mark.parametrize(("experts", "m"), [(1, 8), (2, 8), (8, 8), (8, 3)])
+def test_light_has_masks_of_its_own_for_each_expert(experts, m):
+    """Rows of different experts share no frame, since a frame multiplies all its pictures by the same weights."""
+    plain = build_kernel("gemm", {"m": m, "n": 64, "k": 256, "dtype": "int8"})
+    op = replace(plain, dims=plain.dims.replace(expert=experts))
+    (job,) = jobs_of(op)
+    assert (job.groups, job.images) == (experts, -(-m // experts))

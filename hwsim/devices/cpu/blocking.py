@@ -150,9 +150,8 @@ def product_of(op: Op) -> Product:
     if op.kind == "conv2d":
         rows, columns, depth = d["batch"] * d["y"] * d["x"], d["oc"], d["ic"] * d["r"] * d["s"]
         return Product(rows, columns, depth, d["groups"], stored, computed, weights.density, bitmap)
-    batch = d.get("batch", 1) * d.get("expert", 1)
-    rows = max(1, -(-d["m"] // d.get("expert", 1)))
     flows = weights.role == "activation"
+    batch, rows = op.side_by_side
     return Product(rows, d["n"], d["k"], batch, stored, computed, weights.density, bitmap, flows)
 
 

@@ -360,8 +360,7 @@ def gemm_estimate(p: GpuParameters, op: Op, setting: Setting, only: TileForm | N
         setting: alone or in a model.
         only: the tile and split to take, instead of the best of the menu.
     """
-    d, experts = op.dims, op.dims.get("expert", 1)
-    rows, count = -(-d["m"] // experts), d["batch"] * experts
+    d, (count, rows) = op.dims, op.side_by_side
     answer = gemm_rows(p, rows, d["n"], d["k"], formats_of(op), count, setting, only)
     if isinstance(answer, Infeasible):
         return answer

@@ -117,13 +117,12 @@ def choices_tried(p: GpuParameters, op: Op) -> tuple[int, int] | Infeasible:
     found = gemm_path(p, formats, ALONE)
     if isinstance(found, Infeasible):
         return found
-    d, experts = op.dims, op.dims.get("expert", 1)
-    batch, rows = d["batch"] * experts, math.ceil(d["m"] / experts) * found[0].planes
+    d, (batch, rows) = op.dims, op.side_by_side
     tiles = tiles_of(p, formats, batch > 1)
     if block_kernel(p, formats) is not None:
         return tiles.shape[0], 1
     depth = float(_walked(p, op, formats)[0])
-    tried = pairs_tried(float(rows), float(d["n"]), depth, float(batch), tiles, found[1])
+    tried = pairs_tried(float(rows * found[0].planes), float(d["n"]), depth, float(batch), tiles, found[1])
     return tiles.shape[0] * len(SPLITS), int(tried)
 
 

@@ -65,7 +65,7 @@ def jobs_of(op: Op, largest: int | None = None) -> tuple[Job, ...]:
         return (_conv2d(op),)
     dims = op.dims
     if op.kind == "gemm":
-        return (_product(dims["batch"], dims["m"], dims["n"], dims["k"], largest),)
+        return (_product(*op.side_by_side, dims["n"], dims["k"], largest),)
     if op.kind == "attention":
         heads = dims["batch"] * dims["kv_heads"]
         queries = dims["group"] * dims["q_len"]

@@ -95,22 +95,24 @@ def _activation(config: Config, *names: str, default: Activation = "silu") -> Ac
     return default
 
 
-def _window(config: Config, *, used: bool = True) -> int:
+def _window(config: Config, *, used: bool = True, left_out: int = 0) -> int:
     """Positions that attention sees at most; Qwen gives a width that ``use_sliding_window`` does not use."""
     if not config.flag("use_sliding_window", used):
         return 0
+    if "sliding_window" not in config.keys:  # null means that there is none
+        return left_out
     return config.whole("sliding_window", default=0, least=0)
 
 
-def _shapes(config: Config) -> dict[str, Any]:
-    """The fields that decoder-only transformers share under their usual keys."""
+def _shapes(config: Config, kv_heads: int | None = None) -> dict[str, Any]:
+    """The fields that decoder-only transformers share under their usual keys; ``kv_heads`` where it is left out."""
     heads = config.whole("num_attention_heads")
     width, per_head = config.whole("hidden_size"), config.whole("head_dim", default=0, least=0)
     return {
         "d_model": width,
         "layers": config.whole("num_hidden_layers"),
         "heads": heads,
-        "kv_heads": config.whole("num_key_value_heads", default=heads),
+        "kv_heads": config.whole("num_key_value_heads", default=kv_heads or heads),
         "head_dim": 0 if per_head * heads == width else per_head,
         "vocab": config.whole("vocab_size"),
     }
@@ -118,14 +120,14 @@ def _shapes(config: Config) -> dict[str, Any]:
 
 def _llama(
     *, bias: bool = False, qk_norm: bool = False, tied: bool = False, window: bool = True, experts: bool = False,
-    activation: Activation = "silu",
+    activation: Activation = "silu", width: int = 0, kv_heads: int | None = None,
 ) -> Callable[[Config], Model]:  # fmt: skip
-    """RMSNorm, rope and a gated MLP, and what differs between the kinds that have them."""
+    """RMSNorm, rope and a gated MLP, and what differs between the kinds that have them, or leave it to their class."""
 
     def model(config: Config) -> Model:
         inner = ("moe_intermediate_size", "intermediate_size") if experts else ("intermediate_size",)
         return TransformerModel(
-            **_shapes(config),
+            **_shapes(config, kv_heads),
             d_ff=config.whole(*inner),
             activation=_activation(config, "hidden_activation", "hidden_act", default=activation),
             attention_bias=config.flag("attention_bias", bias),
@@ -133,7 +135,7 @@ def _llama(
             mlp_bias=config.flag("mlp_bias", False),
             qk_norm=qk_norm,
             tied_head=config.flag("tie_word_embeddings", tied),
-            window=_window(config, used=window),
+            window=_window(config, used=window, left_out=width),
             experts=config.whole("num_local_experts", "num_experts") if experts else 0,
             experts_per_token=config.whole("num_experts_per_tok") if experts else 0,
         )
@@ -315,8 +317,8 @@ MODEL_TYPES: Final[dict[str, Callable[[Config], Model]]] = {
     "mamba": _mamba1,
     "mamba2": _mamba2,
     "mamba_ssm": _mamba_ssm,
-    "mistral": _llama(),
-    "mixtral": _llama(experts=True),
+    "mistral": _llama(width=4096, kv_heads=8),
+    "mixtral": _llama(experts=True, kv_heads=8),
     "phi3": _llama(),
     "qwen2": _llama(bias=True, window=False),
     "qwen3": _llama(qk_norm=True, window=False),

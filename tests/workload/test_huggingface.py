@@ -90,6 +90,14 @@ def test_activation_left_out_is_that_of_the_kind(config, activation):
     assert read(config).model.activation == activation
 
 
+def test_what_mistral_s_file_leaves_out_is_its_class_s():
+    """transformers' MistralConfig has a window of 4096 and 8 heads of keys; null says that there is no window."""
+    config = {"model_type": "mistral"} | shapes(4096, 2, 32, 8, 14336, 32000)
+    del config["num_key_value_heads"]
+    assert (read(config).model.window, read(config).model.kv_heads) == (4096, 8)
+    assert read(config | {"sliding_window": None}).model.window == 0
+
+
 def test_same_model_as_the_shipped_file():
     """Llama-3-8B from its configuration is the workload that ships."""
     assert read(LLAMA).model == find_workload("llama-3-8b").model

@@ -63,6 +63,9 @@ class AttentionPath(NamedTuple):
         block_s: time of a CTA before and after its loop.
         element_s: the same for each element of a query and its result.
         decode_floor_s: a decode that does nothing.
+        shared_floor_s: the same of CTAs that serve all query heads of a key-value head.
+        shared_resident: such CTAs that an SM holds together at most.
+        shared_rows: query rows that those hold together; more leave room for fewer.
         step_s: latency of one key-value block of a decode CTA that serves one query head.
         shared_step_s: the same of a CTA that serves all query heads of a key-value head.
         shared_row_s: added to it for each element of its rows, eight query heads a row at least.
@@ -79,6 +82,7 @@ class AttentionPath(NamedTuple):
         peak_qk_flop_s: nominal tensor rate of the card in q . k^T at its highest clock.
         peak_pv_flop_s: the same in p . v.
         peak_dram_bytes_s: nominal DRAM bandwidth.
+        peak_l2_bytes_s: nominal L2 bandwidth, at which other CTAs read the same keys and values again.
     """
 
     sms: float
@@ -110,6 +114,9 @@ class AttentionPath(NamedTuple):
     block_s: float
     element_s: float
     decode_floor_s: float
+    shared_floor_s: float
+    shared_resident: float
+    shared_rows: float
     step_s: float
     shared_step_s: float
     shared_row_s: float
@@ -125,6 +132,7 @@ class AttentionPath(NamedTuple):
     peak_qk_flop_s: float
     peak_pv_flop_s: float
     peak_dram_bytes_s: float
+    peak_l2_bytes_s: float
 
 
 @jit_part
@@ -298,7 +306,9 @@ def decode_times(
         qo = 2.0 * batch[i] * heads[i] * q[i] * dim[i] * p.q_bytes
         cold = min(1.0, max(0.0, (unique + qo) / p.l2_bytes - 1.0))
         together = shared and group > 1.0
-        held = 1.0 if together else p.occupancy  # buffers and scores of a whole group fill an SM
+        held = p.occupancy
+        if together:
+            held = min(p.shared_resident, max(1.0, math.floor(p.shared_rows / group)))
         filled = 8.0 * math.ceil(q[i] * group / 8.0) * dim[i]
         first = p.shared_step_s + filled * p.shared_row_s if together else p.step_s
         rate = p.cta_bytes_s if together else p.head_bytes_s * min(1.0, p.kv_bytes / 2.0)  # converted on ALUs
@@ -306,7 +316,7 @@ def decode_times(
         whole = group == 1.0 and p.splits_single <= 0.0
         block = rows * p.decode_kv * (2.0 * dim[i] * (1.0 / p.qk_flop_s + 1.0 / p.pv_flop_s) + p.softmax_s)
         memory = (unique * cold + qo) / p.dram_bytes_s
-        hot = unique * readers / p.l2_bytes_s
+        hot = unique / p.l2_bytes_s + unique * (readers - 1.0) / p.peak_l2_bytes_s
         shortest = best = np.inf
         for split in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64):
             if split > 1 and (whole or streams * (split - 1) >= p.sms or kv[i] < split * p.decode_kv):
@@ -315,7 +325,7 @@ def decode_times(
             whole_s = _latency(kv[i] / split, streams * split, first, block, position / rate, held, p)
             part = seen if split == 1 else min(kv[i] / split, seen)
             seen_s = _latency(part, streams * math.ceil(seen / part), first, block, position / rate, held, p)
-            pass_s = p.decode_floor_s + (combine if split > 1 else 0.0)
+            pass_s = (p.shared_floor_s if together else p.decode_floor_s) + (combine if split > 1 else 0.0)
             planned = pass_s + (whole_s**3 + memory**3 + hot**3) ** (1.0 / 3.0)
             time = pass_s + (seen_s**3 + memory**3 + hot**3) ** (1.0 / 3.0) if seen < kv[i] else planned
             if planned < shortest:

@@ -36,3 +36,15 @@ def test_wide_heads_cost_in_kernels_of_a_group(group, least, most):
     shape = {"batch": 1024, "heads": 2 * group, "kv_heads": 2, "kv_len": 8}
     one, two = decode_us(**shape), decode_us(**shape, head_dim=256)
     assert least <= two / one <= most
+
+
+@pytest.mark.parametrize(
+    ("heads", "head_dim", "together"), [(2, 128, 3), (8, 128, 3), (16, 128, 2), (16, 256, 1), (4, 64, 4)]
+)
+def test_an_sm_holds_several_blocks_of_a_narrow_cache(heads, head_dim, together):
+    """Streams fill 132 SMs so many times before another wave begins; a 16-bit cache begins one each time."""
+    shape = {"heads": heads, "kv_heads": 1, "kv_len": 4, "head_dim": head_dim, "kv_dtype": "fp8_e4m3"}
+    one, full, more = (decode_us(**shape, batch=batch) for batch in (132, 132 * together, 132 * together + 1))
+    assert full - one < 1.5 < 2.5 < more - one
+    shape["kv_dtype"] = "bf16"
+    assert decode_us(**shape, batch=264) - decode_us(**shape, batch=132) > 2.5

@@ -24,6 +24,13 @@ _MMA_SYNC: Final = {"wgmma": 0.5, "tcgen05": 0.25}
 """Rate of `mma.sync` over that of the generation's own issue path: both keep Ampere's 2,048 operations per clock and SM
 (FlashAttention-2 reaches 339 of 989 TFLOP/s on H100, 440 of 2,250 on GB200, softmax included)."""
 
+_PLAIN_HEAD: Final = 64
+"""Heads of so many elements take the kernel of 16-bit caches with an 8-bit one too: its floor, and room for one thread
+block more on an SM (H100, TensorRT-LLM: 2,048 and more streams of a group of 2 to 4 heads)."""
+
+_DECODE_WIDTHS: Final = (64, 128, 256)
+"""Elements of a head that decode kernels are built for (TensorRT-LLM's XQA)."""
+
 _LIMITS: Final = {"tensor": "tensor", "softmax": "alu", "memory": "memory", "latency": "latency"}
 
 
@@ -168,7 +175,7 @@ def attention_path(
         occupancy=1.0 if form.warp_specialised and prefill else 2.0,
         floor_s=a.floor.value + (a.write_floor.value if writes else 0.0),
         **_tiles(form, head_dim),
-        **_decode(a, FORMATS[kv_dtype].bits <= 8),
+        **_decode(a, FORMATS[kv_dtype].bits <= 8, head_dim),
         **_traffic(p, (product, kv_dtype, dtype), setting, prefill, writes),
     )
 
@@ -197,13 +204,18 @@ def _tiles(form: Form, head_dim: int) -> dict[str, float]:
     }
 
 
-def _decode(a: Attention, narrow: bool) -> dict[str, float]:
+def _decode(a: Attention, narrow: bool, head_dim: int) -> dict[str, float]:
     """Constants of decode kernels; ``narrow``: with a cache of 8 bits and less."""
+    plain = head_dim <= _PLAIN_HEAD
+    resident = a.narrow_resident.value + (plain and a.narrow_resident.value > 1)
     return {
         "decode_floor_s": a.decode_floor.value,
+        "shared_floor_s": (a.narrow_floor if narrow and not plain else a.decode_floor).value,
+        "shared_resident": float(resident) if narrow else 1.0,
+        "shared_rows": a.narrow_elements.value / next((wide for wide in _DECODE_WIDTHS if wide >= head_dim), head_dim),
         "step_s": a.step.value,
-        "shared_step_s": (a.narrow_shared_step if narrow else a.shared_step).value,
-        "shared_row_s": (a.narrow_shared_row if narrow else a.shared_row).value / 1024.0,
+        "shared_step_s": a.shared_step.value,
+        "shared_row_s": a.shared_row.value / 1024.0,
         "swap_s": a.swap.value,
         "splits_single": a.splits_single.value,
         "combine_s": a.combine.value,
@@ -226,6 +238,7 @@ def _traffic(
         "peak_dram_bytes_s": p.memory.bandwidth.value,
         "l2_bytes": l2_bytes(p) if setting.replayed else 1.0,
         "l2_bytes_s": p.l2.bandwidth.value * v.vector.l2_share.value,
+        "peak_l2_bytes_s": p.l2.bandwidth.value,
         "q_bytes": q_bytes,
         "out_bytes": out_bytes,
         "kv_bytes": kv_bytes,

@@ -128,8 +128,10 @@ class Attention:
         step: latency of one dependent key-value block of a decode step, in kernels that serve one query head.
         shared_step: the same in kernels that serve all query heads of a key-value head.
         shared_row: added to that for every 1,024 elements of their query rows, in eights of rows.
-        narrow_shared_step: shared_step with a cache of 8 bits and less.
-        narrow_shared_row: shared_row with a cache of 8 bits and less.
+        narrow_floor: decode_floor in kernels that serve all query heads of a key-value head, with a cache of 8 bits and
+            less and heads of more than 64 elements.
+        narrow_resident: such thread blocks that an SM holds together at most; those of a 16-bit cache fill it.
+        narrow_elements: elements of query rows that they hold together there; more leave room for fewer.
         swap: two copies that put the heads of a group next to each other and back, in kernels over a paged cache.
         splits_single: 1 where streams of one query head are split over positions when the grid is small, 0 where never.
         combine: second pass of a split over key-value positions.
@@ -158,8 +160,9 @@ class Attention:
     step: Seconds
     shared_step: Seconds
     shared_row: Seconds
-    narrow_shared_step: Seconds
-    narrow_shared_row: Seconds
+    narrow_floor: Seconds
+    narrow_resident: Count
+    narrow_elements: Amount
     swap: Seconds
     splits_single: Amount
     combine: Seconds

@@ -43,9 +43,11 @@ def run(arguments: Namespace) -> int:
 
     console = Console(arguments.json, arguments.quiet)
     unit = unit_from_words(arguments.words)
-    if arguments.action != "cycles":
-        _announce_yosys(console)
-    {"emit": _emit, "resources": _resources, "cycles": _cycles}[arguments.action](console, unit, arguments)
+    if arguments.action == "cycles":
+        _cycles(console, unit)
+        return 0
+    _announce_yosys(console)
+    {"emit": _emit, "resources": _resources}[arguments.action](console, unit, arguments)
     return 0
 
 
@@ -96,7 +98,7 @@ def _resources(console: Console, unit: Parameters, arguments: Namespace) -> None
     console.write_json({**head, "mapped": mapped, "formula": formula})
 
 
-def _cycles(console: Console, unit: Parameters, arguments: Namespace) -> None:
+def _cycles(console: Console, unit: Parameters) -> None:
     """Print predicted cycles by phase, nothing stalled."""
     from hwsim.report.table import Column, Table  # noqa: PLC0415
 

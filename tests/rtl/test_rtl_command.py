@@ -22,7 +22,9 @@ def call(*words):
 def test_cycles_by_phase(capsys):
     """Phases add up, and the JSON says the same."""
     assert call("cycles", "vck190.in_proj") == 0
-    assert "423,040" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "423,040" in printed
+    assert printed.startswith("linear tp=1 cip=8 cop=8 k=2560 n=10576 ")
     assert call("cycles", "linear", "k=16", "--json", "-") == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["cycles"] == sum(answer["phases"].values()) == 12

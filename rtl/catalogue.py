@@ -69,7 +69,7 @@ def unit_from_words(words: Sequence[str]) -> Parameters:
         HwsimError: no unit is named, it does not exist, or a parameter is wrong.
     """
     if not words:
-        raise HwsimError.at("hwsim rtl", "no unit", "one of " + ", ".join(sorted(UNITS)))
+        raise HwsimError.at("hwsim rtl", "no unit", "one of " + ", ".join(sorted([*UNITS, *SHAPES])))
     name, rest = words[0], list(words[1:])
     if name in SHAPES:
         return SHAPES[name].changed(rest)

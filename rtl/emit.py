@@ -77,7 +77,7 @@ def _check_room() -> None:
     """Refuse a first run that would compile Yosys for minutes and then not be able to keep it.
 
     Raises:
-        HwsimError: files may not grow so large, or the disk is too full.
+        HwsimError: the folder cannot be written, files may not grow so large, or the disk is too full.
     """
     if is_compiled():
         return
@@ -89,8 +89,12 @@ def _check_room() -> None:
         limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
         if limit != resource.RLIM_INFINITY and limit < _COMPILED_BYTES:
             raise HwsimError.at("rtl", f"files of at most {limit:,} bytes (ulimit -f)", expected)
-    there = next((each for each in (folder, *folder.parents) if each.is_dir()), None)
-    free = shutil.disk_usage(there).free if there else _COMPILED_BYTES
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise HwsimError.at("rtl", f"a folder that cannot be written ({error.strerror})", expected) from None
     if free < _COMPILED_BYTES:
         raise HwsimError.at("rtl", f"{free:,} bytes free on the disk", expected)
 

@@ -61,8 +61,11 @@ def test_unknown_names_are_listed_and_the_nearest_suggested() -> None:
 
 
 def test_did_you_mean_needs_likeness() -> None:
-    """A ratio of 0.6 or more, the best first."""
-    assert did_you_mean("mamba2", ["mamba", "mamba2-130m", "gpt2"]) == "mamba"
+    """The shortest name that begins so, else a ratio of 0.6 or more, the best first; case does not count."""
+    assert did_you_mean("mamba2", ["mamba", "mamba2-130m", "gpt2"]) == "mamba2-130m"
+    assert did_you_mean("h100", ["8x-h100-sxm", "h100-pcie", "h100-sxm", "v100"]) == "h100-sxm"
+    assert did_you_mean("mmaba", ["mamba", "mamba2-130m", "gpt2"]) == "mamba"
+    assert did_you_mean("TP", ["tp", "cip"]) == "tp"
     assert did_you_mean("x", ["mamba"]) is None
     assert did_you_mean("mamba", []) is None
 

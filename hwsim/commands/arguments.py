@@ -52,6 +52,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse complains of."""
+        option, _, wrong = message.removeprefix("argument ").partition(": ")
+        if wrong == "expected one argument":
+            message = f"{option} without a value"
         raise HwsimError.at(self.prog, message, f"what `{self.prog} --help` shows")
 
     def read(self, words: Sequence[str]) -> argparse.Namespace | None:
@@ -172,10 +175,8 @@ def path(option: str) -> Callable[[str], Path]:
     return read
 
 
-def one_device(names: Sequence[str], command: str, default: str | None = None) -> str:
-    """The only device of ``names``, or ``default`` when none was given."""
-    if not names and default is not None:
-        return default
+def one_device(names: Sequence[str], command: str) -> str:
+    """The only device of ``names``."""
     if len(names) != 1:
         found = f"{len(names)} devices ({', '.join(names)})"
         raise HwsimError.at("--device", found, f"one for {command}; hwsim compare takes several")

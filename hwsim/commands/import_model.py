@@ -39,6 +39,7 @@ def run(arguments: Namespace) -> int:
     from hwsim.report.files import write_text  # noqa: PLC0415
     from hwsim.report.table import Bullets, Paragraph  # noqa: PLC0415
     from hwsim.spec import dump_yaml, load, parse  # noqa: PLC0415
+    from hwsim.spec.build import TooLarge  # noqa: PLC0415
     from hwsim.workload.model import Workload  # noqa: PLC0415
     from hwsim.workload.summary import summary  # noqa: PLC0415
 
@@ -50,7 +51,7 @@ def run(arguments: Namespace) -> int:
     text = f"# {document['description']}. Shapes: {document['source']}.\n{dump_yaml(document)}"
     try:
         written = parse(text.encode(), source)
-    except HwsimError:
+    except TooLarge:
         raise _too_long(document, text, source) from None
     workload = load(written, Workload)
     counted = summary(workload)

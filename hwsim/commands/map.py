@@ -10,27 +10,25 @@ import math
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from hwsim.commands.arguments import Parser, choice, one_device, path
 from hwsim.commands.console import Console
 from hwsim.commands.inputs import device_of, question_of, split_overrides, workload_of
 from hwsim.errors import HwsimError, Infeasible
+from hwsim.mapping.certificate import Mode, Objective, Space
 
 if TYPE_CHECKING:
     from hwsim.commands.choosers import Chooser
     from hwsim.devices.mapped import MapperView
     from hwsim.mapping.mapper import Search
     from hwsim.mapping.problem import Problem
-    from hwsim.mapping.search import Mapped, Mode
+    from hwsim.mapping.search import Mapped
     from hwsim.report.mapping import MappedOp
 
 __all__ = ["add_arguments", "run"]
 
 EXIT_INFEASIBLE: Final = 3
-_OBJECTIVES: Final = ("latency", "energy", "edp", "pareto")
-_SPACES: Final = ("perfect", "imperfect")
-_MODES: Final = ("ideal", "pipelined")
 
 
 def add_arguments(parser: Parser) -> None:
@@ -41,11 +39,11 @@ def add_arguments(parser: Parser) -> None:
     parser.add_set()
     parser.add_question()
     objective = "what to minimise (edp; on a GPU or CPU latency, by which libraries choose)"
-    parser.add_argument("--objective", type=choice("--objective", "objective", _OBJECTIVES), help=objective)
+    parser.add_argument("--objective", type=choice("--objective", "objective", get_args(Objective)), help=objective)
     space = "perfect: factors divide; imperfect: any tile (perfect)"
-    parser.add_argument("--space", type=choice("--space", "space", _SPACES), help=space)
+    parser.add_argument("--space", type=choice("--space", "space", get_args(Space)), help=space)
     mode = "cycles to count: ideal, or pipelined with fill, drain and stalls (the machine's own)"
-    parser.add_argument("--mode", type=choice("--mode", "mode", _MODES), default=None, help=mode)
+    parser.add_argument("--mode", type=choice("--mode", "mode", get_args(Mode)), help=mode)
     budget = "seconds after which the best so far is given, with its gap"
     parser.add_argument("--budget-s", type=_seconds, metavar="S", help=budget)
     out = "write the mapping there, as a mapping file if it ends in .yaml, else the answer's JSON"

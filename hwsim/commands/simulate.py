@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from hwsim.result import Result
     from hwsim.workload.model import Workload
 
-__all__ = ["DEFAULT_DEVICE", "EXIT_INFEASIBLE", "add_arguments", "run"]
+__all__ = ["DEFAULT_DEVICES", "EXIT_INFEASIBLE", "add_arguments", "run"]
 
-DEFAULT_DEVICE: Final = "vck190-spec"
+DEFAULT_DEVICES: Final = ("vck190-spec", "h100-sxm")
+"""Where a workload runs when no machine is named: a Mamba, and all else."""
 """The machine that is taken when `--device` is left out."""
 
 EXIT_INFEASIBLE: Final = 3
@@ -62,10 +63,11 @@ def run(arguments: Namespace) -> int:
 
     console = Console(arguments.json, arguments.quiet)
     overrides = split_overrides(arguments.overrides, arguments.transforms)
-    if not arguments.device:
-        console.note(f"no --device given, taking {DEFAULT_DEVICE}")
-    device = device_of(one_device(arguments.device, "simulate", DEFAULT_DEVICE), overrides, arguments.mapping)
     workload = workload_of(arguments.workload, overrides)
+    if not arguments.device:
+        arguments.device = [_default_device(workload.value)]
+        console.note(f"no --device given, taking {arguments.device[0]}")
+    device = device_of(one_device(arguments.device, "simulate"), overrides, arguments.mapping)
     console.announce_compilation()
     with console.progress("simulating", 1) as step:
         question = question_of(arguments, workload, device)
@@ -76,9 +78,16 @@ def run(arguments: Namespace) -> int:
     answer = replace(answer, notes=notes)
     rival = _rival(arguments, workload, device.value, answer)
     found = _sensitivity(console, arguments, workload, device.value, answer) if arguments.sensitivity else None
-    _show(console, answer, rival, arguments.device[0] if arguments.device else DEFAULT_DEVICE, found)
+    _show(console, answer, rival, arguments.device[0], found)
     _write_files(console, arguments, answer, rival, found)
     return 0
+
+
+def _default_device(workload: Workload) -> str:
+    """The machine of a workload that was asked for without one."""
+    from hwsim.workload.families import Mamba1Model, Mamba2Model  # noqa: PLC0415
+
+    return DEFAULT_DEVICES[0 if isinstance(workload.model, Mamba1Model | Mamba2Model) else 1]
 
 
 def _mapping_notes(mapping: str) -> Iterator[str]:
@@ -129,8 +138,7 @@ def _sensitivity(
     from hwsim.devices.catalog import device_document, varied  # noqa: PLC0415
     from hwsim.pipeline import seconds  # noqa: PLC0415
 
-    name = arguments.device[0] if arguments.device else DEFAULT_DEVICE
-    document = device_document(name, split_overrides(arguments.overrides).device)
+    document = device_document(arguments.device[0], split_overrides(arguments.overrides).device)
     question = question_of(arguments, workload)
     unread = _unread(device, answer)
     every = parameters_of(device.parameters)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Certificate", "Mode", "exhausted"]
+__all__ = ["Certificate", "Mode", "Objective", "Space", "exhausted"]
 
+Objective = Literal["latency", "energy", "edp", "pareto"]
+"""What a search makes least; ``pareto``: the front of cycles and energy."""
+Space = Literal["perfect", "imperfect"]
+"""Nests that are searched: factors divide, or any tile."""
 Mode = Literal["ideal", "pipelined"]
 """Cycles of a nest: the busiest part's, or with fill, drain and stalls."""
 

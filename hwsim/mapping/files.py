@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from hwsim.errors import Fault, HwsimError, Where
 from hwsim.mapping.check import nest_faults
 from hwsim.mapping.forms import DIMS, BlockingForm, LayoutForm, Mismatch, OpForm, Shape, TileForm
 from hwsim.mapping.hierarchy import Hierarchy
 from hwsim.mapping.nest import For, Hold, Nest, Spread, Step
-from hwsim.mapping.problem import Axis, Operand, Problem
+from hwsim.mapping.problem import Problem, conv2d, gemm
 from hwsim.spec import Document, Refused, dump_yaml, load
 from hwsim.spec.nodes import MappingNode, Node, SequenceNode
 
@@ -59,23 +59,12 @@ class NestForm(OpForm):
         Raises:
             HwsimError: a dimension, or their product, is out of range.
         """
-        dims = tuple((name, self.dims.get(name, 1)) for name in DIMS[self.kind])
-        bits = {"input": word_bits, "weight": word_bits, "output": sum_bits}
-        names: tuple[tuple[str, Literal["input", "weight", "output"], tuple[Axis, ...]], ...]
+        extents = {name: self.dims.get(name, 1) for name in DIMS[self.kind]}
+        bits = (word_bits, word_bits, sum_bits)
         if self.kind == "gemm":
-            names = (
-                ("I", "input", _plain("batch", "m", "k")),
-                ("W", "weight", _plain("batch", "n", "k")),
-                ("O", "output", _plain("batch", "m", "n")),
-            )
-        else:
-            window = ((("y", self.stride), ("r", self.dilation)), (("x", self.stride), ("s", self.dilation)))
-            names = (
-                ("I", "input", (*_plain("batch", "groups", "ic"), *window)),
-                ("W", "weight", _plain("groups", "oc", "ic", "r", "s")),
-                ("O", "output", _plain("batch", "groups", "oc", "y", "x")),
-            )
-        return Problem(self.kind, dims, tuple(Operand(name, role, axes, bits[role]) for name, role, axes in names))
+            return gemm(**extents, bits=bits)
+        totals = {name: extents[name] * extents["groups"] for name in ("oc", "ic")}
+        return conv2d(**extents | totals, stride=self.stride, dilation=self.dilation, bits=bits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,10 +219,6 @@ def step_text(step: Step) -> str:
     if isinstance(step, Spread):
         return f"spread {step.dim} on {step.axis} {step.tile}"
     return f"for {step.dim} {step.tile}"
-
-
-def _plain(*dims: str) -> tuple[Axis, ...]:
-    return tuple(((dim, 1),) for dim in dims)
 
 
 def _step(text: str) -> Step:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, prod
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from hwsim.kernels import loopnest_search as kernel
 from hwsim.kernels import loopnest_store as store
 from hwsim.kernels.loopnest import Array, Family
 from hwsim.mapping.account import Account, account
-from hwsim.mapping.certificate import Certificate, Mode
+from hwsim.mapping.certificate import Certificate, Mode, Objective, Space
 from hwsim.mapping.check import held_bytes
 from hwsim.mapping.family import (
     build_family,
@@ -37,8 +37,6 @@ __all__ = [
     "find_best", "score",
 ]  # fmt: skip
 
-Objective = Literal["latency", "energy", "edp", "pareto"]
-Space = Literal["perfect", "imperfect"]
 _CODES: Final = {
     "latency": store.LATENCY,
     "energy": store.ENERGY,

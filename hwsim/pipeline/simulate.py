@@ -120,6 +120,8 @@ def complete(workload: Workload, question: Question) -> Question:
     if one_pass and phase != "inference":
         kind = "a list of operators" if isinstance(workload.model, OpsModel) else "a vision model"
         raise HwsimError.at("--phase", f"phase {phase} for {workload.name}, {kind}", "inference")
+    if one_pass:
+        _refuse_tokens(workload, question)
     for name in ("batch", "context", "new_tokens"):
         value = getattr(question, name)
         least = 0 if name == "context" else 1
@@ -135,6 +137,15 @@ def complete(workload: Workload, question: Question) -> Question:
     if not one_pass and phase in ("prefill", "inference", "train") and not complete.context:
         raise HwsimError.at("--context", "a prompt of 0 tokens", "the tokens of the prompt, 1 or more")
     return complete
+
+
+def _refuse_tokens(workload: Workload, question: Question) -> None:
+    """Images have no tokens before or after them."""
+    for name in ("context", "new_tokens"):
+        value = getattr(question, name)
+        if value:
+            found = f"{value} for {workload.name}, which runs once over each input"
+            raise HwsimError.at(f"--{name.replace('_', '-')}", found, "--batch alone")
 
 
 def _numbers(question: Question) -> tuple[int, int, int]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from hwsim.devices.catalog import find_device
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline import KernelResult, kernel
-from hwsim.published.model import Argument
+from hwsim.published.arguments import Arguments, count, text
 from hwsim.published.runner import Prediction, Predictor
 from hwsim.result import Constant
 from hwsim.workload.kernel import build_kernel
@@ -98,14 +97,14 @@ class _Model:
         return self.run("collective", op="send_recv", bytes=count, gpus=2, link="infiniband").time_s
 
 
-def sequence_parallel_ratio(arguments: Mapping[str, Argument]) -> Prediction:
+def sequence_parallel_ratio(arguments: Arguments) -> Prediction:
     """Time of a training step with ``baseline`` (lasp or ring) over that with LASP-2."""
     names = ("cards", "layers", "d_model", "d_ff", "heads", "head_dim", "vocab")
-    values: dict[str, Any] = {name: int(float(str(arguments[name]))) for name in names}
-    tokens = int(float(str(arguments["sequence"]))) // values["cards"]
-    model = _Model(device=str(arguments["device"]), tokens=tokens, **values)
+    values: dict[str, Any] = {name: count(arguments, name) for name in names}
+    tokens = count(arguments, "sequence") // values["cards"]
+    model = _Model(device=text(arguments, "device"), tokens=tokens, **values)
     work = _TRAINING * (model.products_s() + model.layers * model.scan_s())
-    in_a_ring = arguments["baseline"] == "ring"
+    in_a_ring = text(arguments, "baseline") == "ring"
     slow = _TRAINING * model.products_s() + model.ring_s() if in_a_ring else work + model.lasp_s()
     return Prediction(slow / (work + model.lasp2_s()), "x", constants=_constants(model))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,19 +13,16 @@ from hwsim.devices.cpu.loops import loop_cycles
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline import Question, kernel, simulate
 from hwsim.pipeline.accounts import constants_of
+from hwsim.published.arguments import Arguments, count, number, op_of, refused, text, words
 from hwsim.published.runner import Prediction
 from hwsim.workload import find_workload
-from hwsim.workload.kernel import build_kernel
 
 if TYPE_CHECKING:
     from hwsim.pipeline import KernelResult
-    from hwsim.published.model import Argument
     from hwsim.published.runner import Predictor
     from hwsim.result import Result
 
 __all__ = ["MEASURED", "PREDICTORS", "token_time_s"]
-
-Arguments = Mapping[str, "Argument"]
 
 MEASURED: Final = Path(__file__).resolve().parent / "measured"
 """Folders that `hwsim measure` wrote and that ship."""
@@ -35,25 +31,16 @@ _TMUL_INSTRUCTIONS: Final = 2.5
 """Tile load of the weights, half a tile load of activations, the product."""
 
 
-def _text(arguments: Arguments, name: str, default: str = "") -> str:
-    value = arguments.get(name, default)
-    if not isinstance(value, str):
-        raise HwsimError.at(f"predict.arguments.{name}", f"{value!r}", "a text")
-    return value
-
-
 def _device(arguments: Arguments, name: str = "device") -> CpuDevice:
     """The machine, with the settings that stand behind it (``spr-56c memory=hbm``)."""
-    words = _text(arguments, name).split()
-    device = find_device(words[0], words[1:])
+    device = find_device(*words(arguments, name))
     if not isinstance(device, CpuDevice):
-        raise HwsimError.at(f"predict.arguments.{name}", device.name, "a machine of the cpu family")
+        raise refused(name, device.name, "a machine of the cpu family")
     return device
 
 
-def _run(arguments: Arguments, words: str, device: CpuDevice) -> KernelResult:
-    kind, _, rest = words.partition(" ")
-    answer = kernel(build_kernel(kind, dict(word.split("=", 1) for word in rest.split())), device)
+def _run(kernel_words: str, device: CpuDevice) -> KernelResult:
+    answer = kernel(op_of(kernel_words), device)
     if isinstance(answer, Infeasible):
         raise HwsimError.at("predict.arguments", answer.reason, f"a kernel that {device.name} runs")
     return answer
@@ -70,26 +57,23 @@ def token_time_s(device: str, settings: tuple[str, ...], workload: str, sparsity
 
 def token_ratio(arguments: Arguments) -> Prediction:
     """Time of a token, dense, over that with ``sparsity`` of the weights pruned."""
-    words = _text(arguments, "device").split()
-    question = Question(context=int(float(str(arguments.get("context", 512)))), new_tokens=1)
-    shape = (words[0], tuple(words[1:]), _text(arguments, "workload"))
-    dense, sparse = (token_time_s(*shape, s, question) for s in (0.0, float(str(arguments["sparsity"]))))
+    question = Question(context=count(arguments, "context", 512), new_tokens=1)
+    shape = (*words(arguments, "device"), text(arguments, "workload"))
+    dense, sparse = (token_time_s(*shape, s, question) for s in (0.0, number(arguments, "sparsity")))
     constants = (*sparse.fitted, *sparse.assumed)
-    words_of = _text(arguments, "words")
-    return Prediction(dense.step_s / sparse.step_s, _ratio_unit(words_of), words_of, constants)
+    said = text(arguments, "words", "")
+    return Prediction(dense.step_s / sparse.step_s, _ratio_unit(said), said, constants)
 
 
-def _ratio_unit(words: str) -> str:
+def _ratio_unit(said: str) -> str:
     """``x``, or another unit where words say that the figure is not the claim's own: then no error is computed."""
-    return "x here" if words else "x"
+    return "x here" if said else "x"
 
 
 def token_rate(arguments: Arguments) -> Prediction:
     """Tokens per second of all sequences of a workload."""
-    words = _text(arguments, "device").split()
-    batch = int(float(str(arguments.get("batch", 1))))
-    question = Question(batch=batch, context=int(float(str(arguments["context"]))), new_tokens=1)
-    answer = token_time_s(words[0], tuple(words[1:]), _text(arguments, "workload"), 0.0, question)
+    question = Question(batch=count(arguments, "batch", 1), context=count(arguments, "context"), new_tokens=1)
+    answer = token_time_s(*words(arguments, "device"), text(arguments, "workload"), 0.0, question)
     return Prediction(answer.tokens_per_s, "tokens/s", constants=(*answer.fitted, *answer.assumed))
 
 
@@ -97,45 +81,44 @@ def cpu_kernel_ratio(arguments: Arguments) -> Prediction:
     """Time of the kernel ``baseline`` (on ``baseline_device``, if given) over that of ``kernel``."""
     device = _device(arguments)
     base_device = _device(arguments, "baseline_device") if "baseline_device" in arguments else device
-    ours = _run(arguments, _text(arguments, "kernel"), device)
-    base = _run(arguments, _text(arguments, "baseline"), base_device)
-    words = _text(arguments, "words")
+    ours = _run(text(arguments, "kernel"), device)
+    base = _run(text(arguments, "baseline"), base_device)
+    said = text(arguments, "words", "")
     constants = (*ours.fitted, *ours.assumed)
-    return Prediction(base.time_s / ours.time_s, _ratio_unit(words), words, constants)
+    return Prediction(base.time_s / ours.time_s, _ratio_unit(said), said, constants)
 
 
 def weight_stream(arguments: Arguments) -> Prediction:
     """Weight bytes of a kernel over its time."""
-    answer = _run(arguments, _text(arguments, "kernel"), _device(arguments))
+    answer = _run(text(arguments, "kernel"), _device(arguments))
     return Prediction(answer.bytes["dram"] / answer.time_s / 1e9, "GB/s", constants=(*answer.fitted, *answer.assumed))
 
 
 def region(arguments: Arguments) -> Prediction:
     """1 where the limit of a kernel is the claimed one (``memory``, ``vector`` or ``amx``), else 0."""
-    answer = _run(arguments, _text(arguments, "kernel"), _device(arguments))
+    answer = _run(text(arguments, "kernel"), _device(arguments))
     bound = "memory" if answer.bound.startswith("memory") else answer.bound
     shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in answer.utilization.items())
-    value = float(bound == _text(arguments, "bound"))
+    value = float(bound == text(arguments, "bound"))
     return Prediction(value, "agrees", f"{bound}-bound ({shares})", (*answer.fitted, *answer.assumed))
 
 
 def instruction_share(arguments: Arguments) -> Prediction:
     """Share of the sparse kernel's instructions that decompress, for tiles of ``format``."""
-    mix = expand_tile(_text(arguments, "format"), sparse=True)
+    mix = expand_tile(text(arguments, "format"), sparse=True)
     return Prediction(100 * decompression_share(mix, _TMUL_INSTRUCTIONS), "%")
 
 
 def busy_share(arguments: Arguments) -> Prediction:
     """Share of a step for which a resource is busy."""
-    words = _text(arguments, "device").split()
     question = Question(
-        phase="prefill" if _text(arguments, "phase") == "prefill" else "decode",
-        batch=int(float(str(arguments["batch"]))),
-        context=int(float(str(arguments["context"]))),
+        phase="prefill" if text(arguments, "phase", "") == "prefill" else "decode",
+        batch=count(arguments, "batch"),
+        context=count(arguments, "context"),
         new_tokens=1,
     )
-    answer = token_time_s(words[0], tuple(words[1:]), _text(arguments, "workload"), 0.0, question)
-    value = 100 * answer.utilization[_text(arguments, "resource")]
+    answer = token_time_s(*words(arguments, "device"), text(arguments, "workload"), 0.0, question)
+    value = 100 * answer.utilization[text(arguments, "resource")]
     return Prediction(value, "%", constants=(*answer.fitted, *answer.assumed))
 
 
@@ -143,7 +126,7 @@ def loop(arguments: Arguments) -> Prediction:
     """Cycles of a tile of a measured loop."""
     device = _device(arguments)
     cycles = loop_cycles(
-        device.parameters, _text(arguments, "loop"), _text(arguments, "level"), float(str(arguments["sparsity"]))
+        device.parameters, text(arguments, "loop"), text(arguments, "level"), number(arguments, "sparsity")
     )
     fitted, assumed, _ = constants_of(device, None)
     leaning = tuple(c for c in (*fitted, *assumed) if ".core_path." in c.path or ".vector.expand" in c.path)
@@ -152,18 +135,18 @@ def loop(arguments: Arguments) -> Prediction:
 
 def int8_ratio(arguments: Arguments) -> Prediction:
     """Time of a token in dense int8 over that in sparse int8."""
-    words = _text(arguments, "device").split()
+    name, settings = words(arguments, "device")
     formats = ("formats.weights=int8", "formats.activations=int8")
     times = []
-    for sparsity in (0.0, float(str(arguments["sparsity"]))):
+    for sparsity in (0.0, number(arguments, "sparsity")):
         overrides = (*formats, f"formats.weight_sparsity={sparsity}")
-        workload = find_workload(_text(arguments, "workload"), overrides)
+        workload = find_workload(text(arguments, "workload"), overrides)
         workload = replace(workload, run=replace(workload.run, context=512))
-        answer = simulate(workload, find_device(words[0], words[1:]), Question(new_tokens=1))
+        answer = simulate(workload, find_device(name, settings), Question(new_tokens=1))
         if isinstance(answer, Infeasible):
-            raise HwsimError.at(words[0], str(answer), "a machine that runs it")
+            raise HwsimError.at(name, str(answer), "a machine that runs it")
         times.append(answer.step_s)
-    return Prediction(times[0] / times[1], "x over dense int8", _text(arguments, "words"))
+    return Prediction(times[0] / times[1], "x over dense int8", text(arguments, "words", ""))
 
 
 PREDICTORS: Final[dict[str, Predictor]] = {

@@ -6,7 +6,6 @@ is that one 39 times.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from hwsim.devices.catalog import find_device
@@ -14,45 +13,24 @@ from hwsim.devices.gpu import GpuDevice
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline import Question, kernel, simulate
 from hwsim.pipeline.leaning import leaning_constants
+from hwsim.published.arguments import Arguments, count, number, of_baseline, op_of, pairs, refused, text
 from hwsim.published.runner import Prediction
 from hwsim.workload import find_workload
-from hwsim.workload.kernel import build_kernel
 from hwsim.workload.summary import summary
 
 if TYPE_CHECKING:
-    from hwsim.published.model import Argument
     from hwsim.published.runner import Predictor
     from hwsim.result import Constant, Result
 
 __all__ = ["PREDICTORS"]
 
-Arguments = Mapping[str, "Argument"]
 GIB: Final = 2.0**30
-
-
-def _text(arguments: Arguments, name: str) -> str:
-    value = arguments.get(name)
-    if not isinstance(value, str):
-        raise HwsimError.at(f"predict.arguments.{name}", f"{value!r}", "a text")
-    return value
-
-
-def _number(arguments: Arguments, name: str, default: float | None = None) -> float:
-    value = arguments.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise HwsimError.at(f"predict.arguments.{name}", f"{value!r}", "a number")
-    return float(value)
-
-
-def _pairs(words: str) -> dict[str, str]:
-    """``name=value`` pairs apart by spaces."""
-    return dict(word.split("=", 1) for word in words.split())
 
 
 def _card(name: str) -> GpuDevice:
     device = find_device(name)
     if not isinstance(device, GpuDevice):
-        raise HwsimError.at("predict.arguments.device", name, "a machine of the gpu family")
+        raise refused("device", name, "a machine of the gpu family")
     return device
 
 
@@ -60,66 +38,69 @@ def _run(name: str, words: str) -> tuple[float, dict[str, Constant]]:
     """(seconds, constants that they lean on by path) of kernels one after the other on a card."""
     device, total = _card(name), 0.0
     constants: dict[str, Constant] = {}
-    for each in (text.strip() for text in words.split(" ; ")):
+    for each in (part.strip() for part in words.split(" ; ")):
         times, _, one = each.rpartition(" x ")
-        count = int(times or 1)
-        kind, _, rest = one.partition(" ")
-        op = build_kernel(kind, _pairs(rest))
+        op = op_of(one)
         answer = kernel(op, device)
         if isinstance(answer, Infeasible):
             raise HwsimError.at("predict.arguments", answer.reason, f"a kernel that {device.name} runs")
-        total += count * answer.time_s
+        total += _times(times) * answer.time_s
         constants |= {c.path: c for c in leaning_constants(device, op) if c.enters == "time"}
     return total, constants
 
 
+def _times(word: str) -> int:
+    """How often a kernel runs: the word in front of its `` x ``, once where there is none."""
+    if word and not word.isdecimal():
+        raise refused("kernel", repr(word), "a whole number in front of ' x '")
+    return int(word or 1)
+
+
 def attention_tops(arguments: Arguments) -> Prediction:
     """Rate of an attention kernel: 4 * batch * heads * head_dim * length^2 operations, half of them if causal."""
-    words = _text(arguments, "kernel")
-    pairs = _pairs(words.partition(" ")[2])
-    time, constants = _run(_text(arguments, "device"), words)
-    work = 4.0 * float(pairs["batch"]) * float(pairs["heads"]) * float(pairs["head_dim"])
-    work *= float(pairs["q_len"]) * float(pairs["kv_len"]) * (0.5 if pairs["phase"] == "prefill" else 1.0)
+    words = text(arguments, "kernel")
+    given = pairs(words, "attention")
+    time, constants = _run(text(arguments, "device"), words)
+    work = 4.0 * float(given["batch"]) * float(given["heads"]) * float(given["head_dim"])
+    work *= float(given["q_len"]) * float(given["kv_len"]) * (0.5 if given["phase"] == "prefill" else 1.0)
     return Prediction(work / time / 1e12, "TOPS", constants=tuple(constants.values()))
 
 
 def kernel_ratio(arguments: Arguments) -> Prediction:
     """Time of ``baseline`` over that of ``kernel``, both on ``device``; ``unit`` where it is another quantity."""
-    card = _text(arguments, "device")
-    ours, constants = _run(card, _text(arguments, "kernel"))
-    base, more = _run(card, _text(arguments, "baseline"))
-    words = str(arguments.get("words", ""))
+    card = text(arguments, "device")
+    ours, constants = _run(card, text(arguments, "kernel"))
+    base, more = _run(card, text(arguments, "baseline"))
+    words = text(arguments, "words", "")
     return Prediction(base / ours, _unit(arguments, "x"), words, tuple((constants | more).values()))
 
 
 def kernel_time(arguments: Arguments) -> Prediction:
     """Milliseconds of kernels one after the other."""
-    time, constants = _run(_text(arguments, "device"), _text(arguments, "kernel"))
-    return Prediction(1e3 * time, "ms", str(arguments.get("words", "")), tuple(constants.values()))
+    time, constants = _run(text(arguments, "device"), text(arguments, "kernel"))
+    return Prediction(1e3 * time, "ms", text(arguments, "words", ""), tuple(constants.values()))
 
 
 def gemm_rate(arguments: Arguments) -> Prediction:
     """Tera-operations per second of a product, two for each multiply-accumulate."""
-    words = _text(arguments, "kernel")
-    pairs = _pairs(words.partition(" ")[2])
-    time, constants = _run(_text(arguments, "device"), words)
-    work = 2.0 * float(pairs["m"]) * float(pairs["n"]) * float(pairs["k"])
+    words = text(arguments, "kernel")
+    given = pairs(words, "gemm")
+    time, constants = _run(text(arguments, "device"), words)
+    work = 2.0 * float(given["m"]) * float(given["n"]) * float(given["k"])
     return Prediction(work / time / 1e12, "TFLOP/s", constants=tuple(constants.values()))
 
 
 def _unit(arguments: Arguments, same: str) -> str:
     """The unit: another one where the figure is no more than a stand-in for the claim's."""
-    return str(arguments.get("unit", same))
+    return text(arguments, "unit", same)
 
 
 def _step(arguments: Arguments, head: str) -> Result:
     """An answer of `simulate`: ``workload`` and ``overrides``, or those of the ``baseline``."""
-    overrides = str(arguments.get(f"{head}overrides", "")).split()
-    device = find_device(_text(arguments, "device"), overrides)
-    workload = find_workload(str(arguments.get(f"{head}workload", arguments.get("workload"))))
-    question = Question(
-        phase="decode", batch=int(_number(arguments, "batch", 1)), context=int(_number(arguments, "context"))
-    )
+    overrides = text(arguments, f"{head}overrides", "").split()
+    device = find_device(text(arguments, "device"), overrides)
+    workload = find_workload(text(of_baseline(arguments, head), "workload"))
+    question = Question(phase="decode", batch=count(arguments, "batch", 1), context=count(arguments, "context"))
     answer = simulate(workload, device, question)
     if isinstance(answer, Infeasible):
         raise HwsimError.at("predict.arguments", answer.reason, f"a machine that runs {workload.name}")
@@ -138,7 +119,7 @@ def step_time(arguments: Arguments) -> Prediction:
     """Milliseconds of one decode step."""
     answer = _step(arguments, "")
     constants = tuple(c for c in (*answer.fitted, *answer.assumed) if c.enters == "time")
-    return Prediction(1e3 * answer.step_s, _unit(arguments, "ms"), str(arguments.get("words", "")), constants)
+    return Prediction(1e3 * answer.step_s, _unit(arguments, "ms"), text(arguments, "words", ""), constants)
 
 
 def cache_gb(arguments: Arguments) -> Prediction:
@@ -146,17 +127,17 @@ def cache_gb(arguments: Arguments) -> Prediction:
 
     ``context`` tokens of ``workload``; ``kept`` of the channels (low rank) at ``bits``.
     """
-    per_token = summary(find_workload(_text(arguments, "workload"))).cache_bytes_per_token
-    kept, bits = _number(arguments, "kept", 1.0), _number(arguments, "bits", 16.0)
-    return Prediction(_number(arguments, "context") * per_token * kept * bits / 16.0 / GIB, "GB")
+    per_token = summary(find_workload(text(arguments, "workload"))).cache_bytes_per_token
+    kept, bits = number(arguments, "kept", 1.0), number(arguments, "bits", 16.0)
+    return Prediction(number(arguments, "context") * per_token * kept * bits / 16.0 / GIB, "GB")
 
 
 def optimizer_gib(arguments: Arguments) -> Prediction:
     """Two moments of each parameter over ``gpus``: ``bytes`` each and one 16-bit scale for ``group`` elements."""
-    parameters = summary(find_workload(_text(arguments, "workload"))).parameters
-    group = _number(arguments, "group", 0.0)
-    each = _number(arguments, "bytes") + (2.0 / group if group else 0.0)
-    return Prediction(2.0 * parameters * each / _number(arguments, "gpus") / GIB, "GB")
+    parameters = summary(find_workload(text(arguments, "workload"))).parameters
+    group = number(arguments, "group", 0.0)
+    each = number(arguments, "bytes") + (2.0 / group if group else 0.0)
+    return Prediction(2.0 * parameters * each / number(arguments, "gpus") / GIB, "GB")
 
 
 PREDICTORS: Final[dict[str, Predictor]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, cast
 
 from hwsim.devices.catalog import find_device
@@ -12,13 +11,13 @@ from hwsim.devices.optical.photonic_core import Product, core_named, product_ene
 from hwsim.devices.optical.work import placed
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline import Question, simulate
+from hwsim.published.arguments import Arguments, count, number, refused, text
 from hwsim.published.runner import Prediction
 from hwsim.workload import find_workload
 from hwsim.workload.builders import build
 from hwsim.workload.model import Pass
 
 if TYPE_CHECKING:
-    from hwsim.published.model import Argument
     from hwsim.published.runner import Predictor
     from hwsim.result import Result
     from hwsim.workload.graph import Graph
@@ -26,22 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PREDICTORS", "speedup_seconds"]
 
-Arguments = Mapping[str, "Argument"]
 _CORE: Final = "lightening-transformer"
-
-
-def _text(arguments: Arguments, name: str) -> str:
-    value = arguments.get(name)
-    if not isinstance(value, str):
-        raise HwsimError.at(f"predict.arguments.{name}", f"{value!r}", "a text")
-    return value
-
-
-def _number(arguments: Arguments, name: str) -> float:
-    value = arguments.get(name)
-    if isinstance(value, bool) or not isinstance(value, float | int):
-        raise HwsimError.at(f"predict.arguments.{name}", f"{value!r}", "a number")
-    return float(value)
 
 
 def _settings(arguments: Arguments) -> tuple[str, ...]:
@@ -54,9 +38,9 @@ def _graph(name: str) -> Graph:
 
 
 def _machine(arguments: Arguments) -> OpticalDevice:
-    device = find_device(_text(arguments, "device"), _settings(arguments))
+    device = find_device(text(arguments, "device"), _settings(arguments))
     if not isinstance(device, OpticalDevice):
-        raise HwsimError.at("predict.arguments.device", device.name, "a machine of the optical family")
+        raise refused("device", device.name, "a machine of the optical family")
     return device
 
 
@@ -75,28 +59,28 @@ def _frames(device: OpticalDevice, name: str, least_kernel: int) -> int:
 def frames_ratio(arguments: Arguments) -> Prediction:
     """Frames of ``baseline`` over those of ``workload`` on the same machine."""
     device = _machine(arguments)
-    ours, base = (_frames(device, _text(arguments, name), 1) for name in ("workload", "baseline"))
-    return Prediction(base / ours, "x", f"{base:,} frames of {_text(arguments, 'baseline')} over {ours:,}")
+    ours, base = (_frames(device, text(arguments, name), 1) for name in ("workload", "baseline"))
+    return Prediction(base / ours, "x", f"{base:,} frames of {text(arguments, 'baseline')} over {ours:,}")
 
 
 def frames_seconds(arguments: Arguments) -> Prediction:
     """Frames of a network's convolutions over the frame rate; ``least_kernel`` leaves smaller kernels out."""
     device = _machine(arguments)
-    frames = _frames(device, _text(arguments, "workload"), int(cast("float", arguments.get("least_kernel", 1))))
+    frames = _frames(device, text(arguments, "workload"), count(arguments, "least_kernel", 1))
     return Prediction(frames / device.parameters.frame_rate.value, "s", f"{frames:,} frames")
 
 
 def laser_power(arguments: Arguments) -> Prediction:
     """Relative laser power of ReFOCUS's feedback buffer at the optimal split."""
-    loss = line_loss(_number(arguments, "loss_db"))
-    return Prediction(relative_laser_power(int(_number(arguments, "reuses")), loss), "x")
+    loss = line_loss(number(arguments, "loss_db"))
+    return Prediction(relative_laser_power(count(arguments, "reuses"), loss), "x")
 
 
 def power_efficiency(arguments: Arguments) -> Prediction:
     """Operations per second and watt of the frame-power form: work of a frame x frames per second / power (Hu 2022)."""
-    work = _number(arguments, "image_pixels") * _number(arguments, "kernel_pixels")
-    rate = work * _number(arguments, "tiles") * _number(arguments, "kernels") * _number(arguments, "frame_hz")
-    return Prediction(rate / _number(arguments, "power_w") / 1e12, "TOPS/W")
+    work = number(arguments, "image_pixels") * number(arguments, "kernel_pixels")
+    rate = work * number(arguments, "tiles") * number(arguments, "kernels") * number(arguments, "frame_hz")
+    return Prediction(rate / number(arguments, "power_w") / 1e12, "TOPS/W")
 
 
 def _products(name: str) -> list[Product]:
@@ -119,23 +103,23 @@ def _of(op: Op) -> list[Product]:
 
 def photonic_seconds(arguments: Arguments) -> Prediction:
     """Latency of a vision transformer's products on the photonic core."""
-    core, bits = core_named(_CORE), int(_number(arguments, "bits"))
-    products = _products(_text(arguments, "workload"))
+    core, bits = core_named(_CORE), count(arguments, "bits")
+    products = _products(text(arguments, "workload"))
     return Prediction(1e3 * sum(product_seconds(core, each, bits) for each in products), "ms")
 
 
 def photonic_energy(arguments: Arguments) -> Prediction:
     """Energy of a vision transformer's products on the photonic core."""
-    core, bits = core_named(_CORE), int(_number(arguments, "bits"))
-    products = _products(_text(arguments, "workload"))
+    core, bits = core_named(_CORE), count(arguments, "bits")
+    products = _products(text(arguments, "workload"))
     total = sum(sum(product_energy_pj(core, each, bits).values()) for each in products)
     return Prediction(1e-9 * total, "mJ", "products alone: softmax, norms and additions are left out")
 
 
 def product_latency(arguments: Arguments) -> Prediction:
     """Latency of one operator of a vision transformer, all layers together."""
-    core, bits, wanted = core_named(_CORE), int(_number(arguments, "bits")), _text(arguments, "operator")
-    rows = [(op, count) for op, count in _graph(_text(arguments, "workload")).distinct() if op.name == wanted]
+    core, bits, wanted = core_named(_CORE), count(arguments, "bits"), text(arguments, "operator")
+    rows = [(op, count) for op, count in _graph(text(arguments, "workload")).distinct() if op.name == wanted]
     seconds = sum(count * product_seconds(core, each, bits) for op, count in rows for each in _of(op))
     return Prediction(1e6 * seconds, "us")
 
@@ -156,9 +140,9 @@ def speedup_seconds(name: str, device: str, batch: int, settings: tuple[str, ...
 
 def speedup(arguments: Arguments) -> Prediction:
     """A transformed transformer on an optical machine over the plain one on a GPU, at one batch."""
-    batch, name = int(_number(arguments, "batch")), _text(arguments, "workload")
-    ours = _answer(name, _text(arguments, "device"), batch, _settings(arguments), _text(arguments, "transform"))
-    base = _answer(name, _text(arguments, "baseline_device"), batch, (), "")
+    batch, name = count(arguments, "batch"), text(arguments, "workload")
+    ours = _answer(name, text(arguments, "device"), batch, _settings(arguments), text(arguments, "transform"))
+    base = _answer(name, text(arguments, "baseline_device"), batch, (), "")
     words = f"{base.time_s * 1e3:.3g} ms on {base.device} over {ours.time_s * 1e3:.3g} ms, batch {batch}"
     leaning = {c.path: c for a in (ours, base) for c in (*a.fitted, *a.assumed) if c.enters == "time"}
     return Prediction(base.time_s / ours.time_s, "x", words, tuple(leaning.values()))

@@ -7,11 +7,11 @@ function; the modules are imported when rows are run.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Final, TypeAlias
 
-from hwsim.errors import HwsimError
+from hwsim.errors import Fault, HwsimError, Where
 from hwsim.published.model import Argument, Paper, PaperRow
 from hwsim.result import Constant
 
@@ -124,11 +124,19 @@ def run_row(paper: str, row: PaperRow, table: Mapping[str, Predictor]) -> PaperR
     """One row; see :func:`run_paper`."""
     if row.predict.by not in table:
         raise HwsimError.unknown_name(f"{paper}: {row.id}", "predictor", row.predict.by, table)
-    said = table[row.predict.by](row.predict.arguments)
+    try:
+        said = table[row.predict.by](row.predict.arguments)
+    except HwsimError as wrong:
+        raise HwsimError(*(_in_row(f"{paper}: {row.id}", fault) for fault in wrong.faults)) from None
     error = None
     if said.value is not None and said.unit == row.unit and row.published:
         error = said.value / row.published - 1
     return PaperResult(paper, row, said, error, _verdict(row, error))
+
+
+def _in_row(place: str, fault: Fault) -> Fault:
+    """A fault of a prediction, at its row."""
+    return replace(fault, where=Where(f"{place}: {fault.where}"))
 
 
 def _verdict(row: PaperRow, error: float | None) -> str:

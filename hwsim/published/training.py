@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from hwsim.devices.catalog import find_device
 from hwsim.devices.gpu import GpuDevice
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline import Question, simulate
-from hwsim.published.model import Argument
+from hwsim.published.arguments import Arguments, count, of_baseline, text
 from hwsim.published.runner import Prediction, Predictor
 from hwsim.result import Constant, Result
 from hwsim.workload import find_workload
 
 __all__ = ["PREDICTORS"]
 
-Arguments = Mapping[str, Argument]
 _GIB: Final = 2.0**30
 
 
@@ -25,14 +23,11 @@ def _step(arguments: Arguments, head: str = "") -> tuple[Result, int]:
 
     ``batch`` counts sequences of each card; those that start with ``head`` (``baseline_``) come first.
     """
-
-    def given(name: str, default: Argument = "") -> Argument:
-        return arguments.get(head + name, arguments.get(name, default))
-
-    device = find_device(str(given("device")), str(given("overrides")).split())
-    workload = find_workload(str(given("workload")), str(given("set")).split())
+    given = of_baseline(arguments, head)
+    device = find_device(text(given, "device"), text(given, "overrides", "").split())
+    workload = find_workload(text(given, "workload"), text(given, "set", "").split())
     cards = device.cards if isinstance(device, GpuDevice) else 1
-    batch, context = (int(float(str(given(name, 1)))) for name in ("batch", "context"))
+    batch, context = (count(given, name, 1) for name in ("batch", "context"))
     answer = simulate(workload, device, Question("train", batch * cards, context))
     if isinstance(answer, Infeasible):
         raise HwsimError.at("predict.arguments", answer.reason, f"a step that {device.name} holds")
@@ -53,12 +48,12 @@ def _gib(answer: Result, terms: str) -> float:
 def training_gib(arguments: Arguments) -> Prediction:
     """GiB of a step's memory on one card: of all of it, or of ``terms`` joined by +."""
     answer, _ = _step(arguments)
-    return Prediction(_gib(answer, str(arguments.get("terms", ""))), "GB")
+    return Prediction(_gib(answer, text(arguments, "terms", "")), "GB")
 
 
 def training_memory_ratio(arguments: Arguments) -> Prediction:
     """Memory of the baseline's step over that of the step."""
-    terms = str(arguments.get("terms", ""))
+    terms = text(arguments, "terms", "")
     ours, base = _gib(_step(arguments)[0], terms), _gib(_step(arguments, "baseline_")[0], terms)
     return Prediction(base / ours, "x", f"{base:.1f} GiB over {ours:.1f} GiB")
 
@@ -75,10 +70,10 @@ def training_speedup(arguments: Arguments) -> Prediction:
     ``role`` compares one pass (forward, backward) in place of the step.
     """
     ours, base = _step(arguments)[0], _step(arguments, "baseline_")[0]
-    role = str(arguments.get("role", ""))
+    role = text(arguments, "role", "")
     rates = [each.batch / (_role_s(each, role) if role else each.step_s) for each in (ours, base)]
-    words = str(arguments.get("words", ""))
-    return Prediction(rates[0] / rates[1], str(arguments.get("unit", "x")), words, _of_time(ours, base))
+    words = text(arguments, "words", "")
+    return Prediction(rates[0] / rates[1], text(arguments, "unit", "x"), words, _of_time(ours, base))
 
 
 def _role_s(answer: Result, role: str) -> float:

@@ -19,6 +19,7 @@ __all__ = [
     "format_words",
     "infeasible_blocks",
     "machine_table",
+    "why_not",
 ]
 
 _BAR: Final = 30
@@ -57,9 +58,10 @@ def infeasible_blocks(workload: str, device: str, answer: Infeasible) -> list[Bl
     blocks: list[Block] = [
         Heading(f"{workload} cannot run on {device}"),
         Paragraph(answer.reason.rstrip(".") + "."),
-        Paragraph(f"{answer.resource}: needs {amount(answer.demand, answer.unit)}, has {_bound(answer)}."),
     ]
-    if answer.terms:
+    if _counts(answer):
+        blocks.append(Paragraph(f"{_need(answer)}."))
+    if answer.terms and _counts(answer):
         sourced = bool(answer.sources)
         rows = tuple(
             (name, number(value), answer.unit, *([answer.sources.get(name, "")] if sourced else []))
@@ -70,6 +72,22 @@ def infeasible_blocks(workload: str, device: str, answer: Infeasible) -> list[Bl
     if answer.levers:
         blocks += [Heading("What would help"), Bullets(answer.levers)]
     return blocks
+
+
+def why_not(answer: Infeasible) -> str:
+    """The same in a sentence: the reason, demand and bound, what would help."""
+    text = f"{answer.reason} ({_need(answer)})" if _counts(answer) else answer.reason
+    return f"{text}. Try: {'; '.join(answer.levers)}" if answer.levers else text
+
+
+def _counts(answer: Infeasible) -> bool:
+    """Whether demand and bound tell more than that a thing is missing."""
+    return (answer.demand, answer.bound) != (1, 0)
+
+
+def _need(answer: Infeasible) -> str:
+    """``LUT: needs 4,830,480 LUT, has 899,840``."""
+    return f"{answer.resource}: needs {amount(answer.demand, answer.unit)}, has {_bound(answer)}"
 
 
 def _bound(answer: Infeasible) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from hwsim.analysis.compare import Entry
 from hwsim.errors import Infeasible
-from hwsim.report.answer import decoding_words, format_words
+from hwsim.report.answer import decoding_words, format_words, why_not
 from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table, number
 from hwsim.result import Result
 from hwsim.units import format_seconds, format_si
@@ -32,7 +32,7 @@ _COLUMNS = (
 def comparison_blocks(workload: str, entries: Sequence[Entry]) -> list[Block]:
     """A row per machine in the order asked, then the departures from the formats asked, then who leans on what."""
     blocks: list[Block] = [Heading(f"{workload} on {len(entries)} machine{'s' if len(entries) != 1 else ''}")]
-    cannot = [f"{e.device}: {e.answer}" for e in entries if isinstance(e.answer, Infeasible)]
+    cannot = [f"{e.device}: {why_not(e.answer)}" for e in entries if isinstance(e.answer, Infeasible)]
     results = [entry.answer for entry in entries if isinstance(entry.answer, Result)]
     blocks += _batch_blocks(results)
     blocks.append(Table(_COLUMNS, tuple(_row(entry) for entry in entries)))

@@ -140,11 +140,16 @@ def _cost_table(form: Mapping[str, Any]) -> Table:
         ("energy", format_si(form["energy_j"], "J")),
         *((f"energy, {name}", format_si(joules, "J")) for name, joules in form["energy_j_by_level"].items()),
         ("certificate", f"{_proof(form)} ({form['space']} space, {form['objective']})"),
-        ("nests represented", f"{nests['represented']:.6g}"),
-        ("nests evaluated", format_count(nests["evaluated"])),
-        *((f"nests pruned, {rule}", f"{count:.6g}") for rule, count in nests["pruned"].items()),
+        ("nests represented", _nests(nests["represented"])),
+        ("nests evaluated", _nests(nests["evaluated"])),
+        *((f"nests pruned, {rule}", _nests(count)) for rule, count in nests["pruned"].items()),
     ]
     return Table((Column("what"), Column("how much", "right")), tuple(rows))
+
+
+def _nests(count: float) -> str:
+    """A number of nests: whole up to a thousand million, then as a power of ten."""
+    return format_count(count) if count < 1e9 else f"{count:.3e}".replace("e+", "e")
 
 
 def _front_table(form: Mapping[str, Any]) -> list[Block]:

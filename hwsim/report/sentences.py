@@ -72,7 +72,8 @@ def _rate_words(result: Result) -> str:
         per_token = f"{format_seconds(result.time_per_token_s)} per token{each}"
         rate = f"{per_token}, {number(result.tokens_per_s)} tokens/s{all_of_them}"
     elif result.images_per_s is not None:
-        rate = f"{format_seconds(result.step_s)} per batch, {number(result.images_per_s)} images/s"
+        unit = "image" if result.batch == 1 else "batch"
+        rate = f"{format_seconds(result.step_s)} per {unit}, {number(result.images_per_s)} images/s"
     else:
         rate = f"{format_seconds(result.time_s)} in all"
     if result.tokens_per_j is not None:

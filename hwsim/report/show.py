@@ -71,7 +71,9 @@ def device_blocks(form: Mapping[str, Any]) -> list[Block]:
 
 
 def _rate(rate: float, unit: str) -> str:
-    """A rate with its unit."""
+    """A rate with its unit; empty for what has none, as a GPU's latency."""
+    if (rate, unit) == (1.0, "elements/s"):
+        return ""
     return format_rate(rate) if unit == "bytes/s" else format_si(rate, unit)
 
 

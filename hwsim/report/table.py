@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -226,6 +226,16 @@ def _row_lines(cells: Sequence[str], table: Table, widths: Sequence[int]) -> lis
     return lines
 
 
+def _parts(word: str, width: int) -> Iterator[str]:
+    """A word in parts that fit: dotted names behind a dot."""
+    while len(word) > width and (cut := word.rfind(".", 0, width) + 1):
+        yield word[:cut]
+        word = word[cut:]
+    yield word
+
+
 def _wrap(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
-    """``text`` in lines of at most ``width`` columns; a word longer than that is broken."""
-    return textwrap.wrap(text, max(width, 8), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
+    """``text`` in lines of at most ``width`` columns; a longer word is broken, behind a dot if it has one."""
+    width = max(width, 8)
+    text = " ".join(part for word in text.split(" ") for part in _parts(word, width - len(rest)))
+    return textwrap.wrap(text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)

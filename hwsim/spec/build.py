@@ -14,7 +14,7 @@ from hwsim.spec.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from hwsim.spec.scalars import resolve
 from hwsim.spec.words import quoted
 
-__all__ = ["MAX_DEPTH", "MAX_FAULTS", "MAX_NODES", "TreeBuilder"]
+__all__ = ["MAX_DEPTH", "MAX_FAULTS", "MAX_NODES", "TooLarge", "TreeBuilder"]
 
 MAX_NODES: Final = 150_000
 """Nodes of the largest tree, each alias counted as often as it is used; long text counts as several. As many as the
@@ -26,6 +26,10 @@ MAX_FAULTS: Final = 100
 
 _CHARACTERS_PER_NODE: Final = 64
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+class TooLarge(HwsimError):  # noqa: N818 - reads as a verdict where it is raised
+    """A text, or the tree that it holds, is larger than any file of hwsim."""
 
 
 @dataclass(slots=True)
@@ -68,7 +72,7 @@ class TreeBuilder:
                 if len(self._faults) >= MAX_FAULTS:
                     break
         except HwsimError as error:
-            raise HwsimError(*self._faults, *error.faults) from None
+            raise type(error)(*self._faults, *error.faults) from None
         if self._faults:
             raise HwsimError(*self._faults)
         return self._root
@@ -184,7 +188,9 @@ class TreeBuilder:
     def _count(self, nodes: int, where: Where) -> None:
         self._nodes += nodes
         if self._nodes > MAX_NODES:
-            raise HwsimError.at(where, "a tree that is too large, with its aliases expanded", f"{MAX_NODES:,} nodes")
+            raise TooLarge.at(
+                where, "a tree that is too large, with its aliases expanded", f"at most {MAX_NODES:,} nodes"
+            )
 
     def _check_depth(self, height: int, where: Where) -> None:
         if len(self._open) + height > MAX_DEPTH:

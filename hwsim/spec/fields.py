@@ -95,7 +95,8 @@ class Bound(_Check):
         too_low = self.low is not None and not (number > self.low if self.open_low else number >= self.low)
         too_high = self.high is not None and not (number < self.high if self.open_high else number <= self.high)
         if too_low or too_high:
-            raise Refused("", f"a number {self}", at="value" if is_quantity else "")
+            what = "a whole number" if isinstance(number, int) else "a number"
+            raise Refused("", f"{what} {self}", at="value" if is_quantity else "")
         return value
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:

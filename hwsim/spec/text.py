@@ -14,7 +14,7 @@ from typing import Any, Final
 import yaml
 
 from hwsim.errors import Fault, HwsimError, Where
-from hwsim.spec.build import TreeBuilder
+from hwsim.spec.build import TooLarge, TreeBuilder
 from hwsim.spec.nodes import Document
 
 __all__ = ["MAX_BYTES", "parse"]
@@ -48,7 +48,7 @@ def parse(text: str | bytes, source: str = "<text>", positions: bool = True) -> 
     """
     data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     if len(data) > MAX_BYTES:
-        raise HwsimError.at(source, "a text of more than 1 MiB", f"at most {MAX_BYTES:,} bytes")
+        raise TooLarge.at(source, "a text of more than 1 MiB", f"at most {MAX_BYTES:,} bytes")
 
     def place(line: int, column: int) -> Where:
         return Where(source, line + 1, column + 1) if positions else Where(source)

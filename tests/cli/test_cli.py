@@ -81,7 +81,7 @@ def test_no_command_shows_help_and_is_a_usage_error(capsys: Capture) -> None:
         (["simulate", "mamba", "--batc=3"], "hwsim simulate: unknown option '--batc'; ... mean '--batch'?"),
         (["simulate"], "hwsim simulate: ...required: WORKLOAD; expected what `hwsim simulate --help` shows"),
         (["simulate", "mamba", "llama"], "hwsim simulate: one word too many, 'llama'; expected what ..."),
-        (["simulate", "mamba", "--device"], "hwsim simulate: argument --device: expected one argument; ..."),
+        (["simulate", "mamba", "--device"], "hwsim simulate: --device without a value; ..."),
         (["simulate", "mamba", "--phase", "decod"], "--phase: unknown phase 'decod'; ...; did you mean 'decode'?"),
         (["simulate", "mamba", "--batch", "0"], "--batch: 0; expected a whole number from 1 to 1,000,000,000"),
         (["simulate", "mamba", "--batch", "1.5"], "--batch: '1.5'; expected a whole number, at least 1"),

@@ -141,6 +141,16 @@ def test_more_operators_than_a_file_holds_are_counted(tmp_path, capsys, monkeypa
     assert not (tmp_path / "other.yaml").exists()
 
 
+def test_a_text_that_does_not_parse_is_not_called_too_long(tmp_path, capsys, monkeypatch):
+    """Only a list beyond what a file holds is told as one; any other fault of the text keeps its own words."""
+    chain(tmp_path / "net.onnx", range(8, 12))
+    monkeypatch.setattr("hwsim.spec.dump_yaml", lambda _: "name: [\n")
+    assert main(["import", str(tmp_path / "net.onnx")]) == 2
+    told = capsys.readouterr().err
+    assert "not YAML" in told or "expected" in told
+    assert "operators beside" not in told
+
+
 @pytest.mark.parametrize("dim", ["rows", "rows=", "=3", "rows=0", "rows=-1", "rows=1e3", "rows=99999999999"])
 def test_dimensions_that_are_no_numbers(perceptron, dim, capsys):
     """A dimension is a name with a whole number."""

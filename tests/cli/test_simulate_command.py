@@ -75,6 +75,8 @@ def test_default_device_is_said(capsys: Capture) -> None:
     assert main(["simulate", "mamba", "--quiet"]) == 0
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", "")
+    assert main(["simulate", "llama-3-8b", "--json", "-"]) == 0
+    assert "no --device given, taking h100-sxm" in capsys.readouterr().err
 
 
 def test_inputs_are_hashed_and_shipped_files_named_without_their_place(capsys: Capture, tmp_path: Path) -> None:

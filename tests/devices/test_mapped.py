@@ -186,7 +186,7 @@ def test_the_texts_of_the_fault_tests_are_legal(text: str) -> None:
         (BLOCKING, "m: 64", "q: 64", "dimension 'q' of a gemm; expected one of batch, m, n, k"),
         (BLOCKING, "blockings:", "blocking:", "did you mean 'blockings'?"),
         (TILE, "tm: 64", "tm: 63", "x.yaml:7:9: a tile of 63x128x64; expected a tile of a menu, the nearest 64x128x64"),
-        (BLOCKING, "m: 64", "m: 0", "found 0 for blockings[0].dims.m; expected a number of at least 1"),
+        (BLOCKING, "m: 64", "m: 0", "found 0 for blockings[0].dims.m; expected a whole number of at least 1"),
         (TILE, "kind: gemm", "kind: conv2d", "of a conv2d"),
         (TILE, "split: 1", "split: 0", "x.yaml:10:12"),
         (LAYOUT, "[64, 1]", "[6400, 1]", "x.yaml:8:7: 6,400 blocks along the rows"),

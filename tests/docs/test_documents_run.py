@@ -208,7 +208,15 @@ def test_commands_named_in_prose_exist(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
-    """Each link to a file of the project names one that exists."""
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", read(page))
-    missing = [link for link in links if not ((ROOT / page).parent / link).exists()]
+    """Each link names a file of the project that exists, and a heading that stands on it."""
+    links = re.findall(r"\]\(([^)#:]*)#?([^)]*)\)", read(page))
+    places = [(link, ROOT / page if not link else (ROOT / page).parent / link, mark) for link, mark in links]
+    missing = [link for link, place, _ in places if not place.exists()]
     assert not missing
+    assert not [(link, mark) for link, place, mark in places if mark and mark not in marks_of(place)]
+
+
+def marks_of(place: Path) -> set[str]:
+    """The names by which a page's headings are linked: lower case, hyphens for spaces, punctuation left out."""
+    headings = re.findall(r"^#+ (.*)$", place.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

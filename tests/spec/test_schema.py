@@ -204,7 +204,7 @@ def test_traps_of_yaml_1_1_do_not_reach_a_value() -> None:
         ({"model": 7}, "d.yaml:5:8: found 7 for model; expected a mapping with family: one of mamba1, mamba2, decoder"),
         (
             {"model": {"family": "mamba2", "layers": 0}},
-            "d.yaml:5:39: found 0 for model.layers; expected a number above 0",
+            "d.yaml:5:39: found 0 for model.layers; expected a whole number above 0",
         ),
         (
             {"model": {"family": "decoder", "heads": 1, "decoder": 3}},

@@ -182,7 +182,7 @@ class OpticalDevice:
         if found:
             yield self._light(op, found, free, count)
             count += 3 + len(found)
-        work = host_work(self.parameters, op, found)
+        work = host_work(op, found)
         seconds = work.seconds(self.parameters)
         if not free and seconds > 0.0:
             stage = self._stage(f"{count}.{op.name}.host", "host", 1, seconds, op)

@@ -127,7 +127,7 @@ class HostWork:
         return max(self.macs / p.host.macs.value + self.ops / p.host.ops.value, self.bytes / p.host.bandwidth.value)
 
 
-def host_work(p: OpticalParameters, op: Op, found: tuple[Placed, ...]) -> HostWork:
+def host_work(op: Op, found: tuple[Placed, ...]) -> HostWork:
     """The whole op, or what light leaves: partial sums to add, softmax and biases."""
     if not found:
         return HostWork(float(op.macs), float(op.other_ops), float(sum(op.bytes_by_role.values())))
@@ -166,7 +166,7 @@ def frame_laser_pj(p: OpticalParameters) -> float:
 
 def optical_energy_pj(p: OpticalParameters, op: Op, found: tuple[Placed, ...]) -> Mapping[str, float]:
     """Dynamic energy of one op by component; in the ``frame_power`` form the optics' power is static instead."""
-    host = host_work(p, op, found)
+    host = host_work(op, found)
     energy = {
         "host": host.macs * p.host.mac.value + host.ops * p.host.op.value,
         "host_memory": host.bytes * p.host.dram.value,

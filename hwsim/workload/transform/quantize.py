@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from hwsim.spec import Refused
 from hwsim.workload.families import Whole
 from hwsim.workload.number_formats import FormatName
 from hwsim.workload.transform.base import Transform
@@ -38,6 +39,11 @@ class Quantize(Transform):
     group: Whole | None = None
     dynamic: bool = False
     name: Literal["quantize"] = "quantize"
+
+    def __post_init__(self) -> None:
+        given = (self.weights, self.activations, self.kv, self.state, self.group)
+        if not self.dynamic and all(each is None for each in given):
+            raise Refused("quantize without a format", "one or more of weights, activations, kv, state, group, dynamic")
 
     def of_formats(self, formats: Formats) -> Formats:
         """The formats with those that are given."""

@@ -70,6 +70,7 @@ def test_a_text_that_is_no_transform_is_refused(text: str, said: str) -> None:
         ("sparsity:weight=0.5", "did you mean 'weights'"),
         ("sparsity:weights=1.5", "a number of at least 0 and below 1"),
         ("quantize:weights=int44", "int4"),
+        ("quantize", "quantize without a format; expected one or more of weights, "),
     ],
 )
 def test_the_door_checks_parameters(option: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:

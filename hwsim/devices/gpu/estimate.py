@@ -19,7 +19,7 @@ class Setting:
     """Where a kernel runs.
 
     Attributes:
-        weight_copies: sets of weights used in turn before the same come again.
+        weight_copies: sets of weights used in turn before the same come again; 1 where they are in place.
         replayed: whether the inputs of the last run are still in L2.
         fills_l2: whether no more sets are used than exceed L2.
     """

@@ -25,17 +25,21 @@ __all__ = ["calibrate", "card_named", "measure"]
 
 _REPEATS: Final = (31, 7)
 _STACK: Final = "measured"
-_CARDS: Final = (
+_CARDS: Final[tuple[tuple[tuple[str, ...], str | None], ...]] = (
+    (("laptop",), None),
     (("h100", "pcie"), "h100-pcie"),
     (("h100", "nvl"), None),
     (("h100",), "h100-sxm"),
     (("h200",), "h200-sxm"),
     (("b200",), "b200"),
-    (("a100", "40gb"), "a100-sxm-40"),
     (("a100", "pcie"), None),
+    (("a100", "40gb"), "a100-sxm-40"),
     (("a100", "80gb"), "a100-sxm-80"),
+    (("5090", "d"), None),
     (("5090",), "rtx-5090"),
+    (("4090", "d"), None),
     (("4090",), "rtx-4090"),
+    (("3090", "ti"), None),
     (("3090",), "rtx-3090"),
     (("pro 6000", "server"), "rtx-pro-6000-server"),
     (("l40s",), "l40s"),
@@ -48,7 +52,8 @@ _CARDS: Final = (
     (("t4",), "t4"),
     (("mi210",), "mi210"),
 )
-"""Words of a driver's name for a card -> the shipped card; the first whose words all stand in the name."""
+"""Words of a driver's name for a card -> the shipped card, None for a near one that is not shipped; the first whose
+words all stand in the name."""
 
 
 def card_named(name: str) -> str | None:

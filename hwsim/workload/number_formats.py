@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Annotated, Final, Literal, TypeAlias
 
+from hwsim.formats import FORMATS
 from hwsim.spec import Bound
 from hwsim.workload.ranges import Whole
 
@@ -26,6 +27,9 @@ FormatName: TypeAlias = Literal[
     "nvfp4",
 ]
 """The names of ``hwsim.formats.FORMATS``, spelt out so that the door can check them."""
+
+_WIDE: Final = 16
+"""Bits from which on weights were not quantised, and from which on activations were not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +87,14 @@ class Formats:
     def head_format(self) -> FormatName:
         """Format of the head's weights."""
         return self.head or self.embedding_format
+
+    @property
+    def of_head(self) -> Formats:
+        """What the head multiplies in: its weights as stored, all of them.
+
+        Weights that were not quantised meet activations that were not: the final norm writes them as wide.
+        """
+        whole = replace(self, weights=self.head_format, weight_group=0, weight_sparsity=0.0, weight_structure="none")
+        if FORMATS[self.activations].bits < _WIDE <= FORMATS[self.head_format].bits:
+            return replace(whole, activations=self.head_format, quantize="none", activation_group=0)
+        return whole

@@ -80,7 +80,7 @@ def training_graphs(prefill: Graph, recipe: Recipe | None = None) -> TrainingGra
     for op in reversed(ops):
         for part in _gradients(op):
             backward.add(part)
-    gradients = recipe.gradients or products[-1].operand("a").format
+    gradients = recipe.gradients or products[0].operand("a").format
     return TrainingGraphs(
         forward,
         backward,

@@ -204,3 +204,18 @@ def test_a_model_runs_with_eager_attention():
     alone = kernel(build_kernel("attention", {**shape, "dtype": "bf16", "kernel": "eager"}), plain)
     assert own.time_s / own.count == pytest.approx(alone.time_s, rel=0.01)
     assert own.time_s > 3 * next(op.time_s for op in fused.ops if op.kind == "attention")
+
+
+@pytest.mark.parametrize("card", ["a100-sxm-80", "v100"])
+@pytest.mark.parametrize(("dtype", "limit"), [("fp32", "alu"), ("fp16", "tensor")])
+def test_a_convolution_is_limited_as_its_product_is(card, dtype, limit):
+    """An fp32 convolution multiplies on the ALUs; a small one waits, whatever multiplies; so says its product."""
+
+    def bound(kind, **shape):
+        return kernel(build_kernel(kind, {"dtype": dtype, **shape}), find_device(card)).bound
+
+    window = {"oc": 512, "ic": 256, "r": 3, "s": 3}
+    assert bound("conv2d", batch=64, y=32, x=32, **window) == limit
+    assert bound("gemm", m=64 * 32 * 32, n=512, k=256 * 9) == limit
+    small = bound("conv2d", batch=1, y=1, x=1, oc=16, ic=16, r=1, s=1)
+    assert small == bound("gemm", m=1, n=16, k=16) == "latency"

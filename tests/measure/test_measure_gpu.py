@@ -162,6 +162,10 @@ def test_too_few_rows_and_unknown_cards_are_refused(measured: Path) -> None:
         ("NVIDIA A40", "a40"),
         ("NVIDIA RTX PRO 6000 Blackwell Server Edition", "rtx-pro-6000-server"),
         ("Quadro P2000", None),
+        ("NVIDIA A100-PCIE-40GB", None),
+        ("NVIDIA GeForce RTX 3090 Ti", None),
+        ("NVIDIA GeForce RTX 4090 D", None),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", None),
     ],
 )
 def test_cards_are_known_by_their_drivers_names(name: str, card: str | None) -> None:

@@ -180,6 +180,27 @@ def test_outside_the_layers():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("head", "activations", "taken"),
+    [("bf16", "int8", "bf16"), ("fp16", "mxfp4", "fp16"), ("int8", "int8", "int8"), ("fp32", "bf16", "bf16")],
+)
+@pytest.mark.parametrize("name", ["gpt", "vit"])
+def test_a_head_in_16_bits_takes_activations_in_16_bits(name, head, activations, taken):
+    """Nothing is quantised before a head that was not; other heads take what flows."""
+    formats = Formats(weights=activations, activations=activations, head=head, quantize="dynamic", weight_group=32)
+    if name == "vit":
+        graph, product = build(find_workload("vit-b-16").model, formats, Pass("inference", 2)), "head"
+    else:
+        graph, product = build(TINY["gpt"], formats, Pass("prefill", 2, 6)), "lm_head"
+    (gather,) = graph.predecessors(product)
+    chain = [graph.op(each) for each in ("final_norm", gather, product)]
+    assert [op.operands[0].format for op in chain] == [activations, taken, taken]
+    assert chain[0].output.format == taken
+    quantised = chain[2].attributes.get("quantize", "none")
+    assert chain[2].operand("b").format == head
+    assert quantised == "none" or taken == activations
+
+
 def test_prefill_computes_the_last_logits_only():
     """The head of a prefill has one row per sequence; a verification has one per node."""
     assert build(TINY["mamba2"], Formats(), Pass("prefill", 2, 6)).op("lm_head").dims["m"] == 2

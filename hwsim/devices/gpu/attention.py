@@ -115,7 +115,7 @@ def _block_kv(form: Form, head_dim: int, bits: int) -> int:
     return min(256, step * (2 if bits <= 8 else 1))
 
 
-def _products(p: GpuParameters, dtype: str, kv_dtype: str, form: Form, own: bool) -> str:
+def _products(p: GpuParameters, dtype: str, kv_dtype: str, own: bool) -> str:
     """Format of the two products of a prefill: the op's, or the cache's where the stack quantises q with it."""
     narrower = FORMATS[kv_dtype].bits < FORMATS[dtype].bits
     return kv_dtype if own and narrower and p.software.attention.cache_products.value > 0.0 else dtype
@@ -142,7 +142,7 @@ def attention_path(
     a = p.software.attention
     stacks_own = FORMS[a.kernel] if a.kernel != "eager" else FORMS["fa2"]
     own = form is stacks_own
-    product = _products(p, dtype, kv_dtype, form, own and prefill)
+    product = _products(p, dtype, kv_dtype, own and prefill)
     qk = tensor_path(p, form.qk or product, form.qk or product)
     pv = tensor_path(p, form.pv or product, form.pv or product, form.pv_acc)
     if isinstance(qk, Infeasible):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwsim.devices.gpu.estimate import Estimate, Setting, limiter
+from hwsim.devices.gpu.estimate import Estimate, limiter
 from hwsim.errors import Infeasible
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def link_between(p: GpuParameters, gpus: int, name: str = "auto") -> Link | Infe
     return inner if within or outer is None else outer
 
 
-def collective_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infeasible:
+def collective_estimate(p: GpuParameters, op: Op) -> Estimate | Infeasible:
     """Time of a collective op."""
     link = link_between(p, op.dims["gpus"], str(op.attributes["link"]))
     if isinstance(link, Infeasible):

@@ -19,7 +19,7 @@ class Setting:
     """Where a kernel runs.
 
     Attributes:
-        weight_copies: sets of weights used in turn before the same come again.
+        weight_copies: sets of weights used in turn before the same come again; 1 where they are in place.
         replayed: whether the inputs of the last run are still in L2.
         fills_l2: whether no more sets are used than exceed L2.
     """
@@ -70,8 +70,8 @@ def host_s(p: GpuParameters) -> float:
     return {"none": 0.0, "graph": p.launches.graph.value, "eager": p.launches.call.value}[p.launch]
 
 
-def limiter(*cases: tuple[Any, str], otherwise: str) -> Any:
-    """The name of the first condition that holds; an array of names where conditions are arrays."""
+def limiter(*cases: tuple[Any, str], otherwise: Any) -> Any:
+    """The name of the first condition that holds, or ``otherwise``; an array of names where conditions are arrays."""
     if any(np.ndim(holds) for holds, _ in cases):
         names = np.broadcast_arrays(*(np.asarray(holds, dtype=bool) for holds, _ in cases))
         return np.select(names, [np.array(name, dtype=object) for _, name in cases], otherwise)

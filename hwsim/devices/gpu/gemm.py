@@ -17,6 +17,7 @@ from hwsim.devices.gpu.structured import block_depth, block_menu, has_sparse_ten
 from hwsim.errors import Infeasible
 from hwsim.formats import FORMATS
 from hwsim.workload.structured import is_structured
+from hwsim.workload.training import GRAD_WEIGHT
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -343,6 +344,14 @@ def formats_of(op: Op) -> GemmFormats:
     )
 
 
+def _flows(op: Op) -> bool:
+    """Whether a product's second operand was just written, as its first: an activation not kept since the forward.
+
+    Then it comes from L2 as far as that holds all three operands, where weights come from memory in a model.
+    """
+    return op.operand("b").role == "activation" and not op.name.endswith(GRAD_WEIGHT)
+
+
 def limits(path: TensorPath, bounds: NDArray[np.int64]) -> NDArray[np.object_]:
     """Resources that limit products, as a result names them; fp32 multiplies on the ALUs, not on tensor cores."""
     from hwsim.kernels.gpu_gemm import BOUNDS  # noqa: PLC0415 - brings in numba
@@ -361,6 +370,8 @@ def gemm_estimate(p: GpuParameters, op: Op, setting: Setting, only: TileForm | N
         only: the tile and split to take, instead of the best of the menu.
     """
     d, (count, rows) = op.dims, op.side_by_side
+    if _flows(op):
+        setting = replace(setting, weight_copies=1.0)
     answer = gemm_rows(p, rows, d["n"], d["k"], formats_of(op), count, setting, only)
     if isinstance(answer, Infeasible):
         return answer

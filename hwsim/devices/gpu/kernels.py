@@ -10,7 +10,7 @@ import numpy as np
 from hwsim.devices.gpu.attention import attention_estimate
 from hwsim.devices.gpu.collective import collective_estimate
 from hwsim.devices.gpu.estimate import Estimate, Setting, limiter
-from hwsim.devices.gpu.gemm import GemmFormats, gemm_estimate, gemm_rows
+from hwsim.devices.gpu.gemm import GemmFormats, gemm_estimate, gemm_rows, limits
 from hwsim.devices.gpu.recurrent import conv_estimate, scan_estimate
 from hwsim.devices.gpu.vector import vector_estimate
 from hwsim.errors import Infeasible
@@ -45,11 +45,11 @@ def _estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infeasib
     if op.kind in _VECTOR:
         return vector_estimate(p, op, setting)
     if op.kind == "conv1d":
-        return conv_estimate(p, op, setting)
+        return conv_estimate(p, op)
     if op.kind == "scan":
         return scan_estimate(p, op, setting)
     if op.kind == "collective":
-        return collective_estimate(p, op, setting)
+        return collective_estimate(p, op)
     if op.kind == "attention":
         return attention_estimate(p, op, setting)
     return gemm_estimate(p, op, setting) if op.kind == "gemm" else _conv2d(p, op, setting)
@@ -65,7 +65,10 @@ def _conv2d(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infeasible
         return answer
     moved = 1.0 * sum(op.bytes_by_role.values())
     memory = moved / (p.stream_bytes_s * p.software.dram_share.value)
-    compute: Any = answer.times_s if np.ndim(moved) else answer.times_s[0]
-    bound = limiter((memory > compute, "memory"), otherwise="tensor")
+    compute: Any = answer.times_s
+    product: Any = limits(answer.path, answer.bounds)
+    if not np.ndim(moved):
+        compute, product = compute[0], product[0]
+    bound = limiter((memory > compute, "memory"), otherwise=product)
     time: Any = np.maximum(compute, memory)
     return Estimate(time, bound, {"dram": moved}, 2.0 * op.macs, path=answer.path.name)

@@ -95,7 +95,7 @@ def conv_time_s(p: GpuParameters, phase: str, batch: float, channels: float, mov
     return s.conv_floor.value + np.hypot(stream, blocks)
 
 
-def conv_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate:
+def conv_estimate(p: GpuParameters, op: Op) -> Estimate:
     """Time of a conv1d op."""
     moved = 1.0 * sum(op.bytes_by_role.values())
     phase, d = str(op.attributes.get("phase", "prefill")), op.dims

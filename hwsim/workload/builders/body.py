@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hwsim.workload.graph import Graph
     from hwsim.workload.model import Formats, Pass
 
-__all__ = ["STREAM", "Body", "Ends", "Source", "language_model", "linear", "normed", "residual"]
+__all__ = ["STREAM", "Body", "Ends", "Source", "final_norm", "language_model", "linear", "normed", "residual"]
 
 STREAM: Final = "<stream>"
 """The residual stream that enters a layer: the output of the op before it."""
@@ -110,6 +110,12 @@ def normed(kind: str, rows: int, width: int, formats: Formats) -> Op:
     return norm(kind, rows, width, formats.activations, weight_dtype=formats.vectors)
 
 
+def final_norm(kind: str, rows: int, width: int, formats: Formats) -> Op:
+    """The norm before the head, whose result is in the format that the head takes."""
+    op = normed(kind, rows, width, formats)
+    return replace(op, operands=(*op.operands[:-1], replace(op.output, format=formats.of_head.activations)))
+
+
 def residual(rows: int, width: int, formats: Formats) -> Op:
     """The addition of a block's output to the residual stream."""
     return elementwise("add", rows, width, formats.activations)
@@ -136,12 +142,13 @@ def _table(rows: int, width: int, formats: Formats, pass_: Pass) -> Op:
 def add_head(graph: Graph, stream: str, ends: Ends, formats: Formats, pass_: Pass) -> str:
     """Add final norm and head. A prefill needs the logits of each sequence's last token only, so it gathers those."""
     body = Body()
-    rows, width = pass_.rows, ends.d_model
-    last = body.add("final_norm", "head", normed(ends.norm, rows, width, formats), x=STREAM)
+    rows, width, multiplied = pass_.rows, ends.d_model, formats.of_head
+    last = body.add("final_norm", "head", final_norm(ends.norm, rows, width, formats), x=STREAM)
     if pass_.phase == "prefill" and pass_.tokens > 1:
-        chosen = embedding(pass_.batch, width, rows, formats.activations, learned=False)
+        chosen = embedding(pass_.batch, width, rows, multiplied.activations, learned=False)
         last, rows = body.add("last_token", "head", chosen, table=last), pass_.batch
-    head = gemm(rows, ends.vocab, width, a_dtype=formats.activations, b_dtype=formats.head_format, out_dtype="fp32")
+    a_dtype, b_dtype = multiplied.activations, multiplied.weights
+    head = gemm(rows, ends.vocab, width, a_dtype=a_dtype, b_dtype=b_dtype, out_dtype="fp32")
     if ends.tied_head:
         a, b, out = head.operands
         head = replace(head, operands=(a, replace(b, resident=0), out))

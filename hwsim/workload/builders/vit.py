@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hwsim.workload.builders.body import STREAM, Body, linear, normed
+from hwsim.workload.builders.body import STREAM, Body, final_norm, linear
 from hwsim.workload.builders.layers import AttentionShape, MlpShape, add_attention, add_mlp
 from hwsim.workload.graph import Graph
 from hwsim.workload.model import Formats, Pass, VitModel
@@ -95,9 +95,9 @@ def _positions(model: VitModel, formats: Formats, images: Pass) -> Op:
 def _head(model: VitModel, formats: Formats, images: Pass) -> Body:
     """Final norm, the class token's row of each image, and the linear head."""
     body = Body()
-    body.add("final_norm", "head", normed("layernorm", images.rows, model.d_model, formats), x=STREAM)
-    chosen = embedding(images.batch, model.d_model, images.rows, formats.activations, learned=False)
+    head = formats.of_head
+    body.add("final_norm", "head", final_norm("layernorm", images.rows, model.d_model, formats), x=STREAM)
+    chosen = embedding(images.batch, model.d_model, images.rows, head.activations, learned=False)
     body.add("class_row", "head", chosen, table="final_norm")
-    head = replace(formats, weights=formats.head_format, weight_group=0, weight_sparsity=0.0, weight_structure="none")
     body.add("head", "head", linear(images.batch, model.classes, model.d_model, head, True, "fp32"), a="class_row")
     return body

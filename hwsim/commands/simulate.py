@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_DEVICES", "EXIT_INFEASIBLE", "add_arguments", "run"]
 
 DEFAULT_DEVICES: Final = ("vck190-spec", "h100-sxm")
-"""Where a workload runs when no machine is named: a Mamba, and all else."""
-"""The machine that is taken when `--device` is left out."""
+"""Machines that are taken when `--device` is left out: for a Mamba, and for all else."""
 
 EXIT_INFEASIBLE: Final = 3
 

@@ -120,8 +120,6 @@ def complete(workload: Workload, question: Question) -> Question:
     if one_pass and phase != "inference":
         kind = "a list of operators" if isinstance(workload.model, OpsModel) else "a vision model"
         raise HwsimError.at("--phase", f"phase {phase} for {workload.name}, {kind}", "inference")
-    if one_pass:
-        _refuse_tokens(workload, question)
     for name in ("batch", "context", "new_tokens"):
         value = getattr(question, name)
         least = 0 if name == "context" else 1
@@ -139,13 +137,11 @@ def complete(workload: Workload, question: Question) -> Question:
     return complete
 
 
-def _refuse_tokens(workload: Workload, question: Question) -> None:
-    """Images have no tokens before or after them."""
-    for name in ("context", "new_tokens"):
-        value = getattr(question, name)
-        if value:
-            found = f"{value} for {workload.name}, which runs once over each input"
-            raise HwsimError.at(f"--{name.replace('_', '-')}", found, "--batch alone")
+def _idle_notes(workload: Workload, question: Question) -> tuple[str, ...]:
+    """That images have no tokens before or after them, to a user who asks for some."""
+    if not isinstance(workload.model, ONE_PASS_MODELS) or not (question.context or (question.new_tokens or 1) > 1):
+        return ()
+    return (f"{workload.name} runs once over each input: --context and --new-tokens change nothing",)
 
 
 def _numbers(question: Question) -> tuple[int, int, int]:
@@ -314,7 +310,7 @@ def _whole(workload: Workload, device: Device, question: Question, choice: Forma
         return passes
     footprint = _footprint(device, planned)
     placed = _placement_notes(device, graph) if question.accounts else ()
-    notes = (*choice.differences, *_host_notes(workload), *placed)
+    notes = (*choice.differences, *_idle_notes(workload, question), *_host_notes(workload), *placed)
     tokens = float(workload.model.tokens or 1) if isinstance(workload.model, OpsModel) else float(work.tokens)
     return Simulated(workload, device, question, choice, passes, (), tokens, 1.0, None, footprint, notes)
 

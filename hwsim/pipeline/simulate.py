@@ -141,9 +141,8 @@ def complete(workload: Workload, question: Question) -> Question:
 
 def _refuse_tokens(workload: Workload, question: Question) -> None:
     """Images have no tokens before or after them."""
-    for name in ("context", "new_tokens"):
-        value = getattr(question, name)
-        if value:
+    for name, value, most in (("context", question.context, 0), ("new_tokens", question.new_tokens, 1)):
+        if value is not None and value > most:
             found = f"{value} for {workload.name}, which runs once over each input"
             raise HwsimError.at(f"--{name.replace('_', '-')}", found, "--batch alone")
 

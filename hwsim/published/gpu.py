@@ -98,6 +98,14 @@ def kernel_time(arguments: Arguments) -> Prediction:
     return Prediction(1e3 * time, "ms", str(arguments.get("words", "")), tuple(constants.values()))
 
 
+def added_time(arguments: Arguments) -> Prediction:
+    """Microseconds that ``kernel`` takes more than ``baseline``."""
+    card = _text(arguments, "device")
+    ours, constants = _run(card, _text(arguments, "kernel"))
+    base, more = _run(card, _text(arguments, "baseline"))
+    return Prediction(1e6 * (ours - base), "us", "", tuple((constants | more).values()))
+
+
 def gemm_rate(arguments: Arguments) -> Prediction:
     """Tera-operations per second of a product, two for each multiply-accumulate."""
     words = _text(arguments, "kernel")
@@ -113,12 +121,15 @@ def _unit(arguments: Arguments, same: str) -> str:
 
 
 def _step(arguments: Arguments, head: str) -> Result:
-    """An answer of `simulate`: ``workload`` and ``overrides``, or those of the ``baseline``."""
+    """An answer of `simulate`: ``workload``, what it ``set``s and ``overrides``, or those of the ``baseline``."""
     overrides = str(arguments.get(f"{head}overrides", "")).split()
     device = find_device(_text(arguments, "device"), overrides)
-    workload = find_workload(str(arguments.get(f"{head}workload", arguments.get("workload"))))
+    changes = str(arguments.get(f"{head}set", "")).split()
+    workload = find_workload(str(arguments.get(f"{head}workload", arguments.get("workload"))), changes)
     question = Question(
-        phase="decode", batch=int(_number(arguments, "batch", 1)), context=int(_number(arguments, "context"))
+        phase="prefill" if arguments.get("phase") == "prefill" else "decode",
+        batch=int(_number(arguments, "batch", 1)),
+        context=int(_number(arguments, "context")),
     )
     answer = simulate(workload, device, question)
     if isinstance(answer, Infeasible):
@@ -127,7 +138,7 @@ def _step(arguments: Arguments, head: str) -> Result:
 
 
 def step_ratio(arguments: Arguments) -> Prediction:
-    """Time per token of the baseline over that of the workload, in decoding."""
+    """Time of a step of the baseline over that of the workload: a token's in decoding, all of a ``phase: prefill``."""
     ours, base = _step(arguments, ""), _step(arguments, "baseline_")
     constants = tuple({c.path: c for a in (ours, base) for c in (*a.fitted, *a.assumed) if c.enters == "time"}.values())
     words = f"{base.workload} at {1e3 * base.step_s:.1f} ms over {ours.workload} at {1e3 * ours.step_s:.1f} ms per step"
@@ -160,6 +171,7 @@ def optimizer_gib(arguments: Arguments) -> Prediction:
 
 
 PREDICTORS: Final[dict[str, Predictor]] = {
+    "added_time": added_time,
     "attention_tops": attention_tops,
     "cache_gb": cache_gb,
     "gemm_rate": gemm_rate,

@@ -21,10 +21,13 @@ from hwsim.workload.summary import summary
 if TYPE_CHECKING:
     from hwsim.published.runner import Predictor
     from hwsim.result import Constant, Result
+    from hwsim.workload.model import Phase
 
 __all__ = ["PREDICTORS"]
 
 GIB: Final = 2.0**30
+_PHASES: Final[tuple[Phase, ...]] = ("decode", "prefill")
+"""Phases whose steps rows compare."""
 
 
 def _card(name: str) -> GpuDevice:
@@ -81,6 +84,14 @@ def kernel_time(arguments: Arguments) -> Prediction:
     return Prediction(1e3 * time, "ms", text(arguments, "words", ""), tuple(constants.values()))
 
 
+def added_time(arguments: Arguments) -> Prediction:
+    """Microseconds that ``kernel`` takes more than ``baseline``."""
+    card = text(arguments, "device")
+    ours, constants = _run(card, text(arguments, "kernel"))
+    base, more = _run(card, text(arguments, "baseline"))
+    return Prediction(1e6 * (ours - base), "us", "", tuple((constants | more).values()))
+
+
 def gemm_rate(arguments: Arguments) -> Prediction:
     """Tera-operations per second of a product, two for each multiply-accumulate."""
     words = text(arguments, "kernel")
@@ -96,11 +107,16 @@ def _unit(arguments: Arguments, same: str) -> str:
 
 
 def _step(arguments: Arguments, head: str) -> Result:
-    """An answer of `simulate`: ``workload`` and ``overrides``, or those of the ``baseline``."""
+    """An answer of `simulate`: ``workload``, what it ``set``s and ``overrides``, or those of the ``baseline``."""
     overrides = text(arguments, f"{head}overrides", "").split()
     device = find_device(text(arguments, "device"), overrides)
-    workload = find_workload(text(of_baseline(arguments, head), "workload"))
-    question = Question(phase="decode", batch=count(arguments, "batch", 1), context=count(arguments, "context"))
+    changes = text(arguments, f"{head}set", "").split()
+    workload = find_workload(text(of_baseline(arguments, head), "workload"), changes)
+    asked = text(arguments, "phase", "decode")
+    phase = next((each for each in _PHASES if each == asked), None)
+    if phase is None:
+        raise refused("phase", repr(asked), " or ".join(_PHASES))
+    question = Question(phase, count(arguments, "batch", 1), count(arguments, "context"))
     answer = simulate(workload, device, question)
     if isinstance(answer, Infeasible):
         raise HwsimError.at("predict.arguments", answer.reason, f"a machine that runs {workload.name}")
@@ -108,7 +124,7 @@ def _step(arguments: Arguments, head: str) -> Result:
 
 
 def step_ratio(arguments: Arguments) -> Prediction:
-    """Time per token of the baseline over that of the workload, in decoding."""
+    """Time of a step of the baseline over that of the workload: a token's in decoding, all of a ``phase: prefill``."""
     ours, base = _step(arguments, ""), _step(arguments, "baseline_")
     constants = tuple({c.path: c for a in (ours, base) for c in (*a.fitted, *a.assumed) if c.enters == "time"}.values())
     words = f"{base.workload} at {1e3 * base.step_s:.1f} ms over {ours.workload} at {1e3 * ours.step_s:.1f} ms per step"
@@ -141,6 +157,7 @@ def optimizer_gib(arguments: Arguments) -> Prediction:
 
 
 PREDICTORS: Final[dict[str, Predictor]] = {
+    "added_time": added_time,
     "attention_tops": attention_tops,
     "cache_gb": cache_gb,
     "gemm_rate": gemm_rate,

@@ -8,7 +8,16 @@ from hwsim.devices.catalog import find_device
 from hwsim.errors import HwsimError
 from hwsim.pipeline import kernel
 from hwsim.pipeline.leaning import leaning_constants
-from hwsim.published.gpu import cache_gb, gemm_rate, kernel_ratio, kernel_time, optimizer_gib, step_ratio, step_time
+from hwsim.published.gpu import (
+    added_time,
+    cache_gb,
+    gemm_rate,
+    kernel_ratio,
+    kernel_time,
+    optimizer_gib,
+    step_ratio,
+    step_time,
+)
 from hwsim.published.model import find_paper
 from hwsim.published.runner import holds, predictors, run_paper
 from hwsim.workload.kernel import build_kernel
@@ -74,6 +83,24 @@ def test_steps():
     step = {"device": "h100-sxm", "workload": "mamba2-2.7b", "context": 1024}
     assert 1.6 < step_time(step).value < 5
     assert step_ratio(step | {"baseline_workload": "mamba2-2.7b"}).value == 1
+
+
+def test_prefills_and_formats_of_a_step():
+    """A prompt's time grows with it, and what is set of one side is not set of the other."""
+    asked = {"device": "h100-sxm", "workload": "llama-3-8b", "context": 1024}
+    decode, prompt = step_time(asked).value, step_time(asked | {"phase": "prefill"}).value
+    assert prompt > 2 * decode
+    narrow = asked | {"set": "formats.weights=int8"}
+    assert step_ratio(narrow).value > 1.2
+    assert step_ratio(narrow | {"baseline_set": "formats.weights=int8"}).value == 1
+
+
+def test_time_that_a_pass_adds():
+    """What quantising adds is microseconds, and nothing is added to a kernel by itself."""
+    product = "gemm m=512 n=4096 k=4096 dtype=mxfp4"
+    both = {"device": "rtx-5090", "kernel": f"{product} quantize=dynamic", "baseline": product}
+    assert 0.5 < added_time(both).value < 20
+    assert added_time(both | {"kernel": product}).value == 0
 
 
 @pytest.mark.parametrize(

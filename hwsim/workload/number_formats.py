@@ -38,17 +38,17 @@ class Formats:
 
     Attributes:
         weights: weights of the matrix products in the layers.
-        activations: what flows between ops.
+        activations: what products multiply, and what flows between ops unless products quantise it themselves.
         state: recurrent state of the scans.
         conv: taps and window of the causal convolution; default: as ``vectors``.
-        kv: keys and values; default: as ``activations``.
+        kv: keys and values; default: as what flows between ops.
         vectors: gains, biases and the scans' small weights.
         embedding: embedding tables; default: as ``vectors``.
         head: the head's weights; default: as ``embedding`` (they are one table when tied).
         acc: accumulator of the matrix products.
         weight_group: elements along k that share one weight scale; 0 for one scale per row or none.
         activation_group: elements that share one activation scale; 0 for one per row or none.
-        quantize: ``dynamic`` when activations are quantised as they flow.
+        quantize: ``dynamic`` when each product quantises what it reads, so that 16 bits flow between ops.
         weight_sparsity: fraction of the layers' weights that are zero and not stored.
         weight_structure: none, unstructured, ``N:M`` or ``block:RxC``.
     """
@@ -76,7 +76,14 @@ class Formats:
     @property
     def kv_format(self) -> FormatName:
         """Format of keys and values."""
-        return self.kv or self.activations
+        return self.kv or self.flowing
+
+    @property
+    def flowing(self) -> FormatName:
+        """Format of what flows between ops: that of products, or 16 bits where those quantise what they read."""
+        if self.quantize == "none" or FORMATS[self.activations].bits >= _WIDE:
+            return self.activations
+        return self.vectors if FORMATS[self.vectors].bits == _WIDE else "bf16"
 
     @property
     def embedding_format(self) -> FormatName:

@@ -187,7 +187,7 @@ def test_outside_the_layers():
 @pytest.mark.parametrize("name", ["gpt", "vit"])
 def test_a_head_in_16_bits_takes_activations_in_16_bits(name, head, activations, taken):
     """Nothing is quantised before a head that was not; other heads take what flows."""
-    formats = Formats(weights=activations, activations=activations, head=head, quantize="dynamic", weight_group=32)
+    formats = Formats(weights=activations, activations=activations, head=head, weight_group=32)
     if name == "vit":
         graph, product = build(find_workload("vit-b-16").model, formats, Pass("inference", 2)), "head"
     else:
@@ -196,9 +196,31 @@ def test_a_head_in_16_bits_takes_activations_in_16_bits(name, head, activations,
     chain = [graph.op(each) for each in ("final_norm", gather, product)]
     assert [op.operands[0].format for op in chain] == [activations, taken, taken]
     assert chain[0].output.format == taken
-    quantised = chain[2].attributes.get("quantize", "none")
     assert chain[2].operand("b").format == head
-    assert quantised == "none" or taken == activations
+
+
+@pytest.mark.parametrize(
+    ("formats", "flowing"),
+    [
+        (Formats(weights="fp8_e4m3", activations="fp8_e4m3"), "fp8_e4m3"),
+        (Formats(weights="fp8_e4m3", activations="fp8_e4m3", quantize="dynamic"), "bf16"),
+        (Formats(weights="int8", activations="int8", vectors="fp16", quantize="dynamic"), "fp16"),
+        (Formats(weights="mxfp4", activations="mxfp4", vectors="fp32", head="bf16", quantize="dynamic"), "bf16"),
+        (Formats(activations="fp32", quantize="dynamic"), "fp32"),
+    ],
+)
+@pytest.mark.parametrize("name", ["transformer", "mamba2", "vit"])
+def test_16_bits_flow_between_products_that_quantise_what_they_read(name, formats, flowing):
+    """Norms, gates, attention, its cache and results of products are as wide; products alone are narrow."""
+    model = find_workload("vit-b-16").model if name == "vit" else TINY[name]
+    graph = build(model, formats, Pass("inference", 2) if name == "vit" else Pass("prefill", 2, 6))
+    layers = [op for op in graph if op.layer == 0]
+    products = [op for op in layers if op.kind == "gemm"]
+    assert products
+    assert {op.operand("a").format for op in products} == {formats.activations}
+    assert {op.output.format for op in products} == {flowing}
+    others = [op for op in layers if op.kind in ("norm", "elementwise", "attention", "conv1d")]
+    assert {each.format for op in others for each in op.operands if each.role == "activation"} == {flowing}
 
 
 def test_prefill_computes_the_last_logits_only():

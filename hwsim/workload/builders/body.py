@@ -96,7 +96,7 @@ def linear(m: int, n: int, k: int, formats: Formats, bias: bool = False, out_dty
         a_dtype=formats.activations,
         b_dtype=formats.weights,
         acc=formats.acc,
-        out_dtype=out_dtype or formats.activations,
+        out_dtype=out_dtype or formats.flowing,
         group=min(formats.weight_group, k),
         quantize=formats.quantize,
         sparsity=formats.weight_sparsity,
@@ -107,18 +107,18 @@ def linear(m: int, n: int, k: int, formats: Formats, bias: bool = False, out_dty
 
 def normed(kind: str, rows: int, width: int, formats: Formats) -> Op:
     """A norm in the model's formats."""
-    return norm(kind, rows, width, formats.activations, weight_dtype=formats.vectors)
+    return norm(kind, rows, width, formats.flowing, weight_dtype=formats.vectors)
 
 
 def final_norm(kind: str, rows: int, width: int, formats: Formats) -> Op:
     """The norm before the head, whose result is in the format that the head takes."""
     op = normed(kind, rows, width, formats)
-    return replace(op, operands=(*op.operands[:-1], replace(op.output, format=formats.of_head.activations)))
+    return replace(op, operands=(*op.operands[:-1], replace(op.output, format=formats.of_head.flowing)))
 
 
 def residual(rows: int, width: int, formats: Formats) -> Op:
     """The addition of a block's output to the residual stream."""
-    return elementwise("add", rows, width, formats.activations)
+    return elementwise("add", rows, width, formats.flowing)
 
 
 def add_embedding(graph: Graph, ends: Ends, formats: Formats, pass_: Pass) -> str:
@@ -136,7 +136,7 @@ def _table(rows: int, width: int, formats: Formats, pass_: Pass) -> Op:
     """A gather from a table of ``rows``; its output is in the activations' format."""
     op = embedding(pass_.rows, width, rows, formats.embedding_format)
     table, out = op.operands
-    return replace(op, operands=(table, replace(out, format=formats.activations)))
+    return replace(op, operands=(table, replace(out, format=formats.flowing)))
 
 
 def add_head(graph: Graph, stream: str, ends: Ends, formats: Formats, pass_: Pass) -> str:
@@ -145,7 +145,7 @@ def add_head(graph: Graph, stream: str, ends: Ends, formats: Formats, pass_: Pas
     rows, width, multiplied = pass_.rows, ends.d_model, formats.of_head
     last = body.add("final_norm", "head", final_norm(ends.norm, rows, width, formats), x=STREAM)
     if pass_.phase == "prefill" and pass_.tokens > 1:
-        chosen = embedding(pass_.batch, width, rows, multiplied.activations, learned=False)
+        chosen = embedding(pass_.batch, width, rows, multiplied.flowing, learned=False)
         last, rows = body.add("last_token", "head", chosen, table=last), pass_.batch
     a_dtype, b_dtype = multiplied.activations, multiplied.weights
     head = gemm(rows, ends.vocab, width, a_dtype=a_dtype, b_dtype=b_dtype, out_dtype="fp32")

@@ -55,7 +55,7 @@ def _ops(
         found = [(replace(flat, name=f"{name}.flatten", block="linear"), "x")] if given.rows > 1 else []
         found.append((product, "a"))
     elif layer.kind == "add":
-        found = [(elementwise("add", pixels, result.channels, formats.activations), "x")]
+        found = [(elementwise("add", pixels, result.channels, formats.flowing), "x")]
     elif layer.kind == "concat":
         found = [(_concat(given.channels, (other or given).channels, pixels, formats), "x")]
     else:
@@ -63,7 +63,7 @@ def _ops(
     main = next(place for place, (op, _) in enumerate(found) if not op.name.endswith(".flatten"))
     found[main] = (replace(found[main][0], name=name, block=layer.kind), found[main][1])
     if layer.relu and layer.kind in ("conv", "add", "linear"):
-        relu = elementwise("relu", pixels, result.channels, formats.activations)
+        relu = elementwise("relu", pixels, result.channels, formats.flowing)
         found.append((replace(relu, name=f"{name}.relu", block=layer.kind), "x"))
     return found
 
@@ -104,8 +104,8 @@ def _flatten(given: Extent, formats: Formats, images: int) -> Op:
     dims = Named({"batch": images, "tokens": given.rows * given.columns, "width": given.channels})
     flat: Axis = (("width", given.rows * given.columns), ("tokens", 1))
     operands = (
-        Operand("x", "activation", _axes("batch", "tokens", "width"), formats.activations),
-        Operand("out", "output", (*_axes("batch"), flat), formats.activations),
+        Operand("x", "activation", _axes("batch", "tokens", "width"), formats.flowing),
+        Operand("out", "output", (*_axes("batch"), flat), formats.flowing),
     )
     return Op("flatten", "elementwise", dims, operands, Named({"op": "copy"}))
 
@@ -114,9 +114,9 @@ def _concat(left: int, right: int, pixels: int, formats: Formats) -> Op:
     """Channels of two images side by side."""
     dims = Named({"tokens": pixels, "width": left + right, "left": left, "right": right})
     operands = (
-        Operand("x", "activation", _axes("tokens", "left"), formats.activations),
-        Operand("y", "activation", _axes("tokens", "right"), formats.activations),
-        Operand("out", "output", _axes("tokens", "width"), formats.activations),
+        Operand("x", "activation", _axes("tokens", "left"), formats.flowing),
+        Operand("y", "activation", _axes("tokens", "right"), formats.flowing),
+        Operand("out", "output", _axes("tokens", "width"), formats.flowing),
     )
     return Op("concat", "elementwise", dims, operands, Named({"op": "copy"}))
 
@@ -127,8 +127,8 @@ def _resized(layer: ConvLayer, given: Extent, result: Extent, formats: Formats, 
     written = images * result.rows * result.columns
     dims = Named({"tokens": written, "width": result.channels, "kv_len": read})
     operands = (
-        Operand("x", "activation", _axes("kv_len", "width"), formats.activations),
-        Operand("out", "output", _axes("tokens", "width"), formats.activations),
+        Operand("x", "activation", _axes("kv_len", "width"), formats.flowing),
+        Operand("out", "output", _axes("tokens", "width"), formats.flowing),
     )
     pooled = -(-read // written) if layer.kind == "pool" else 0
     return Op(layer.kind, "elementwise", dims, operands, attributes_of(op="copy", ops_per_element=pooled))

@@ -83,8 +83,8 @@ def add_attention(body: Body, shape: AttentionShape, formats: Formats, pass_: Pa
         pass_.tokens,
         pass_.context + pass_.tokens,
         shape.head_dim,
-        formats.activations,
-        formats.kv_format if shape.causal else formats.activations,
+        formats.flowing,
+        formats.kv_format if shape.causal else formats.flowing,
         shape.window,
     )
     body.add("attention", block, core, q=q, k=k, v=v)
@@ -114,8 +114,8 @@ def _head_norm(rows: int, heads: int, head_dim: int, formats: Formats) -> Op:
 
 def _rope(rows: int, q_width: int, kv_width: int, formats: Formats) -> Op:
     """Rotary embedding of queries and keys; the output holds both, queries first."""
-    op = elementwise("rope", rows, q_width + kv_width, formats.activations)
-    row, format_ = (("tokens", 1),), formats.activations
+    op = elementwise("rope", rows, q_width + kv_width, formats.flowing)
+    row, format_ = (("tokens", 1),), formats.flowing
     q = Operand("q", "activation", (row, (("q_width", 1),)), format_)
     k = Operand("k", "activation", (row, (("kv_width", 1),)), format_)
     return replace(op, dims=op.dims.replace(q_width=q_width, kv_width=kv_width), operands=(q, k, op.output))
@@ -134,7 +134,7 @@ def add_mlp(body: Body, shape: MlpShape, formats: Formats, pass_: Pass, stream: 
 
 
 def _activate(body: Body, block: str, gated: bool, activation: str, rows: int, width: int, formats: Formats) -> None:
-    op = elementwise(f"{activation}_mul" if gated else activation, rows, width, formats.activations)
+    op = elementwise(f"{activation}_mul" if gated else activation, rows, width, formats.flowing)
     inputs: dict[str, Source] = {"gate": "gate_proj", "up": "up_proj"} if gated else {"x": "up_proj"}
     body.add("mlp_act", block, op, **inputs)
 
@@ -149,8 +149,8 @@ def add_moe(body: Body, shape: MoeShape, formats: Formats, pass_: Pass, stream: 
     picked = shape.per_token
     body.add("mlp_norm", block, normed(shape.norm, rows, d, formats), x=stream)
     body.add("router", block, linear(rows, shape.experts, d, formats), a="mlp_norm")
-    body.add("router_softmax", block, softmax(rows, shape.experts, dtype=formats.activations), x="router")
-    topk = elementwise("topk", rows, picked, formats.activations, read_elems=shape.experts)
+    body.add("router_softmax", block, softmax(rows, shape.experts, dtype=formats.flowing), x="router")
+    topk = elementwise("topk", rows, picked, formats.flowing, read_elems=shape.experts)
     body.add("router_topk", block, topk, x="router_softmax")
     body.add("dispatch", block, _dispatch(rows, picked, d, formats), table="mlp_norm", choice="router_topk")
     for name in ("gate_proj", "up_proj"):
@@ -185,20 +185,20 @@ def _expert_linear(rows: int, n: int, k: int, shape: MoeShape, formats: Formats)
 
 def _dispatch(rows: int, picked: int, width: int, formats: Formats) -> Op:
     """A copy of each row for each expert that it visits."""
-    op = embedding(rows, width, rows, formats.activations, learned=False)
+    op = embedding(rows, width, rows, formats.flowing, learned=False)
     table, out = op.operands
     copies = ((("tokens", picked), ("picked", 1)), (("width", 1),))
-    choice = Operand("choice", "activation", ((("tokens", 1),), (("picked", 1),)), formats.activations)
+    choice = Operand("choice", "activation", ((("tokens", 1),), (("picked", 1),)), formats.flowing)
     operands = (replace(table, axes=copies), choice, replace(out, axes=copies))
     return replace(op, dims=op.dims.replace(picked=picked), operands=operands)
 
 
 def _combine(rows: int, picked: int, width: int, formats: Formats) -> Op:
     """The weighted sum of the rows that the experts gave back for each token."""
-    op = elementwise("weighted_sum", rows, width, formats.activations)
+    op = elementwise("weighted_sum", rows, width, formats.flowing)
     copies = ((("tokens", picked), ("picked", 1)), (("width", 1),))
-    x = Operand("x", "activation", copies, formats.activations)
-    weights = Operand("weights", "activation", ((("tokens", 1),), (("picked", 1),)), formats.activations)
+    x = Operand("x", "activation", copies, formats.flowing)
+    weights = Operand("weights", "activation", ((("tokens", 1),), (("picked", 1),)), formats.flowing)
     attributes = op.attributes.replace(ops_per_element=2 * picked)
     dims = op.dims.replace(picked=picked)
     return replace(op, dims=dims, operands=(x, weights, op.output), attributes=attributes)

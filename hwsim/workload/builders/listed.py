@@ -80,7 +80,7 @@ def _conv2d(op: ListedConv2d, formats: Formats, batch: int) -> Op:
 
 
 def _attention(op: ListedAttention, formats: Formats, batch: int) -> Op:
-    kv = formats.activations if op.phase == "bidirectional" or op.activations else formats.kv_format
+    kv = formats.flowing if op.phase == "bidirectional" or op.activations else formats.kv_format
     return attention(
         op.phase,
         op.batch * batch,
@@ -89,14 +89,14 @@ def _attention(op: ListedAttention, formats: Formats, batch: int) -> Op:
         op.q_len,
         op.kv_len,
         op.head_dim,
-        formats.activations,
+        formats.flowing,
         kv,
         op.window,
     )
 
 
 def _elementwise(op: ListedElementwise, formats: Formats, batch: int) -> Op:
-    made = elementwise(op.op, op.tokens * batch, op.width, formats.activations, op.read_elems or None)
+    made = elementwise(op.op, op.tokens * batch, op.width, formats.flowing, op.read_elems or None)
     if op.learned:
         trained = Operand("trained", "weight", ((("trained", 1),),), formats.vectors)
         dims = made.dims.replace(trained=op.learned)
@@ -105,16 +105,16 @@ def _elementwise(op: ListedElementwise, formats: Formats, batch: int) -> Op:
 
 
 def _embedding(op: ListedEmbedding, formats: Formats, batch: int) -> Op:
-    table_format = formats.embedding_format if op.learned else formats.activations
+    table_format = formats.embedding_format if op.learned else formats.flowing
     rows = op.rows if op.learned else op.rows * batch
     made = embedding(op.tokens * batch, op.width, rows, table_format, op.learned)
     table, out = made.operands
-    return replace(made, operands=(table, replace(out, format=formats.activations)))
+    return replace(made, operands=(table, replace(out, format=formats.flowing)))
 
 
 def _conv1d(op: ListedConv1d, formats: Formats, batch: int) -> Op:
     taps = formats.conv_format
-    return conv1d(op.phase, batch, op.seq_len, op.channels, op.d_conv, formats.activations, taps, taps, op.activation)
+    return conv1d(op.phase, batch, op.seq_len, op.channels, op.d_conv, formats.flowing, taps, taps, op.activation)
 
 
 def _scan(op: ListedScan, formats: Formats, batch: int) -> Op:
@@ -128,7 +128,7 @@ def _scan(op: ListedScan, formats: Formats, batch: int) -> Op:
         op.d_state,
         op.groups,
         op.chunk,
-        formats.activations,
+        formats.flowing,
         formats.state,
         formats.vectors,
     )
@@ -139,7 +139,7 @@ _BUILDERS: Final[dict[type[Listed], Callable[[Any, Formats, int], Op]]] = {
     ListedConv2d: _conv2d,
     ListedAttention: _attention,
     ListedNorm: lambda op, formats, batch: normed(op.op, op.tokens * batch, op.width, formats),
-    ListedSoftmax: lambda op, formats, batch: softmax(op.tokens * batch, op.width, dtype=formats.activations),
+    ListedSoftmax: lambda op, formats, batch: softmax(op.tokens * batch, op.width, dtype=formats.flowing),
     ListedElementwise: _elementwise,
     ListedEmbedding: _embedding,
     ListedConv1d: _conv1d,

@@ -92,7 +92,7 @@ def add_mamba2(body: Body, shape: Mamba2Shape, formats: Formats, pass_: Pass, st
         shape.d_state,
         shape.groups,
         shape.chunk,
-        formats.activations,
+        formats.flowing,
         formats.state,
         formats.vectors,
     )
@@ -136,7 +136,7 @@ def add_mamba1(body: Body, shape: Mamba1Shape, formats: Formats, pass_: Pass, st
         heads=e,
         head_dim=1,
         d_state=n,
-        dtype=formats.activations,
+        dtype=formats.flowing,
         state_dtype=formats.state,
         weight_dtype=formats.vectors,
     )
@@ -157,7 +157,7 @@ def _conv(d_conv: int, channels: int, bias: bool, formats: Formats, pass_: Pass)
         pass_.tokens,
         channels,
         d_conv,
-        formats.activations,
+        formats.flowing,
         formats.conv_format,
         formats.conv_format,
         activation="silu",
@@ -166,8 +166,8 @@ def _conv(d_conv: int, channels: int, bias: bool, formats: Formats, pass_: Pass)
 
 
 def _softplus(rows: int, width: int, formats: Formats) -> Op:
-    return elementwise("softplus_bias", rows, width, formats.activations, weight_dtype=formats.vectors)
+    return elementwise("softplus_bias", rows, width, formats.flowing, weight_dtype=formats.vectors)
 
 
 def _gate(rows: int, width: int, formats: Formats) -> Op:
-    return elementwise("silu_mul", rows, width, formats.activations)
+    return elementwise("silu_mul", rows, width, formats.flowing)

@@ -73,9 +73,9 @@ def _class_token(model: VitModel, formats: Formats, images: Pass) -> Op:
     dims = Named({"batch": images.batch, "tokens": model.tokens, "width": model.d_model})
     axes = _axes("batch", "tokens", "width")
     operands = (
-        Operand("x", "activation", axes, formats.activations, halo=(0, 1, 0)),
+        Operand("x", "activation", axes, formats.flowing, halo=(0, 1, 0)),
         Operand("token", "weight", _axes("width"), formats.vectors),
-        Operand("out", "output", axes, formats.activations),
+        Operand("out", "output", axes, formats.flowing),
     )
     return Op("class_token", "elementwise", dims, operands, Named({"op": "copy"}))
 
@@ -85,9 +85,9 @@ def _positions(model: VitModel, formats: Formats, images: Pass) -> Op:
     dims = Named({"batch": images.batch, "tokens": model.tokens, "width": model.d_model})
     axes = _axes("batch", "tokens", "width")
     operands = (
-        Operand("x", "activation", axes, formats.activations),
+        Operand("x", "activation", axes, formats.flowing),
         Operand("positions", "weight", axes[1:], formats.vectors),
-        Operand("out", "output", axes, formats.activations),
+        Operand("out", "output", axes, formats.flowing),
     )
     return Op("position_add", "elementwise", dims, operands, Named({"op": "add"}))
 
@@ -97,7 +97,7 @@ def _head(model: VitModel, formats: Formats, images: Pass) -> Body:
     body = Body()
     head = formats.of_head
     body.add("final_norm", "head", final_norm("layernorm", images.rows, model.d_model, formats), x=STREAM)
-    chosen = embedding(images.batch, model.d_model, images.rows, head.activations, learned=False)
+    chosen = embedding(images.batch, model.d_model, images.rows, head.flowing, learned=False)
     body.add("class_row", "head", chosen, table="final_norm")
     body.add("head", "head", linear(images.batch, model.classes, model.d_model, head, True, "fp32"), a="class_row")
     return body

@@ -26,7 +26,7 @@ class Quantize(Transform):
         kv: format of keys and values.
         state: format of recurrent states.
         group: elements along k that share one weight scale.
-        dynamic: whether activations are quantised as they flow.
+        dynamic: whether each product quantises what it reads, so that 16 bits flow between ops.
         name: tag of this transform.
     """
 

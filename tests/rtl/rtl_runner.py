@@ -19,6 +19,8 @@ from hwsim.timing.stalls import Trace, transfers
 from rtl.emit import lower, to_rtlil
 
 SIMULATOR = os.environ.get("SIM", "icarus")
+FULL = os.environ.get("RTL_FULL") == "1"
+"""Whether the long form runs (`make rtl-test-full`)."""
 CACHE = Path(tempfile.mkdtemp(prefix="hwsim-rtl-"))
 """Built designs of this process: two processes that build one design into one folder would disturb each other."""
 atexit.register(shutil.rmtree, CACHE, ignore_errors=True)

@@ -4,14 +4,12 @@ The bins are counted on the golden models over exactly the inputs that `rtl_runn
 with Verilator, line coverage) of the same runs is measured on the netlist and reported.
 """
 
-import os
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rtl_coverage import counts_of_verilator, toggles_of_vcd
-from rtl_runner import SIMULATOR, run, standard_plays, verify
+from rtl_runner import FULL, SIMULATOR, run, standard_plays, verify
 
 from hwsim.golden import fixed
 from hwsim.golden.fixed import FIXED
@@ -171,7 +169,7 @@ TOGGLED = [
     (ShiftAdd(), 0.85),
     (Hadamard(), 0.9),
     (MambaBlock(nodes=2), 0.93),
-    *([(Speculative(), 0.93)] if os.environ.get("RTL_FULL") == "1" else []),
+    *([(Speculative(), 0.93)] if FULL else []),
 ]
 """Units, and the share of their nets' rises and falls that the standard runs must show."""
 

@@ -1,10 +1,9 @@
 """The long form, run with RTL_FULL=1: large arrays, a 13-node tree in the whole block, wider sweeps."""
 
 import itertools
-import os
 
 import pytest
-from rtl_runner import verify
+from rtl_runner import FULL, verify
 
 from rtl.linear import Linear
 from rtl.mamba_block import MambaBlock
@@ -14,7 +13,7 @@ from rtl.speculative import Speculative
 from rtl.ssm import Ssm
 from rtl.systolic import SystolicOs, SystolicWs
 
-pytestmark = pytest.mark.skipif(os.environ.get("RTL_FULL") != "1", reason="the long form runs with RTL_FULL=1")
+pytestmark = pytest.mark.skipif(not FULL, reason="the long form runs with RTL_FULL=1")
 
 STREE = (-1, 0, 0, 0, 1, 1, 2, 4, 4, 5, 7, 7, 8)
 

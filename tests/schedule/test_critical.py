@@ -23,7 +23,7 @@ def ends_by_rep(program: Program) -> list[int]:
     return ends
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(programs(tiles=4, reps=4, longest=6))
 def test_cycles_add_up_to_a_repetition(program: Program) -> None:
     """They are the third repetition's (or the last of fewer) from the end of the one before to its own end."""

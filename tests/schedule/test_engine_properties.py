@@ -15,8 +15,8 @@ from reference import Outcome, drifting, programs, simulate_simpy, step_cycles
 
 from hwsim.schedule import Deadlock, Program, Schedule, Stage, run
 
-FEW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-MANY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def assert_same(program: Program, result: Schedule | Deadlock, outcome: Outcome) -> None:

@@ -262,7 +262,7 @@ def test_a_bare_number_needs_a_unit_from_somewhere() -> None:
     assert load(override(parse("{}"), "amount", "5 LUT", "--set", Loose), Loose).amount == by_user(5.0, "LUT")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.one_of(
         st.text(max_size=20),

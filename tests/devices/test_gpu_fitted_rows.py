@@ -1,11 +1,10 @@
 """The rows that constants were fitted on travel beside the constants: each is re-evaluated on its own rows."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from script_module import script_module
 
 import hwsim
 from hwsim.devices.catalog import find_device
@@ -83,11 +82,7 @@ DECISIVE = [  # file, table, constant of the stack: halving or doubling it makes
 @pytest.fixture(scope="module")
 def accuracy():
     """The script that reads tables of measured rows."""
-    spec = importlib.util.spec_from_file_location("accuracy", ROOT / "bench" / "accuracy.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["accuracy"] = module
-    spec.loader.exec_module(module)
-    return module
+    return script_module(ROOT / "bench/accuracy.py")
 
 
 def error(accuracy, file, table, change=None):

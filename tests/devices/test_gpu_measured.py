@@ -1,12 +1,11 @@
 """Held-out measured rows: hwsim beats the three-number fit, on the same card and carried by datasheet."""
 
-import importlib.util
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from script_module import script_module
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("HWSIM_SHARED_DATA") or ROOT.parent / "shared" / "data")
@@ -16,11 +15,7 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no measured rows at 
 @pytest.fixture(scope="module")
 def accuracy():
     """The script that prints the accuracy tables."""
-    spec = importlib.util.spec_from_file_location("accuracy", ROOT / "bench" / "accuracy.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["accuracy"] = module
-    spec.loader.exec_module(module)
-    return module
+    return script_module(ROOT / "bench/accuracy.py")
 
 
 def mape(table, accuracy):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -10,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from script_module import script_module
 
 from hwsim.cli import main
 from hwsim.devices.base import Device
@@ -36,13 +36,7 @@ memory:
 @pytest.fixture(scope="module")
 def example():
     """The example as a module."""
-    spec = importlib.util.spec_from_file_location("one_port_machine", EXAMPLE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["one_port_machine"] = module
-    spec.loader.exec_module(module)
-    return module
+    return script_module(EXAMPLE)
 
 
 @pytest.fixture

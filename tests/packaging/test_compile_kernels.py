@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from script_module import script_module
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -14,12 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
     """tools/compile_kernels.py, which is no part of the package."""
-    spec = importlib.util.spec_from_file_location("compile_kernels", ROOT / "tools/compile_kernels.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script_module(ROOT / "tools/compile_kernels.py")
 
 
 def test_every_kernel_is_known(tool: ModuleType) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from script_module import script_module
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "reports" / "gallery"
@@ -16,12 +16,7 @@ FOLDER = ROOT / "reports" / "gallery"
 @pytest.fixture(scope="module")
 def gallery() -> ModuleType:
     """tools/gallery.py, which is no part of the package."""
-    spec = importlib.util.spec_from_file_location("gallery", ROOT / "tools/gallery.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script_module(ROOT / "tools/gallery.py")
 
 
 def test_committed_gallery_is_what_the_tool_draws(

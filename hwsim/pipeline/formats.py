@@ -11,17 +11,28 @@ from hwsim.workload.listed import OpsModel, in_formats
 if TYPE_CHECKING:
     from hwsim.devices.base import Device
     from hwsim.workload.model import Workload
+    from hwsim.workload.number_formats import Formats
 
 __all__ = ["adapted"]
 
 
 def adapted(workload: Workload, device: Device) -> tuple[Workload, FormatChoice]:
     """The workload in the machine's formats, and what differs from what was asked."""
-    formats, choice = device.formats(workload.formats)
+    formats, choice = _with_experts(workload.formats, device)
     if not isinstance(workload.model, OpsModel):
         return replace(workload, formats=formats), choice
     model = in_formats(workload.model, workload.formats, lambda own: device.formats(own)[0])
     return replace(workload, formats=formats, model=model), _with_own(choice, workload.model, model)
+
+
+def _with_experts(asked: Formats, device: Device) -> tuple[Formats, FormatChoice]:
+    """The machine's formats; weights of experts that have their own as it would run a model that is all of it."""
+    formats, choice = device.formats(replace(asked, experts=None))
+    if asked.experts is None:
+        return formats, choice
+    run = device.formats(asked.of_experts)[0].weights
+    told = FormatChoice({**choice.asked, "experts": asked.experts}, {**choice.used, "experts": run})
+    return replace(formats, experts=run), told
 
 
 def _with_own(choice: FormatChoice, asked: OpsModel, used: OpsModel) -> FormatChoice:

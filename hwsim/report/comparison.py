@@ -60,9 +60,10 @@ def _batch_blocks(results: Sequence[Result]) -> list[Block]:
 
 
 def pair_words(formats: Mapping[str, str]) -> str:
-    """Weights and activations in short: ``int4``, or ``int4/bf16`` where they differ."""
+    """Weights and activations in short: ``int4``, or ``int4/bf16`` where they differ; then experts' own weights."""
     names = [formats[role] for role in ("weights", "activations") if role in formats]
-    return "/".join(dict.fromkeys(names))
+    own = [f"experts {formats['experts']}"] if "experts" in formats else []
+    return ", ".join(["/".join(dict.fromkeys(names)), *own])
 
 
 def _row(entry: Entry) -> tuple[str, ...]:

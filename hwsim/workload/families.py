@@ -12,6 +12,7 @@ from hwsim.workload.ranges import Count, Whole
 
 __all__ = [
     "ONE_PASS_MODELS",
+    "Activation",
     "ConvNetModel",
     "Count",
     "HybridModel",
@@ -24,6 +25,9 @@ __all__ = [
     "Whole",
     "of_images",
 ]
+
+Activation: TypeAlias = Literal["silu", "gelu", "relu", "relu2"]
+"""Activation of an MLP; the last two in plain ones only."""
 
 Layers: TypeAlias = Annotated[int, Bound(low=1, high=10_000)]
 """Layers of a model; the graph holds each one, so that a slip of a finger does not fill the memory."""
@@ -41,6 +45,7 @@ class Mamba1Model:
         d_conv: taps of the causal convolution.
         expand: d_inner / d_model.
         dt_rank: inner width of the dt projection; 0 for ceil(d_model / 16).
+        ssm_norms: whether dt, B and C are normed, with gains of one that are not trained (Falcon-Mamba).
         conv_bias: whether the convolution has a bias.
         tied_head: whether the head uses the embedding's table.
         family: tag of this family.
@@ -53,6 +58,7 @@ class Mamba1Model:
     d_conv: Count = 4
     expand: Count = 2
     dt_rank: Whole = 0
+    ssm_norms: bool = False
     conv_bias: bool = True
     tied_head: bool = True
     family: Literal["mamba1"] = "mamba1"
@@ -129,18 +135,25 @@ class TransformerModel:
         head_dim: elements per head; 0 for d_model / heads.
         norm: norm before attention, MLP and head.
         mlp: gated (act(gate) * up, then down) or plain (up, act, down).
-        activation: activation of the MLP.
+        activation: activation of the MLP; relu2 is the square of relu.
         position: rope, learned (a table added to the embedding), or none.
         max_positions: rows of the learned position table.
         attention_bias: biases of the query, key and value projections.
         output_bias: bias of the attention's output projection.
-        mlp_bias: biases of the MLP.
+        mlp_bias: biases of the MLP, or of router and experts.
         fused_qkv: whether query, key and value come from one product (GPT-2) or from three.
         qk_norm: whether each head's queries and keys are normed (Qwen3).
+        post_norm: whether what attention and MLP give is normed before it is added to the stream (Gemma 2).
+        sinks: whether each head has a learned logit beside its scores (gpt-oss).
         tied_head: whether the head uses the embedding's table.
         window: positions that attention sees at most, 0 for all.
+        window_pattern: which layers have the window; a shorter pattern repeats.
         experts: experts per layer, 0 for a plain MLP.
         experts_per_token: experts that each token visits.
+        shared_d_ff: inner width of the MLP that every token visits beside its experts, 0 for none.
+        shared_gate: whether a gate of each token scales what that MLP gives (Qwen2-MoE).
+        dense_layers: first layers that have one MLP in place of experts (DeepSeek-MoE).
+        dense_d_ff: inner width of theirs.
         family: tag of this family.
     """
 
@@ -153,7 +166,7 @@ class TransformerModel:
     head_dim: Whole = 0
     norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
     mlp: Literal["gated", "plain"] = "gated"
-    activation: Literal["silu", "gelu", "relu"] = "silu"
+    activation: Activation = "silu"
     position: Literal["rope", "learned", "none"] = "rope"
     max_positions: Whole = 0
     attention_bias: bool = False
@@ -161,29 +174,50 @@ class TransformerModel:
     mlp_bias: bool = False
     fused_qkv: bool = False
     qk_norm: bool = False
+    post_norm: bool = False
+    sinks: bool = False
     tied_head: bool = False
     window: Whole = 0
+    window_pattern: tuple[Literal["window", "full"], ...] = ("window",)
     experts: Whole = 0
     experts_per_token: Whole = 0
+    shared_d_ff: Whole = 0
+    shared_gate: bool = False
+    dense_layers: Whole = 0
+    dense_d_ff: Whole = 0
     family: Literal["transformer"] = "transformer"
 
     def __post_init__(self) -> None:
         _check_attention(self.d_model, self.heads, self.kv_heads, self.head_dim)
-        _check_experts(self.experts, self.experts_per_token)
+        _check_experts(self.experts, self.experts_per_token, self.shared_d_ff)
+        _check_activation("gated" if self.experts else self.mlp, self.activation)
+        _check_pattern(self.window_pattern, self.layers, "window_pattern")
+        if not self.window and self.window_pattern != ("window",):
+            raise Refused("", "left out where window = 0", at="window_pattern")
         if (self.position == "learned") != (self.max_positions > 0):
             raise Refused("", "the rows of the table with position: learned, else 0", at="max_positions")
-        if self.mlp == "gated" and self.activation == "relu":
-            raise Refused("", "silu or gelu in a gated MLP", at="activation")
+        if self.shared_gate and not self.shared_d_ff:
+            raise Refused("", "false where shared_d_ff = 0", at="shared_gate")
+        if self.dense_layers > (self.layers if self.experts else 0):
+            raise Refused("", f"0 to layers = {self.layers}, with experts; else 0", at="dense_layers")
+        if (self.dense_layers > 0) != (self.dense_d_ff > 0):
+            raise Refused("", "a width with dense_layers, else 0", at="dense_d_ff")
 
     @property
     def width_per_head(self) -> int:
         """Elements per head."""
         return self.head_dim or self.d_model // self.heads
 
+    def window_of(self, layer: int) -> int:
+        """Positions that a layer's attention sees at most, 0 for all."""
+        return self.window if self.window_pattern[layer % len(self.window_pattern)] == "window" else 0
+
 
 @dataclass(frozen=True, slots=True)
 class HybridModel:
     """Layers of attention and Mamba in a pattern, each followed by an MLP, experts, or nothing.
+
+    A model whose layers hold either a mixer or an MLP (Nemotron-H) has fewer here: an MLP belongs to the one before it.
 
     Attributes:
         d_model: width of the residual stream.
@@ -194,6 +228,8 @@ class HybridModel:
         vocab: rows of the embedding.
         pattern: mixer of each layer; a shorter pattern repeats.
         mlp_pattern: what follows the mixer in each layer; a shorter pattern repeats.
+        mlp: gated or plain; experts are gated.
+        activation: activation of MLP and experts.
         head_dim: elements per attention head; 0 for d_model / heads.
         position: rope or none (Jamba's attention has no positions).
         d_state: states per channel of the Mamba layers.
@@ -210,6 +246,7 @@ class HybridModel:
         window: positions that attention sees at most, 0 for all.
         experts: experts of a ``moe`` layer.
         experts_per_token: experts that each token visits.
+        shared_d_ff: inner width of the MLP that every token visits beside its experts, 0 for none.
         family: tag of this family.
     """
 
@@ -221,6 +258,8 @@ class HybridModel:
     vocab: Count
     pattern: tuple[Literal["attention", "mamba1", "mamba2"], ...]
     mlp_pattern: tuple[Literal["mlp", "moe", "none"], ...] = ("mlp",)
+    mlp: Literal["gated", "plain"] = "gated"
+    activation: Activation = "silu"
     head_dim: Whole = 0
     position: Literal["rope", "none"] = "rope"
     d_state: Count = 16
@@ -237,16 +276,17 @@ class HybridModel:
     window: Whole = 0
     experts: Whole = 0
     experts_per_token: Whole = 0
+    shared_d_ff: Whole = 0
     family: Literal["hybrid"] = "hybrid"
 
     def __post_init__(self) -> None:
         _check_attention(self.d_model, self.heads, self.kv_heads, self.head_dim)
-        _check_experts(self.experts, self.experts_per_token)
+        _check_experts(self.experts, self.experts_per_token, self.shared_d_ff)
+        _check_activation("gated" if self.experts else self.mlp, self.activation)
         if ("moe" in self.mlp_pattern) != (self.experts > 0):
             raise Refused("", "a number above 0 where mlp_pattern has moe, else 0", at="experts")
-        for name, pattern in (("pattern", self.pattern), ("mlp_pattern", self.mlp_pattern)):
-            if not pattern or self.layers % len(pattern):
-                raise Refused(f"{len(pattern)} entries", f"a number that divides layers = {self.layers}", at=name)
+        _check_pattern(self.pattern, self.layers, "pattern")
+        _check_pattern(self.mlp_pattern, self.layers, "mlp_pattern")
         if "mamba2" in self.pattern:
             _divides(self.ssm_head_dim, self.channels, "ssm_head_dim", "d_inner")
             _divides(self.ssm_groups, self.channels // self.ssm_head_dim, "ssm_groups", "the number of Mamba heads")
@@ -328,8 +368,20 @@ def _check_attention(d_model: int, heads: int, kv_heads: int, head_dim: int) -> 
         _divides(heads, d_model, "heads", "d_model")
 
 
-def _check_experts(experts: int, per_token: int) -> None:
+def _check_pattern(pattern: tuple[str, ...], layers: int, name: str) -> None:
+    if not pattern or layers % len(pattern):
+        raise Refused(f"{len(pattern)} entries", f"a number that divides layers = {layers}", at=name)
+
+
+def _check_activation(mlp: str, activation: str) -> None:
+    if mlp == "gated" and activation.startswith("relu"):
+        raise Refused("", "silu or gelu in a gated MLP, as experts are", at="activation")
+
+
+def _check_experts(experts: int, per_token: int, shared: int) -> None:
     if experts and not 1 <= per_token <= experts:
         raise Refused("", f"1 to experts = {experts}", at="experts_per_token")
     if not experts and per_token:
         raise Refused("", "0 without experts", at="experts_per_token")
+    if not experts and shared:
+        raise Refused("", "0 without experts", at="shared_d_ff")

@@ -195,6 +195,7 @@ class ListedElementwise(Listed):
         "gelu",
         "gelu_mul",
         "relu",
+        "relu2",
         "softplus",
         "rope",
         "quantize",

@@ -45,6 +45,7 @@ class Formats:
         vectors: gains, biases and the scans' small weights.
         embedding: embedding tables; default: as ``vectors``.
         head: the head's weights; default: as ``embedding`` (they are one table when tied).
+        experts: weights of the experts; default: as ``weights``, with their groups.
         acc: accumulator of the matrix products.
         weight_group: elements along k that share one weight scale; 0 for one scale per row or none.
         activation_group: elements that share one activation scale; 0 for one per row or none.
@@ -61,6 +62,7 @@ class Formats:
     vectors: FormatName = "bf16"
     embedding: FormatName | None = None
     head: FormatName | None = None
+    experts: FormatName | None = None
     acc: Literal["auto", "fp32", "fp16", "int32"] = "auto"
     weight_group: Whole = 0
     activation_group: Whole = 0
@@ -84,6 +86,14 @@ class Formats:
         if self.quantize == "none" or FORMATS[self.activations].bits >= _WIDE:
             return self.activations
         return self.vectors if FORMATS[self.vectors].bits == _WIDE else "bf16"
+
+    @property
+    def of_experts(self) -> Formats:
+        """What experts multiply in; a format with scales of its own has no other groups."""
+        if self.experts is None:
+            return self
+        group = 0 if FORMATS[self.experts].group else self.weight_group
+        return replace(self, weights=self.experts, weight_group=group)
 
     @property
     def embedding_format(self) -> FormatName:

@@ -7,6 +7,7 @@ import pytest
 from hwsim.devices.catalog import find_device
 from hwsim.devices.optical.jobs import jobs_of
 from hwsim.pipeline import Question, simulate
+from hwsim.pipeline.formats import adapted
 from hwsim.workload import find_workload
 from hwsim.workload.kernel import build_kernel
 
@@ -40,3 +41,15 @@ def test_light_has_masks_of_its_own_for_each_expert(experts, m):
     op = replace(plain, dims=plain.dims.replace(expert=experts))
     (job,) = jobs_of(op)
     assert (job.groups, job.images) == (experts, -(-m // experts))
+
+
+@pytest.mark.parametrize(
+    ("device", "weights", "experts"),
+    [("h100-sxm", "bf16", "mxfp4"), ("xeon-8475b", "bf16", "mxfp4"), ("tpu-256", "int8", "int8")],
+)
+def test_experts_keep_their_own_format(device, weights, experts):
+    """Their weights alone are narrow; a machine that is built for one format runs that, and the answer says so."""
+    found, choice = adapted(find_workload("gpt-oss-20b"), find_device(device))
+    assert (found.formats.weights, found.formats.experts) == (weights, experts)
+    assert (choice.asked["experts"], choice.used["experts"]) == ("mxfp4", experts)
+    assert "experts" not in adapted(find_workload("mixtral-8x7b"), find_device(device))[1].asked

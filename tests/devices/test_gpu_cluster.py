@@ -117,20 +117,32 @@ def test_nodes_are_joined_by_the_network() -> None:
 
 
 @pytest.mark.parametrize("tensor", [1, 2, 4, 8])
-@pytest.mark.parametrize("name", ["llama-3-8b", "mamba2-2.7b", "mamba-2.8b"])
+@pytest.mark.parametrize("name", ["llama-3-8b", "mamba2-2.7b", "mamba-2.8b", "deepseek-moe-16b"])
 def test_parts_of_a_layer_add_up_to_it(name: str, tensor: int) -> None:
     """Tensor parallel: the products' parts hold the layer's multiply-accumulates, and two blocks close with a sum."""
     workload = find_workload(name)
     graph = build(workload.model, workload.formats, Pass("prefill", 4, 512, 0, True))
     split = Split(tensor, 1, 4, 4, False)
-    layer = [op for op in graph.ops if op.layer == 0]
+    layer = [op for op in graph.ops if op.layer == 1]
     whole = sum(op.macs for op in layer if op.kind == "gemm")
     parts = sum(shard(op, split).macs for op in layer if op.kind == "gemm")
     assert whole <= parts * tensor <= 1.02 * whole
     sums = [each for op in layer for each in collectives_after(shard(op, split), split)]
-    blocks = {"llama-3-8b": 2, "mamba2-2.7b": 1, "mamba-2.8b": 2}[name]  # Mamba-1 also sums x_proj
+    blocks = {"mamba2-2.7b": 1}.get(name, 2)  # Mamba-1 also sums x_proj
     assert len(sums) == (blocks if tensor > 1 else 0)
     assert all(each.op == "all_reduce" for each in sums)
+
+
+def test_what_experts_give_is_summed_once() -> None:
+    """Cards add up a row per token behind the weighted sum, not one for each expert that a token visits."""
+    workload = find_workload("deepseek-moe-16b")
+    graph = build(workload.model, workload.formats, Pass("decode", 4, 1, 100, True))
+    split = Split(8, 1, 4, 4, True)
+    sums = {op.name: collectives_after(shard(op, split), split) for op in graph.ops if op.layer == 1}
+    assert {name: each[0].bytes for name, each in sums.items() if each} == {
+        "o_proj": 4 * 2048 * 2,
+        "combine": 4 * 2048 * 2,
+    }
 
 
 @given(cards=st.integers(1, 64), q=st.integers(64, 4096), context=st.integers(0, 4096))

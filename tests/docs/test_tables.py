@@ -56,7 +56,9 @@ def test_the_formats_by_role_are_listed() -> None:
     _, defaults = declared(workload_model.Formats)
     for name, value in defaults.items():
         shown = (
-            rf"`{name}` \((vectors|activations|embedding)[,)]" if value == "None" else rf"`{name}: {re.escape(value)}`"
+            rf"`{name}` \((vectors|activations|embedding|weights)[,)]"
+            if value == "None"
+            else rf"`{name}: {re.escape(value)}`"
         )
         assert re.search(shown, text), name
     names = re.search(r"The formats are `([^`]+)`", text)

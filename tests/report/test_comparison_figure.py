@@ -51,3 +51,4 @@ def test_formats_in_short() -> None:
     assert pair_words({"weights": "int4", "activations": "int4", "state": "int8"}) == "int4"
     assert pair_words({"weights": "int4", "activations": "bf16"}) == "int4/bf16"
     assert pair_words({}) == ""
+    assert pair_words({"weights": "bf16", "activations": "bf16", "experts": "mxfp4"}) == "bf16, experts mxfp4"

@@ -35,7 +35,7 @@ MAMBA = {
     "mamba-2.8b": (2_768_345_600, 2_631_925_760, 5_242_880),
 }
 
-# Published totals. Llama, Mistral, Mixtral and Qwen: element counts of the safetensors files on Hugging Face.
+# Published totals. Llama to DeepSeek-MoE and Falcon Mamba: element counts of the safetensors files on Hugging Face.
 # GPT-2: the parameter count of the Hugging Face model. ViT: num_params of torchvision's weights.
 # DeiT: timm's counts. Jamba: half of its bf16 safetensors' total_size, known from memory only.
 PARAMETERS = {
@@ -48,6 +48,10 @@ PARAMETERS = {
     "mistral-7b": 7_241_732_096,
     "qwen3-8b": 8_190_735_360,
     "mixtral-8x7b": 46_702_792_704,
+    "gemma-2-9b": 9_241_705_984,
+    "gpt-oss-20b": 20_914_757_184,
+    "deepseek-moe-16b": 16_375_728_128,
+    "falcon-mamba-7b": 7_272_665_088,
     "jamba": 51_570_323_328,
     "vit-b-16": 86_567_656,
     "vit-l-16": 304_326_632,
@@ -66,6 +70,20 @@ TINY = {
         attention_bias=True, output_bias=True, mlp_bias=True, fused_qkv=True, tied_head=True,
     ),
     "moe": TransformerModel(64, 2, 4, 2, 96, 96, experts=4, experts_per_token=2),
+    "gemma": TransformerModel(64, 4, 4, 2, 96, 96, post_norm=True, window=4, window_pattern=("window", "full")),
+    "shared": TransformerModel(
+        64, 3, 4, 2, 96, 96, experts=4, experts_per_token=2, shared_d_ff=32, shared_gate=True, dense_layers=1,
+        dense_d_ff=80, sinks=True, mlp_bias=True,
+    ),
+    "falcon": Mamba1Model(d_model=64, layers=2, vocab=96, ssm_norms=True),
+    "nemotron": HybridModel(
+        64, 4, 4, 2, 96, 96, pattern=("mamba2", "attention"), mlp_pattern=("none", "mlp"), mlp="plain",
+        activation="relu2", ssm_head_dim=16,
+    ),
+    "granite": HybridModel(
+        64, 4, 4, 2, 96, 96, pattern=("mamba2", "attention"), mlp_pattern=("moe",), experts=4, experts_per_token=2,
+        shared_d_ff=32, ssm_head_dim=16,
+    ),
     "hybrid": HybridModel(
         64, 4, 4, 2, 96, 96, pattern=("mamba1", "attention", "mamba2", "mamba2"),
         mlp_pattern=("mlp", "moe", "none", "mlp"), experts=4, experts_per_token=1, ssm_norms=True,
@@ -254,7 +272,7 @@ def test_cache_grows_with_the_context():
 
 def test_formats_reach_their_operands():
     """Each role of Formats shows on the operands that it is for."""
-    formats = Formats("int4", "fp16", "int8", "int6", "fp8_e5m2", "bf16", "fp8_e4m3", "nvfp4", weight_group=32)
+    formats = Formats("int4", "fp16", "int8", "int6", "fp8_e5m2", "bf16", "fp8_e4m3", "nvfp4", "mxfp4", weight_group=32)
     graph = build(TINY["hybrid"], formats, PASSES[0])
     op = graph.op
     assert op("layers.0.in_proj").operand("b").format == "int4"
@@ -266,6 +284,10 @@ def test_formats_reach_their_operands():
     assert op("layers.0.norm").operand("gain").format == "bf16"
     assert op("embedding").operand("table").format == "fp8_e4m3"
     assert op("lm_head").operand("b").format == "nvfp4"
+    expert = op("layers.1.up_proj")
+    assert (expert.operand("b").format, expert.attributes["group"]) == ("mxfp4", 0)
+    assert op("layers.1.router").operand("b").format == "int4"
+    assert Formats("int4", weight_group=32).of_experts == Formats("int4", weight_group=32)
 
 
 def test_sparse_weights_are_the_layers():
@@ -287,6 +309,54 @@ def test_experts():
     assert gate.weight_bytes == 2 * gate.parameters
     assert graph.op("layers.0.combine").other_ops == 2 * 2 * 3 * 64
     assert graph.op("layers.0.router_topk").other_ops == 3 * 2 * 4
+
+
+def test_shared_experts():
+    """Every token visits the shared expert, which the sum takes with its gate; experts and router have own biases."""
+    graph = build(TINY["shared"], Formats(), Pass("decode", 1, 3, 4))
+    assert {op.block for op in graph if op.layer == 0} == {"attention", "mlp"}
+    assert graph.op("layers.0.up_proj").dims["n"] == 80
+    op = {
+        name: graph.op(f"layers.1.{name}") for name in ("shared_up_proj", "shared_gate", "combine", "up_proj", "router")
+    }
+    assert (op["shared_up_proj"].dims["m"], op["shared_up_proj"].dims["n"], op["shared_gate"].dims["n"]) == (3, 32, 1)
+    assert op["combine"].other_ops == (2 * 2 + 2) * 3 * 64
+    assert op["up_proj"].parameters == 4 * (96 * 64 + 96)
+    assert op["up_proj"].bytes_by_role["weight"] == 2 * experts_touched(4, 2, 3) * (96 * 64 + 96)
+    assert op["router"].parameters == 4 * 64 + 4
+
+
+def test_windows_by_layer():
+    """The pattern says which layers have the window: those see four positions, the others all."""
+    graph = build(TINY["gemma"], Formats(), Pass("decode", 1, 1, 9))
+    assert [graph.op(f"layers.{layer}.attention").dims["kv_len"] for layer in range(4)] == [4, 10, 4, 10]
+
+
+def test_norms_behind_the_blocks():
+    """What attention and MLP give is normed before it is added to the stream."""
+    graph = build(TINY["gemma"], Formats(), PASSES[0])
+    fed = {(edge.producer, edge.consumer) for edge in graph.edges}
+    for last, block in (("o_proj", "attn"), ("down_proj", "mlp")):
+        norm = f"layers.1.{block}_post_norm"
+        assert {(f"layers.1.{last}", norm), (norm, f"layers.1.{block}_residual")} <= fed
+
+
+def test_sinks_are_a_logit_per_head():
+    """A parameter per head, and one more score per query without a product."""
+    plain, sinks = (build(TINY[name], Formats(), PASSES[2]).op("layers.1.attention") for name in ("moe", "shared"))
+    assert (plain.parameters, sinks.parameters) == (0, 4)
+    assert sinks.macs == plain.macs
+    assert sinks.other_ops - plain.other_ops == 5 * 2 * 4 * 6
+
+
+def test_norms_by_ones_have_no_parameters():
+    """Falcon Mamba's norms of dt, B and C read vectors of ones, which are no parameters; Jamba's are."""
+    graph, jamba = build(TINY["falcon"], Formats(), PASSES[0]), build(TINY["hybrid"], Formats(), PASSES[0])
+    norm, trained = graph.op("layers.0.B_norm"), jamba.op("layers.0.B_norm")
+    assert (norm.parameters, trained.parameters) == (0, 16)
+    assert norm.bytes_by_role == trained.bytes_by_role
+    plain = build(TINY["mamba1"], Formats(), PASSES[0])
+    assert graph.totals.parameters == plain.totals.parameters
 
 
 @settings(max_examples=30, deadline=None)

@@ -26,6 +26,9 @@ LLAMA = {
     "torch_dtype": "bfloat16",
 }
 
+GRANITE = ["attention" if layer % 10 == 5 else "mamba" for layer in range(40)]
+SLIDING, FULL = "sliding_attention", "full_attention"
+
 
 def shapes(width, layers, heads, kv_heads, inner, vocab, **more):
     """The usual keys of a decoder."""
@@ -66,6 +69,30 @@ def read(config, name="mine"):
                           "expert_layer_period": 2, "expert_layer_offset": 1, "num_experts": 16,
                           "num_experts_per_tok": 2, "mamba_dt_rank": 256} | shapes(4096, 32, 32, 8, 14336, 65536)),
         (86_567_656, {"model_type": "vit"}),
+        (6_658_473_984, {"model_type": "opt", "hidden_size": 4096, "ffn_dim": 16384, "num_hidden_layers": 32,
+                         "num_attention_heads": 32, "vocab_size": 50272, "word_embed_proj_dim": 4096}),
+        (2_614_341_888, {"model_type": "gemma2"} | shapes(2304, 26, 8, 4, 9216, 256000, sliding_window=4096)),
+        (999_885_952, {"model_type": "gemma3_text"} | shapes(1152, 26, 4, 1, 6912, 262144, sliding_window=512)),
+        (116_829_156_672, {"model_type": "gpt_oss", "num_local_experts": 128, "num_experts_per_tok": 4}
+         | shapes(2880, 36, 64, 8, 2880, 201088)),
+        (14_315_784_192, {"model_type": "qwen2_moe", "num_experts": 60, "num_experts_per_tok": 4,
+                          "moe_intermediate_size": 1408, "shared_expert_intermediate_size": 5632}
+         | shapes(2048, 24, 16, 16, 5632, 151936)),
+        (16_375_728_128, {"model_type": "deepseek", "n_routed_experts": 64, "n_shared_experts": 2,
+                          "num_experts_per_tok": 6, "moe_intermediate_size": 1408, "first_k_dense_replace": 1}
+         | shapes(2048, 28, 16, 16, 10944, 102400)),
+        (7_272_665_088, {"model_type": "falcon_mamba", "hidden_size": 4096, "intermediate_size": 8192,
+                         "num_hidden_layers": 64, "time_step_rank": 256, "vocab_size": 65024,
+                         "tie_word_embeddings": False}),
+        (8_888_227_328, {"model_type": "nemotron_h", "mamba_head_dim": 80, "hybrid_override_pattern":
+                         "M-M-M-MM-M-M-M*-M-M-M*-M-M-M-M*-M-M-M-M*-M-MM-M-M-M-M-M-"}
+         | shapes(4480, 56, 40, 8, 15680, 131072)),
+        (6_939_037_248, {"model_type": "granitemoehybrid", "num_local_experts": 64, "num_experts_per_tok": 6,
+                         "shared_intermediate_size": 1024, "mamba_n_heads": 48, "mamba_d_state": 128,
+                         "layer_types": GRANITE} | shapes(1536, 40, 12, 4, 512, 100352)),
+        (3_191_396_096, {"model_type": "granitemoehybrid", "num_local_experts": 0, "shared_intermediate_size": 8192,
+                         "mamba_d_head": 64, "mamba_n_heads": 64, "mamba_d_state": 128, "layer_types": GRANITE}
+         | shapes(2048, 40, 32, 8, 8192, 100352)),
     ],
 )  # fmt: skip
 def test_parameters_equal_the_published_total(total, config):
@@ -98,9 +125,37 @@ def test_what_mistral_s_file_leaves_out_is_its_class_s():
     assert read(config | {"sliding_window": None}).model.window == 0
 
 
-def test_same_model_as_the_shipped_file():
-    """Llama-3-8B from its configuration is the workload that ships."""
-    assert read(LLAMA).model == find_workload("llama-3-8b").model
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("llama-3-8b", LLAMA),
+        ("gemma-2-9b", {"model_type": "gemma2"} | shapes(3584, 42, 16, 8, 14336, 256000, sliding_window=4096)),
+        ("gpt-oss-20b", {"model_type": "gpt_oss", "num_local_experts": 32} | shapes(2880, 24, 64, 8, 2880, 201088)),
+        ("nemotron-h-8b", {"model_type": "nemotron_h", "hybrid_override_pattern":
+                           "M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M-"}
+         | shapes(4096, 52, 32, 8, 21504, 131072)),
+    ],
+)  # fmt: skip
+def test_same_model_as_the_shipped_file(name, config):
+    """Models from their configurations are the workloads that ship."""
+    assert read(config).model == find_workload(name).model
+
+
+@pytest.mark.parametrize(
+    ("changes", "window", "pattern"),
+    [
+        ({}, 4096, ("window", "full")),
+        ({"sliding_window": 64}, 64, ("window", "full")),
+        ({"sliding_window": None}, 0, ("window",)),
+        ({"layer_types": [SLIDING, SLIDING, FULL, FULL]}, 4096, ("window", "window", "full", "full")),
+        ({"layer_types": [SLIDING] * 4}, 4096, ("window",)),
+        ({"layer_types": [FULL] * 4}, 0, ("window",)),
+    ],
+)
+def test_windows_by_layer(changes, window, pattern):
+    """Every second layer of Gemma 2 sees everything, unless the file names each; what repeats is written once."""
+    model = read({"model_type": "gemma2"} | shapes(512, 4, 4, 2, 96, 100) | changes).model
+    assert (model.window, model.window_pattern) == (window, pattern)
 
 
 def test_bamba_places_attention_where_the_file_says():
@@ -117,25 +172,35 @@ def test_bamba_places_attention_where_the_file_says():
         ({"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 128}}, ("int4", 128)),
         ({"quantization_config": {"quant_method": "gptq", "bits": 8, "group_size": -1}}, ("int8", 0)),
         ({"quantization_config": {"quant_method": "fp8"}}, ("fp8_e4m3", 0)),
+        ({"quantization_config": {"quant_method": "mxfp4"}}, ("bf16", 0)),
     ],
 )
 def test_formats_are_those_of_the_checkpoint(changes, formats):
     """Type of the weights, and group of a quantised checkpoint."""
     found = read(LLAMA | changes).formats
     assert (found.weights, found.weight_group) == formats
+    assert found.experts == ("mxfp4" if "mxfp4" in str(changes) else None)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"model_type": "lama"}, "config.json:1: unknown model_type 'lama'.*did you mean 'llama'"),
-        ({"model_type": "deepseek_v3"}, "latent attention and shared experts are in no family"),
+        ({"model_type": "deepseek_v3"}, "latent attention is in no family"),
+        ({"model_type": "bert"}, "an encoder is in no family; its ONNX file can be imported"),
         ({"model_type": None}, "config.json: no model_type; expected one of bamba"),
         ({"vocab_size": None}, "config.json: no vocab_size"),
         ({"hidden_size": "wide"}, 'hidden_size: "wide"; expected a whole number from 1'),
         ({"hidden_size": True}, "hidden_size: true; expected a whole number"),
         ({"num_key_value_heads": 5}, "kv_heads does not fit; expected a divisor of heads = 32"),
-        ({"hidden_act": "relu2"}, 'hidden_act: "relu2"; expected silu, gelu or relu'),
+        ({"hidden_act": "relu2"}, "activation does not fit; expected silu or gelu in a gated MLP"),
+        ({"hidden_act": "mish"}, 'hidden_act: "mish"; expected silu, gelu, relu or relu2'),
+        ({"model_type": "gpt_oss", "layer_types": ["full_attention"]}, "layer_types.*expected 32 words of full_atten"),
+        ({"model_type": "gemma2", "layer_types": ["chunked"] * 32}, "layer_types.*expected 32 words of full_attention"),
+        ({"model_type": "opt", "do_layer_norm_before": False}, "norms in place of the first ones are in no family"),
+        ({"model_type": "nemotron_h", "hybrid_override_pattern": "M-A"}, "a word of M, . and -"),
+        ({"model_type": "nemotron_h", "hybrid_override_pattern": "M--"}, "an MLP behind a mixer"),
+        ({"shared_expert_intermediate_size": 8}, "shared experts of qwen2_moe, deepseek and granitemoehybrid"),
         ({"tie_word_embeddings": "yes"}, "expected true or false"),
         ({"torch_dtype": "float64"}, "torch_dtype.*expected one of bfloat16"),
         ({"quantization_config": {"quant_method": "bitsandbytes"}}, "quantization_config.*expected quant_method gptq"),
@@ -173,7 +238,21 @@ def test_no_configuration(data, message):
 
 @given(
     st.dictionaries(
-        st.sampled_from([*LLAMA, "head_dim", "sliding_window", "ssm_cfg", "quantization_config", "attn_layer_indices"]),
+        st.sampled_from(
+            [
+                *LLAMA,
+                "head_dim",
+                "sliding_window",
+                "ssm_cfg",
+                "quantization_config",
+                "attn_layer_indices",
+                "layer_types",
+                "hybrid_override_pattern",
+                "num_local_experts",
+                "shared_intermediate_size",
+                "mamba_d_head",
+            ]
+        ),
         st.one_of(
             st.none(),
             st.booleans(),

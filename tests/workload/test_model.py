@@ -58,6 +58,20 @@ def test_formats_fall_back():
         (f"family: transformer, {ATTENTION}, experts_per_token: 2", "0 without experts"),
         (f"family: transformer, {ATTENTION}, position: learned", "the rows of the table with position: learned"),
         (f"family: transformer, {ATTENTION}, activation: relu", "silu or gelu in a gated MLP"),
+        (f"family: hybrid, {ATTENTION}, pattern: [mamba2], activation: relu2", "silu or gelu in a gated MLP"),
+        (
+            f"family: transformer, {ATTENTION}, mlp: plain, activation: relu, experts: 2, experts_per_token: 1",
+            "as experts are",
+        ),
+        (f"family: transformer, {ATTENTION}, shared_d_ff: 8", "0 without experts"),
+        (f"family: transformer, {ATTENTION}, shared_gate: true", "false where shared_d_ff = 0"),
+        (f"family: transformer, {ATTENTION}, window_pattern: [full, window]", "left out where window = 0"),
+        (f"family: transformer, {ATTENTION}, window: 8, window_pattern: [full, full, window]", "divides layers = 4"),
+        (f"family: transformer, {ATTENTION}, dense_layers: 1, dense_d_ff: 8", "0 to layers = 4, with experts; else 0"),
+        (
+            f"family: transformer, {ATTENTION}, experts: 4, experts_per_token: 1, dense_layers: 1",
+            "a width with dense_layers, else 0",
+        ),
         (
             "family: transformer, d_model: 64, layers: 4, heads: 4, kv_heads: 3, d_ff: 9, vocab: 8",
             "a divisor of heads = 4",

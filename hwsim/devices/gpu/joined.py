@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Product", "siblings"]
 
-_JOINED: Final = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+_JOINED: Final = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"), ("shared_gate_proj", "shared_up_proj"))
 
 
 @dataclass(frozen=True, slots=True)

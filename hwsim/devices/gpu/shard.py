@@ -20,18 +20,21 @@ if TYPE_CHECKING:
 __all__ = ["Collective", "Split", "collectives_after", "shard"]
 
 _COLUMNS: Final = frozenset(
-    {"q_proj", "k_proj", "v_proj", "qkv_proj", "gate_proj", "up_proj", "in_proj", "dt_proj", "lm_head"}
+    {
+        *("q_proj", "k_proj", "v_proj", "qkv_proj", "gate_proj", "up_proj", "shared_gate_proj", "shared_up_proj"),
+        *("in_proj", "dt_proj", "lm_head"),
+    }
 )
-_ROWS: Final = frozenset({"o_proj", "down_proj", "out_proj", "x_proj"})
-_WIDTHS: Final = frozenset({"rope", "mlp_act", "gate", "dt_softplus", "gated_norm"})
+_ROWS: Final = frozenset({"o_proj", "down_proj", "shared_down_proj", "out_proj", "x_proj"})
+_WIDTHS: Final = frozenset({"rope", "mlp_act", "shared_mlp_act", "gate", "dt_softplus", "gated_norm"})
 _PER_HEAD: Final = frozenset({"q_norm", "k_norm"})
 _HEADS: Final = {"attention": "kv_heads", "scan": "groups"}
 _PRODUCTS: Final = {"": ("n", "k"), f"{GRAD}_x": ("k", "n"), GRAD_WEIGHT: ("m", "n")}
 """Where the columns and depth of a product's weights stand in it and in its two gradients, by the end of its name."""
 _OPENING: Final = ("attn_norm", "mlp_norm", "norm", "final_norm")
-_SUMMED: Final = frozenset({"embedding", *(name + GRAD for name in _OPENING)})
-"""Other ops that an all-reduce stands beside: the divided table, and what gives a block's first products their input,
-whose gradients are added up."""
+_SUMMED: Final = frozenset({"embedding", "combine", *(name + GRAD for name in _OPENING)})
+"""Other ops that an all-reduce stands beside: the divided table, the sum of what experts give (none of their products
+needs its own), and what gives a block's first products their input, whose gradients are added up."""
 _SEQUENCES: Final = frozenset({"attention", "scan", "conv1d", "conv2d"})
 
 
@@ -164,7 +167,7 @@ def collectives_after(part: Op, split: Split) -> tuple[Collective, ...]:
     found: list[Collective] = []
     out = float(part.output.bytes(part.dims))
     if split.tensor > 1:
-        if (part.kind == "gemm" and part.name in _ROWS) or part.name in _SUMMED:
+        if (part.name in _ROWS and part.block != "moe") or part.name in _SUMMED:
             found.append(Collective("all_reduce", out, split.tensor))
         elif part.name == "lm_head" and not split.train:
             found.append(Collective("all_gather", out * split.tensor, split.tensor))

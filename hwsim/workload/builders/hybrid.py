@@ -28,10 +28,18 @@ def build(model: HybridModel, formats: Formats, pass_: Pass) -> Graph:
         body = Body()
         stream = _add_mixer(body, mixer, model, formats, pass_)
         if follower == "mlp":
-            add_mlp(body, MlpShape(model.d_model, model.d_ff), formats, pass_, stream)
+            mlp = MlpShape(model.d_model, model.d_ff, gated=model.mlp == "gated", activation=model.activation)
+            add_mlp(body, mlp, formats, pass_, stream)
         elif follower == "moe":
-            shape = MoeShape(model.d_model, model.d_ff, model.experts, model.experts_per_token)
-            add_moe(body, shape, formats, pass_, stream)
+            moe = MoeShape(
+                model.d_model,
+                model.d_ff,
+                model.experts,
+                model.experts_per_token,
+                activation=model.activation,
+                shared_d_ff=model.shared_d_ff,
+            )
+            add_moe(body, moe, formats, pass_, stream)
         return body
 
     bodies = [body_of(*model.layer(index)) for index in range(model.layers)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from hwsim.workload.builders.body import Body, Source, linear, normed, residual
 from hwsim.workload.model import Formats, Pass
 from hwsim.workload.op import Op, Operand
-from hwsim.workload.ops import attention, elementwise, embedding, softmax
+from hwsim.workload.ops import attention, elementwise, embedding, softmax, with_sinks
 
 __all__ = ["AttentionShape", "MlpShape", "MoeShape", "add_attention", "add_mlp", "add_moe", "experts_touched"]
 
@@ -32,6 +32,8 @@ class AttentionShape:
     qk_norm: bool = False
     window: int = 0
     causal: bool = True
+    post_norm: bool = False
+    sinks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,12 @@ class MlpShape:
     gated: bool = True
     activation: str = "silu"
     bias: bool = False
+    post_norm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class MoeShape:
-    """Shape of a mixture of experts, each of them a gated MLP."""
+    """Shape of a mixture of experts, each of them a gated MLP (fields as the model families')."""
 
     d_model: int
     d_ff: int
@@ -56,6 +59,10 @@ class MoeShape:
     per_token: int
     norm: str = "rmsnorm"
     activation: str = "silu"
+    bias: bool = False
+    post_norm: bool = False
+    shared_d_ff: int = 0
+    shared_gate: bool = False
 
 
 def add_attention(body: Body, shape: AttentionShape, formats: Formats, pass_: Pass, stream: Source) -> str:
@@ -87,10 +94,12 @@ def add_attention(body: Body, shape: AttentionShape, formats: Formats, pass_: Pa
         formats.kv_format if shape.causal else formats.flowing,
         shape.window,
     )
-    body.add("attention", block, core, q=q, k=k, v=v)
+    body.add("attention", block, with_sinks(core, formats.vectors) if shape.sinks else core, q=q, k=k, v=v)
     out = linear(rows, shape.d_model, q_width, formats, shape.output_bias)
-    body.add("o_proj", block, out, a="attention")
-    return body.add("attn_residual", block, residual(rows, shape.d_model, formats), x="o_proj", y=stream)
+    given = body.add("o_proj", block, out, a="attention")
+    if shape.post_norm:
+        given = body.add("attn_post_norm", block, normed(shape.norm, rows, shape.d_model, formats), x=given)
+    return body.add("attn_residual", block, residual(rows, shape.d_model, formats), x=given, y=stream)
 
 
 def _project(body: Body, shape: AttentionShape, formats: Formats, rows: int) -> tuple[Source, Source, Source]:
@@ -130,13 +139,27 @@ def add_mlp(body: Body, shape: MlpShape, formats: Formats, pass_: Pass, stream: 
     body.add("up_proj", block, linear(rows, inner, d, formats, shape.bias), a="mlp_norm")
     _activate(body, block, shape.gated, shape.activation, rows, inner, formats)
     body.add("down_proj", block, linear(rows, d, inner, formats, shape.bias), a="mlp_act")
-    return body.add("mlp_residual", block, residual(rows, d, formats), x="down_proj", y=stream)
+    return _close(body, block, shape, "down_proj", formats, pass_, stream)
 
 
-def _activate(body: Body, block: str, gated: bool, activation: str, rows: int, width: int, formats: Formats) -> None:
+def _close(
+    body: Body, block: str, shape: MlpShape | MoeShape, given: str, formats: Formats, pass_: Pass, stream: Source
+) -> str:
+    """Add the norm of what a block gives, where it has one, and its addition to the residual stream."""
+    rows, d = pass_.rows, shape.d_model
+    if shape.post_norm:
+        given = body.add("mlp_post_norm", block, normed(shape.norm, rows, d, formats), x=given)
+    return body.add("mlp_residual", block, residual(rows, d, formats), x=given, y=stream)
+
+
+def _activate(
+    body: Body, block: str, gated: bool, activation: str, rows: int, width: int, formats: Formats, of: str = ""
+) -> str:
+    """Add the activation of an MLP; ``of`` stands before the names of another than a layer's own."""
     op = elementwise(f"{activation}_mul" if gated else activation, rows, width, formats.flowing)
-    inputs: dict[str, Source] = {"gate": "gate_proj", "up": "up_proj"} if gated else {"x": "up_proj"}
-    body.add("mlp_act", block, op, **inputs)
+    up = f"{of}up_proj"
+    inputs: dict[str, Source] = {"gate": f"{of}gate_proj", "up": up} if gated else {"x": up}
+    return body.add(f"{of}mlp_act", block, op, **inputs)
 
 
 def add_moe(body: Body, shape: MoeShape, formats: Formats, pass_: Pass, stream: Source) -> str:
@@ -148,7 +171,7 @@ def add_moe(body: Body, shape: MoeShape, formats: Formats, pass_: Pass, stream: 
     rows, d, inner, block = pass_.rows, shape.d_model, shape.d_ff, "moe"
     picked = shape.per_token
     body.add("mlp_norm", block, normed(shape.norm, rows, d, formats), x=stream)
-    body.add("router", block, linear(rows, shape.experts, d, formats), a="mlp_norm")
+    body.add("router", block, linear(rows, shape.experts, d, formats, shape.bias), a="mlp_norm")
     body.add("router_softmax", block, softmax(rows, shape.experts, dtype=formats.flowing), x="router")
     topk = elementwise("topk", rows, picked, formats.flowing, read_elems=shape.experts)
     body.add("router_topk", block, topk, x="router_softmax")
@@ -157,9 +180,22 @@ def add_moe(body: Body, shape: MoeShape, formats: Formats, pass_: Pass, stream: 
         body.add(name, block, _expert_linear(rows, inner, d, shape, formats), a="dispatch")
     _activate(body, block, True, shape.activation, rows * picked, inner, formats)
     body.add("down_proj", block, _expert_linear(rows, d, inner, shape, formats), a="mlp_act")
-    combine = _combine(rows, picked, d, formats)
-    body.add("combine", block, combine, x="down_proj", weights="router_topk")
-    return body.add("mlp_residual", block, residual(rows, d, formats), x="combine", y=stream)
+    shared = _add_shared(body, shape, formats, rows) if shape.shared_d_ff else {}
+    combine = _combine(rows, picked, d, formats, tuple(shared))
+    body.add("combine", block, combine, x="down_proj", weights="router_topk", **shared)
+    return _close(body, block, shape, "combine", formats, pass_, stream)
+
+
+def _add_shared(body: Body, shape: MoeShape, formats: Formats, rows: int) -> dict[str, Source]:
+    """Add the MLP that every token visits, and its gate; returns the operands of the sum that it goes into."""
+    d, inner, block = shape.d_model, shape.shared_d_ff, "moe"
+    for name in ("shared_gate_proj", "shared_up_proj"):
+        body.add(name, block, linear(rows, inner, d, formats), a="mlp_norm")
+    act = _activate(body, block, True, shape.activation, rows, inner, formats, "shared_")
+    given: dict[str, Source] = {"shared": body.add("shared_down_proj", block, linear(rows, d, inner, formats), a=act)}
+    if shape.shared_gate:
+        given["shared_gate"] = body.add("shared_gate", block, linear(rows, 1, d, formats), a="mlp_norm")
+    return given
 
 
 def experts_touched(experts: int, per_token: int, tokens: int) -> int:
@@ -175,12 +211,16 @@ def experts_touched(experts: int, per_token: int, tokens: int) -> int:
 
 def _expert_linear(rows: int, n: int, k: int, shape: MoeShape, formats: Formats) -> Op:
     """One product over the rows of all experts; the dimension ``expert`` numbers the weight matrices that are read."""
-    op = linear(rows * shape.per_token, n, k, formats)
+    op = linear(rows * shape.per_token, n, k, formats.of_experts)
     a, b, out = op.operands
     experts = replace(b, axes=((("expert", 1),), *b.axes[1:]), resident=shape.experts * n * k)
     touched = experts_touched(shape.experts, shape.per_token, rows)
     attributes = op.attributes.replace(experts=shape.experts)
-    return replace(op, dims=op.dims.replace(expert=touched), operands=(a, experts, out), attributes=attributes)
+    operands: tuple[Operand, ...] = (a, experts, out)
+    if shape.bias:
+        bias = Operand("bias", "weight", ((("expert", 1),), (("n", 1),)), formats.vectors, resident=shape.experts * n)
+        operands, attributes = (a, experts, bias, out), attributes.replace(bias=True)
+    return replace(op, dims=op.dims.replace(expert=touched), operands=operands, attributes=attributes)
 
 
 def _dispatch(rows: int, picked: int, width: int, formats: Formats) -> Op:
@@ -193,12 +233,17 @@ def _dispatch(rows: int, picked: int, width: int, formats: Formats) -> Op:
     return replace(op, dims=op.dims.replace(picked=picked), operands=operands)
 
 
-def _combine(rows: int, picked: int, width: int, formats: Formats) -> Op:
-    """The weighted sum of the rows that the experts gave back for each token."""
+def _combine(rows: int, picked: int, width: int, formats: Formats, beside: tuple[str, ...] = ()) -> Op:
+    """The weighted sum of the rows that the experts gave back for each token.
+
+    ``beside``: ``shared``, a row of each token that is added, and ``shared_gate``, what scales it.
+    """
     op = elementwise("weighted_sum", rows, width, formats.flowing)
     copies = ((("tokens", picked), ("picked", 1)), (("width", 1),))
     x = Operand("x", "activation", copies, formats.flowing)
     weights = Operand("weights", "activation", ((("tokens", 1),), (("picked", 1),)), formats.flowing)
-    attributes = op.attributes.replace(ops_per_element=2 * picked)
+    row, one = (("tokens", 1),), (("width", 1),)
+    more = [Operand(name, "activation", (row, one) if name == "shared" else (row,), formats.flowing) for name in beside]
+    attributes = op.attributes.replace(ops_per_element=2 * picked + len(beside))
     dims = op.dims.replace(picked=picked)
-    return replace(op, dims=dims, operands=(x, weights, op.output), attributes=attributes)
+    return replace(op, dims=dims, operands=(x, weights, *more, op.output), attributes=attributes)

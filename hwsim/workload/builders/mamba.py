@@ -10,7 +10,7 @@ over ``[x, B, C]``; then the scan, ``rmsnorm(y * silu(z))``, out_proj, and the r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hwsim.workload.builders.body import STREAM, Body, Ends, Source, language_model, linear, normed, residual
 from hwsim.workload.graph import Graph
@@ -23,7 +23,10 @@ __all__ = ["Mamba1Shape", "Mamba2Shape", "add_mamba1", "add_mamba2", "build"]
 
 @dataclass(frozen=True, slots=True)
 class Mamba1Shape:
-    """Shape of a Mamba-1 mixer; ``norms`` adds Jamba's norms of dt, B and C. Letters: see the module."""
+    """Shape of a Mamba-1 mixer; ``norms`` adds norms of dt, B and C, with Jamba's ``gains`` or Falcon-Mamba's ones.
+
+    Letters: see the module.
+    """
 
     d_model: int
     d_inner: int
@@ -32,6 +35,7 @@ class Mamba1Shape:
     dt_rank: int
     conv_bias: bool = True
     norms: bool = False
+    gains: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,16 @@ def build(model: Mamba1Model | Mamba2Model, formats: Formats, pass_: Pass) -> Gr
     """The graph of one pass. Without ``pass_.lm_head`` it is the layers alone."""
     body = Body()
     if isinstance(model, Mamba1Model):
-        one = Mamba1Shape(model.d_model, model.d_inner, model.d_state, model.d_conv, model.rank, model.conv_bias)
+        one = Mamba1Shape(
+            model.d_model,
+            model.d_inner,
+            model.d_state,
+            model.d_conv,
+            model.rank,
+            model.conv_bias,
+            norms=model.ssm_norms,
+            gains=False,
+        )
         add_mamba1(body, one, formats, pass_, STREAM)
     else:
         two = Mamba2Shape(
@@ -125,7 +138,8 @@ def add_mamba1(body: Body, shape: Mamba1Shape, formats: Formats, pass_: Pass, st
     parts: dict[str, Source] = {"dt": ("x_proj", 0, r), "B": ("x_proj", r, r + n), "C": ("x_proj", r + n, r + 2 * n)}
     if shape.norms:
         for name, width in (("dt", r), ("B", n), ("C", n)):
-            parts[name] = body.add(f"{name}_norm", block, normed("rmsnorm", rows, width, formats), x=parts[name])
+            op = normed("rmsnorm", rows, width, formats)
+            parts[name] = body.add(f"{name}_norm", block, op if shape.gains else _of_ones(op), x=parts[name])
     body.add("dt_proj", block, linear(rows, e, r, formats), a=parts["dt"])
     body.add("dt_softplus", block, _softplus(rows, e, formats), x="dt_proj")
     mixer = scan(
@@ -144,6 +158,12 @@ def add_mamba1(body: Body, shape: Mamba1Shape, formats: Formats, pass_: Pass, st
     body.add("gate", block, _gate(rows, e, formats), up="scan", gate=("in_proj", e, 2 * e))
     body.add("out_proj", block, linear(rows, d, e, formats), a="gate")
     return body.add("residual", block, residual(rows, d, formats), x="out_proj", y=stream)
+
+
+def _of_ones(op: Op) -> Op:
+    """A norm whose gain is a vector of ones that kernels are handed: read as any, but no parameter of the model."""
+    x, gain, out = op.operands
+    return replace(op, operands=(x, replace(gain, resident=0), out))
 
 
 def _phase(pass_: Pass) -> str:

@@ -1,6 +1,8 @@
-"""Decoder transformers: GPT-2, Llama, Mistral, Qwen, and Mixtral's mixture of experts."""
+"""Decoder transformers: GPT-2, Llama, Mistral, Qwen, Gemma; mixtures of experts: Mixtral, DeepSeek-MoE, gpt-oss."""
 
 from __future__ import annotations
+
+from functools import cache
 
 from hwsim.workload.builders.body import STREAM, Body, Ends, language_model
 from hwsim.workload.builders.layers import (
@@ -19,20 +21,26 @@ __all__ = ["build"]
 
 def build(model: TransformerModel, formats: Formats, pass_: Pass) -> Graph:
     """The graph of one pass. Without ``pass_.lm_head`` it is the layers alone."""
-    body = Body()
-    stream = add_attention(body, _attention_shape(model), formats, pass_, STREAM)
-    if model.experts:
-        moe = MoeShape(model.d_model, model.d_ff, model.experts, model.experts_per_token, model.norm, model.activation)
-        add_moe(body, moe, formats, pass_, stream)
-    else:
-        gated = model.mlp == "gated"
-        mlp = MlpShape(model.d_model, model.d_ff, model.norm, gated, model.activation, model.mlp_bias)
-        add_mlp(body, mlp, formats, pass_, stream)
+
+    @cache
+    def body_of(window: int, experts: bool) -> Body:
+        body = Body()
+        stream = add_attention(body, _attention_shape(model, window), formats, pass_, STREAM)
+        if experts:
+            add_moe(body, _moe_shape(model), formats, pass_, stream)
+        else:
+            add_mlp(body, _mlp_shape(model), formats, pass_, stream)
+        return body
+
+    bodies = [
+        body_of(model.window_of(layer), model.experts > 0 and layer >= model.dense_layers)
+        for layer in range(model.layers)
+    ]
     ends = Ends(model.d_model, model.vocab, model.tied_head, model.norm, model.max_positions)
-    return language_model(Graph(model.family), [body] * model.layers, ends, formats, pass_)
+    return language_model(Graph(model.family), bodies, ends, formats, pass_)
 
 
-def _attention_shape(model: TransformerModel) -> AttentionShape:
+def _attention_shape(model: TransformerModel, window: int) -> AttentionShape:
     return AttentionShape(
         model.d_model,
         model.heads,
@@ -44,5 +52,34 @@ def _attention_shape(model: TransformerModel) -> AttentionShape:
         model.output_bias,
         model.fused_qkv,
         model.qk_norm,
-        model.window,
+        window,
+        post_norm=model.post_norm,
+        sinks=model.sinks,
+    )
+
+
+def _mlp_shape(model: TransformerModel) -> MlpShape:
+    return MlpShape(
+        model.d_model,
+        model.dense_d_ff or model.d_ff,
+        model.norm,
+        model.mlp == "gated",
+        model.activation,
+        model.mlp_bias,
+        model.post_norm,
+    )
+
+
+def _moe_shape(model: TransformerModel) -> MoeShape:
+    return MoeShape(
+        model.d_model,
+        model.d_ff,
+        model.experts,
+        model.experts_per_token,
+        model.norm,
+        model.activation,
+        model.mlp_bias,
+        model.post_norm,
+        model.shared_d_ff,
+        model.shared_gate,
     )

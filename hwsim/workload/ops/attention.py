@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hwsim.workload.op import Op, Operand, Role
 from hwsim.workload.ops.checks import attributes_of, axis, check, choice, dims_of, formats_known, tensor
 from hwsim.workload.ops.linear import sparse_form
 
-__all__ = ["attention"]
+__all__ = ["attention", "with_sinks"]
 
 PHASES = ("prefill", "decode", "bidirectional")
 
@@ -79,3 +81,10 @@ def attention(
         ),
         attributes_of(phase=phase, heads=heads, kv_len=kv_len, window=window, kernel=kernel),
     )
+
+
+def with_sinks(op: Op, format_: str) -> Op:
+    """Attention with one learned logit per head, which takes part in the softmax and adds no value (gpt-oss)."""
+    heads = axis(("kv_heads", op.dims["group"]), "group")
+    operands = (*op.operands[:-1], tensor("sinks", "weight", format_, heads), op.output)
+    return replace(op, operands=operands, attributes=op.attributes.replace(sinks=True))

@@ -21,7 +21,8 @@ class Quantize(Transform):
     """Change number formats; what is left out stays as it is.
 
     Attributes:
-        weights: format of the weights of the layers' matrix products.
+        weights: format of the weights of the layers' matrix products, experts that have none of their own included.
+        experts: format of the weights of experts.
         activations: format in which activations flow. Keys, values and vectors that followed it keep their format.
         kv: format of keys and values.
         state: format of recurrent states.
@@ -33,6 +34,7 @@ class Quantize(Transform):
     MEANING: ClassVar[str] = "change number formats: weights=int4, activations=int8, kv=fp8_e4m3, state=bf16, group=128"
 
     weights: FormatName | None = None
+    experts: FormatName | None = None
     activations: FormatName | None = None
     kv: FormatName | None = None
     state: FormatName | None = None
@@ -41,14 +43,16 @@ class Quantize(Transform):
     name: Literal["quantize"] = "quantize"
 
     def __post_init__(self) -> None:
-        given = (self.weights, self.activations, self.kv, self.state, self.group)
+        given = (self.weights, self.experts, self.activations, self.kv, self.state, self.group)
         if not self.dynamic and all(each is None for each in given):
-            raise Refused("quantize without a format", "one or more of weights, activations, kv, state, group, dynamic")
+            raise Refused(
+                "quantize without a format", "one or more of weights, experts, activations, kv, state, group, dynamic"
+            )
 
     def of_formats(self, formats: Formats) -> Formats:
         """The formats with those that are given."""
         changes: dict[str, Any] = {"kv": self.kv or formats.kv_format}
-        for role in ("weights", "activations", "state"):
+        for role in ("weights", "experts", "activations", "state"):
             if getattr(self, role) is not None:
                 changes[role] = getattr(self, role)
         if self.group is not None:

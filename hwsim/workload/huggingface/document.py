@@ -1,7 +1,7 @@
-"""A `config.json` of Hugging Face as a workload: the shapes that `transformers` builds of it, or why hwsim has none.
+"""A `config.json` of Hugging Face as what a workload file says.
 
-What a model does that no family states (latent attention, norms after the mixer, shared experts) is refused by name: a
-model that is nearly right is counted wrongly.
+What a model does that no family states (latent attention, attention that layers share) is refused by name: a model that
+is nearly right is counted wrongly.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Any, Final, TypeAlias
 from hwsim.errors import Fault, HwsimError, Where
 from hwsim.spec import Refused
 from hwsim.workload.families import Model, VitModel
-from hwsim.workload.huggingface_models import MODEL_TYPES, Config
+from hwsim.workload.huggingface.config import Config
+from hwsim.workload.huggingface.models import MODEL_TYPES
 from hwsim.workload.number_formats import FormatName
 
-__all__ = ["MODEL_TYPES", "document_of_config"]
+__all__ = ["document_of_config"]
 
 Document: TypeAlias = "dict[str, Any]"
 _CONTEXT: Final = 1024
@@ -95,36 +96,40 @@ def _expected() -> str:
 
 def _refuse_features(config: Config, kind: str) -> None:
     """Features that change shapes, whatever kind of model has them."""
-    if len(set(config.words("layer_types"))) > 1 and kind not in ("bamba",):
-        raise config.refuse("layer_types", "layers of one kind: no family mixes attention with and without a window")
+    if len(set(config.words("layer_types"))) > 1 and kind not in _LAYER_KINDS:
+        raise config.refuse("layer_types", f"layers of one kind: hwsim reads several in {', '.join(_LAYER_KINDS)} only")
     if config.whole("decoder_sparse_step", default=1) != 1:
         raise config.refuse("decoder_sparse_step", "1: no family has experts in some layers only, but for hybrids")
     for key, why in _FEATURES.items():
-        if config.keys.get(key):
+        if config.keys.get(key) and (key, kind) not in _STATED:
             raise config.refuse(key, why)
 
 
+_LAYER_KINDS: Final = ("bamba", "gemma2", "gemma3_text", "gpt_oss", "granitemoehybrid")
+_STATED: Final = {("shared_expert_intermediate_size", "qwen2_moe"), ("word_embed_proj_dim", "opt")}
 _FEATURES: Final = {
     "kv_lora_rank": "null: latent attention is in no family",
     "mlp_only_layers": "[]: no family has experts in some layers only, but for hybrids",
-    "shared_expert_intermediate_size": "null: experts that every token visits are in no family",
+    "shared_expert_intermediate_size": "null: hwsim reads shared experts of qwen2_moe, deepseek and granitemoehybrid",
     "word_embed_proj_dim": "null: an embedding narrower than the model is in no family",
 }
+_ENCODER: Final = "an encoder is in no family; its ONNX file can be imported"
 _REASONS: Final = {
+    "bert": _ENCODER,
+    "clip": _ENCODER,
+    "clip_vision_model": _ENCODER,
     "deit": "its second class token is not in the family vit; checkpoints without it have model_type vit",
+    "distilbert": _ENCODER,
     "phi": "one norm for attention and MLP together is in no family",
-    "deepseek_v2": "latent attention and shared experts are in no family",
-    "deepseek_v3": "latent attention and shared experts are in no family",
+    "deepseek_v2": "latent attention is in no family",
+    "deepseek_v3": "latent attention is in no family",
     "dinov2": "its layer scales are in no family",
-    "falcon_mamba": "its norms of dt, B and C are in no family of Mamba-1 alone; hybrid has them (ssm_norms)",
-    "gemma2": "norms after the mixer and windows in every second layer are in no family",
-    "gemma3": "norms after the mixer and windows in most layers are in no family",
-    "gemma3_text": "norms after the mixer and windows in most layers are in no family",
-    "gpt_oss": "windows in every second layer and attention sinks are in no family",
-    "granitemoehybrid": "shared experts are in no family",
-    "nemotron_h": "layers that are an MLP alone are in no family",
-    "qwen2_moe": "shared experts are in no family",
-    "qwen3_next": "gated delta rules beside attention, and shared experts, are in no family",
+    "gemma3": "its encoder of images is in no family; the text model alone has model_type gemma3_text",
+    "qwen3_next": "gated delta rules beside attention are in no family",
+    "roberta": _ENCODER,
+    "rwkv": "its mixer is in no family",
+    "t5": "an encoder with a decoder is in no family",
+    "whisper": "an encoder with a decoder is in no family",
     "zamba2": "attention that layers share is in no family",
 }
 """Kinds that users ask for and that no family states, with what is missing."""
@@ -149,7 +154,10 @@ def _formats(config: Config) -> dict[str, Any]:
         return formats | {"weights": f"int{bits}", "weight_group": max(0, group) if isinstance(group, int) else 0}
     if method == "fp8":
         return formats | {"weights": "fp8_e4m3"}
-    expected = "quant_method gptq or awq of 4 or 8 bits, or fp8; without it, hwsim's own --transform quantize:…"
+    if method == "mxfp4":
+        return formats | {"experts": "mxfp4"}
+    known = "quant_method gptq or awq of 4 or 8 bits, fp8, or mxfp4 (of experts)"
+    expected = f"{known}; without it, hwsim's own --transform quantize:…"
     raise config.refuse("quantization_config", expected)
 
 

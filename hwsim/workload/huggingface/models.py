@@ -1,0 +1,59 @@
+"""Kinds of models of Hugging Face (``model_type``), each with the function that reads its `config.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from hwsim.workload.families import Model, VitModel
+from hwsim.workload.huggingface.config import Config
+from hwsim.workload.huggingface.mamba import bamba, granite_hybrid, jamba, mamba1, mamba2, mamba_ssm, nemotron_h
+from hwsim.workload.huggingface.transformers import deepseek, gemma, gpt2, gpt_oss, llama, opt, plain_decoder
+
+__all__ = ["MODEL_TYPES"]
+
+
+def _vit(config: Config) -> Model:
+    labels = config.keys.get("id2label")
+    return VitModel(
+        d_model=config.whole("hidden_size", default=768),
+        layers=config.whole("num_hidden_layers", default=12),
+        heads=config.whole("num_attention_heads", default=12),
+        d_ff=config.whole("intermediate_size", default=3072),
+        image=config.whole("image_size", default=224),
+        patch=config.whole("patch_size", default=16),
+        channels=config.whole("num_channels", default=3),
+        classes=len(labels) if isinstance(labels, dict) and labels else config.whole("num_labels", default=1000),
+    )
+
+
+MODEL_TYPES: Final[dict[str, Callable[[Config], Model]]] = {
+    "bamba": bamba,
+    "deepseek": deepseek,
+    "falcon_mamba": mamba1(norms=True),
+    "gemma": llama(tied=True, activation="gelu"),
+    "gemma2": gemma(every=2, qk_norm=False),
+    "gemma3_text": gemma(every=6, qk_norm=True),
+    "gpt2": gpt2,
+    "gpt_neox": plain_decoder(fused=True, bias_key="attention_bias", tied=False),
+    "gpt_oss": gpt_oss,
+    "granite": llama(tied=False),
+    "granitemoehybrid": granite_hybrid,
+    "jamba": jamba,
+    "llama": llama(),
+    "mamba": mamba1(),
+    "mamba2": mamba2,
+    "mamba_ssm": mamba_ssm,
+    "mistral": llama(width=4096, kv_heads=8),
+    "mixtral": llama(experts=True, kv_heads=8),
+    "nemotron_h": nemotron_h,
+    "opt": opt,
+    "phi3": llama(),
+    "qwen2": llama(bias=True, window=False),
+    "qwen2_moe": llama(bias=True, window=False, experts=True, shared=True),
+    "qwen3": llama(qk_norm=True, window=False),
+    "qwen3_moe": llama(qk_norm=True, window=False, experts=True),
+    "starcoder2": plain_decoder(fused=False, bias_key="use_bias", tied=True),
+    "vit": _vit,
+}
+"""Kinds of models that hwsim reads, each with the function that does."""

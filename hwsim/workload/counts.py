@@ -66,6 +66,7 @@ ELEMENTWISE: Final[dict[str, Elementwise]] = {
     "quantize": Elementwise(("x",), 3, "scale, round, clamp"),
     "absmax_scale": Elementwise(("x",), 2, "absolute value and compare; the scale itself is one division per row"),
     "scale": Elementwise(("x",), 1, "x times one number"),
+    "channel_scale": Elementwise(("x",), 1, "x times a trained number for each column", ("scale",)),
     "copy": Elementwise(("x",), 0, "a move"),
     "map": Elementwise(("x",), 1, "any other function of each element, one operation unless it says how many"),
     "topk": Elementwise(("x",), 0, "the largest of each row: a compare per element read and per element kept"),

@@ -58,7 +58,7 @@ _ROWS: Final = {
 elements. Rotary embedding takes pairs of elements, queries first; as many keys as queries are assumed. Mamba-2's gated
 norm is none of them: a Triton kernel that holds a row in registers."""
 
-FUSED: Final = frozenset({"add", "rope", "softplus", "softplus_bias", "copy", "scale", "silu", "mul"})
+FUSED: Final = frozenset({"add", "rope", "softplus", "softplus_bias", "copy", "scale", "channel_scale", "silu", "mul"})
 """Elementwise ops that engines fuse into a neighbour: residual adds into norms, rope into the cache write, softplus and
 gates into scans."""
 

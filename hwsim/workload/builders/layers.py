@@ -34,6 +34,7 @@ class AttentionShape:
     causal: bool = True
     post_norm: bool = False
     sinks: bool = False
+    layer_scale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class MlpShape:
     activation: str = "silu"
     bias: bool = False
     post_norm: bool = False
+    layer_scale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,27 @@ def add_attention(body: Body, shape: AttentionShape, formats: Formats, pass_: Pa
     body.add("attention", block, with_sinks(core, formats.vectors) if shape.sinks else core, q=q, k=k, v=v)
     out = linear(rows, shape.d_model, q_width, formats, shape.output_bias)
     given = body.add("o_proj", block, out, a="attention")
+    return _close(body, "attn", block, shape, given, formats, pass_, stream)
+
+
+def _close(
+    body: Body,
+    name: str,
+    block: str,
+    shape: AttentionShape | MlpShape | MoeShape,
+    given: str,
+    formats: Formats,
+    pass_: Pass,
+    stream: Source,
+) -> str:
+    """Add what stands between a block's last product and the residual stream, and the addition to it."""
+    rows, d = pass_.rows, shape.d_model
     if shape.post_norm:
-        given = body.add("attn_post_norm", block, normed(shape.norm, rows, shape.d_model, formats), x=given)
-    return body.add("attn_residual", block, residual(rows, shape.d_model, formats), x=given, y=stream)
+        given = body.add(f"{name}_post_norm", block, normed(shape.norm, rows, d, formats), x=given)
+    if not isinstance(shape, MoeShape) and shape.layer_scale:
+        scale = elementwise("channel_scale", rows, d, formats.flowing, weight_dtype=formats.vectors)
+        given = body.add(f"{name}_scale", block, scale, x=given)
+    return body.add(f"{name}_residual", block, residual(rows, d, formats), x=given, y=stream)
 
 
 def _project(body: Body, shape: AttentionShape, formats: Formats, rows: int) -> tuple[Source, Source, Source]:
@@ -139,17 +159,7 @@ def add_mlp(body: Body, shape: MlpShape, formats: Formats, pass_: Pass, stream: 
     body.add("up_proj", block, linear(rows, inner, d, formats, shape.bias), a="mlp_norm")
     _activate(body, block, shape.gated, shape.activation, rows, inner, formats)
     body.add("down_proj", block, linear(rows, d, inner, formats, shape.bias), a="mlp_act")
-    return _close(body, block, shape, "down_proj", formats, pass_, stream)
-
-
-def _close(
-    body: Body, block: str, shape: MlpShape | MoeShape, given: str, formats: Formats, pass_: Pass, stream: Source
-) -> str:
-    """Add the norm of what a block gives, where it has one, and its addition to the residual stream."""
-    rows, d = pass_.rows, shape.d_model
-    if shape.post_norm:
-        given = body.add("mlp_post_norm", block, normed(shape.norm, rows, d, formats), x=given)
-    return body.add("mlp_residual", block, residual(rows, d, formats), x=given, y=stream)
+    return _close(body, "mlp", block, shape, "down_proj", formats, pass_, stream)
 
 
 def _activate(
@@ -183,7 +193,7 @@ def add_moe(body: Body, shape: MoeShape, formats: Formats, pass_: Pass, stream: 
     shared = _add_shared(body, shape, formats, rows) if shape.shared_d_ff else {}
     combine = _combine(rows, picked, d, formats, tuple(shared))
     body.add("combine", block, combine, x="down_proj", weights="router_topk", **shared)
-    return _close(body, block, shape, "combine", formats, pass_, stream)
+    return _close(body, "mlp", block, shape, "combine", formats, pass_, stream)
 
 
 def _add_shared(body: Body, shape: MoeShape, formats: Formats, rows: int) -> dict[str, Source]:

@@ -116,14 +116,11 @@ _FEATURES: Final = {
 _ENCODER: Final = "an encoder is in no family; its ONNX file can be imported"
 _REASONS: Final = {
     "bert": _ENCODER,
-    "clip": _ENCODER,
-    "clip_vision_model": _ENCODER,
-    "deit": "its second class token is not in the family vit; checkpoints without it have model_type vit",
+    "clip": "an encoder of texts is in no family; that of images alone has model_type clip_vision_model",
     "distilbert": _ENCODER,
     "phi": "one norm for attention and MLP together is in no family",
     "deepseek_v2": "latent attention is in no family",
     "deepseek_v3": "latent attention is in no family",
-    "dinov2": "its layer scales are in no family",
     "gemma3": "its encoder of images is in no family; the text model alone has model_type gemma3_text",
     "qwen3_next": "gated delta rules beside attention are in no family",
     "roberta": _ENCODER,

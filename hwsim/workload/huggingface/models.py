@@ -5,31 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from hwsim.workload.families import Model, VitModel
+from hwsim.workload.families import Model
 from hwsim.workload.huggingface.config import Config
 from hwsim.workload.huggingface.mamba import bamba, granite_hybrid, jamba, mamba1, mamba2, mamba_ssm, nemotron_h
 from hwsim.workload.huggingface.transformers import deepseek, gemma, gpt2, gpt_oss, llama, opt, plain_decoder
+from hwsim.workload.huggingface.vision import clip_vision, deit, dinov2, vit
 
 __all__ = ["MODEL_TYPES"]
 
 
-def _vit(config: Config) -> Model:
-    labels = config.keys.get("id2label")
-    return VitModel(
-        d_model=config.whole("hidden_size", default=768),
-        layers=config.whole("num_hidden_layers", default=12),
-        heads=config.whole("num_attention_heads", default=12),
-        d_ff=config.whole("intermediate_size", default=3072),
-        image=config.whole("image_size", default=224),
-        patch=config.whole("patch_size", default=16),
-        channels=config.whole("num_channels", default=3),
-        classes=len(labels) if isinstance(labels, dict) and labels else config.whole("num_labels", default=1000),
-    )
-
-
 MODEL_TYPES: Final[dict[str, Callable[[Config], Model]]] = {
     "bamba": bamba,
+    "clip_vision_model": clip_vision,
     "deepseek": deepseek,
+    "deit": deit,
+    "dinov2": dinov2,
+    "dinov2_with_registers": dinov2,
     "falcon_mamba": mamba1(norms=True),
     "gemma": llama(tied=True, activation="gelu"),
     "gemma2": gemma(every=2, qk_norm=False),
@@ -54,6 +45,6 @@ MODEL_TYPES: Final[dict[str, Callable[[Config], Model]]] = {
     "qwen3": llama(qk_norm=True, window=False),
     "qwen3_moe": llama(qk_norm=True, window=False, experts=True),
     "starcoder2": plain_decoder(fused=False, bias_key="use_bias", tied=True),
-    "vit": _vit,
+    "vit": vit,
 }
 """Kinds of models that hwsim reads, each with the function that does."""

@@ -56,6 +56,7 @@ ELEMENTWISE: Final[dict[str, Elementwise]] = {
     "mul": Elementwise(("x", "y"), 1, "x * y"),
     "silu_mul": Elementwise(("gate", "up"), SILU_OPS + 1, "silu(gate) * up"),
     "gelu_mul": Elementwise(("gate", "up"), 9 + 1, "gelu(gate) * up, tanh form"),
+    "sigmoid_mul": Elementwise(("gate", "up"), SILU_OPS, "sigmoid(gate) * up"),
     "silu": Elementwise(("x",), SILU_OPS, "x * sigmoid(x)"),
     "gelu": Elementwise(("x",), 9, "tanh form: 0.5 * x * (1 + tanh(c * (x + 0.044715 * x^3)))"),
     "relu": Elementwise(("x",), 1, "max(x, 0)"),

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from hwsim.spec import Bound, Refused, Tagged
 from hwsim.workload.convnet import ConvNetModel
+from hwsim.workload.family_checks import check_activation, check_attention, check_experts, check_pattern, divides
 from hwsim.workload.listed import OpsModel
 from hwsim.workload.ranges import Count, Whole
 
@@ -107,8 +108,8 @@ class Mamba2Model:
     family: Literal["mamba2"] = "mamba2"
 
     def __post_init__(self) -> None:
-        _divides(self.head_dim, self.d_inner, "head_dim", "expand * d_model")
-        _divides(self.groups, self.heads, "groups", "the number of heads")
+        divides(self.head_dim, self.d_inner, "head_dim", "expand * d_model")
+        divides(self.groups, self.heads, "groups", "the number of heads")
 
     @property
     def d_inner(self) -> int:
@@ -188,16 +189,14 @@ class TransformerModel:
     family: Literal["transformer"] = "transformer"
 
     def __post_init__(self) -> None:
-        _check_attention(self.d_model, self.heads, self.kv_heads, self.head_dim)
-        _check_experts(self.experts, self.experts_per_token, self.shared_d_ff)
-        _check_activation("gated" if self.experts else self.mlp, self.activation)
-        _check_pattern(self.window_pattern, self.layers, "window_pattern")
+        check_attention(self.d_model, self.heads, self.kv_heads, self.head_dim)
+        check_experts(self.experts, self.experts_per_token, self.shared_d_ff, self.shared_gate)
+        check_activation("gated" if self.experts else self.mlp, self.activation)
+        check_pattern(self.window_pattern, self.layers, "window_pattern")
         if not self.window and self.window_pattern != ("window",):
             raise Refused("", "left out where window = 0", at="window_pattern")
         if (self.position == "learned") != (self.max_positions > 0):
             raise Refused("", "the rows of the table with position: learned, else 0", at="max_positions")
-        if self.shared_gate and not self.shared_d_ff:
-            raise Refused("", "false where shared_d_ff = 0", at="shared_gate")
         if self.dense_layers > (self.layers if self.experts else 0):
             raise Refused("", f"0 to layers = {self.layers}, with experts; else 0", at="dense_layers")
         if (self.dense_layers > 0) != (self.dense_d_ff > 0):
@@ -215,7 +214,7 @@ class TransformerModel:
 
 @dataclass(frozen=True, slots=True)
 class HybridModel:
-    """Layers of attention and Mamba in a pattern, each followed by an MLP, experts, or nothing.
+    """Layers of attention, Mamba and gated delta rules in a pattern, each followed by an MLP, experts, or nothing.
 
     A model whose layers hold either a mixer or an MLP (Nemotron-H) has fewer here: an MLP belongs to the one before it.
 
@@ -232,6 +231,8 @@ class HybridModel:
         activation: activation of MLP and experts.
         head_dim: elements per attention head; 0 for d_model / heads.
         position: rope or none (Jamba's attention has no positions).
+        qk_norm: whether each head's queries and keys are normed.
+        attention_gate: whether the query projection also gives a gate for what attention gives (Qwen3-Next).
         d_state: states per channel of the Mamba layers.
         d_conv: taps of their convolution.
         d_inner: channels of their state update; 0 for 2 * d_model.
@@ -242,11 +243,16 @@ class HybridModel:
         gated_norm: whether Mamba-2 norms its gated output.
         chunk: tokens per chunk of Mamba-2's matrix form in prefill.
         conv_bias: whether the convolution has a bias.
+        key_heads: heads of queries and keys of gated delta rules, 0 without such layers.
+        key_dim: elements of each.
+        value_heads: heads of their values; a multiple of ``key_heads``.
+        value_dim: elements of each.
         tied_head: whether the head uses the embedding's table.
         window: positions that attention sees at most, 0 for all.
         experts: experts of a ``moe`` layer.
         experts_per_token: experts that each token visits.
         shared_d_ff: inner width of the MLP that every token visits beside its experts, 0 for none.
+        shared_gate: whether a gate of each token scales what that MLP gives.
         family: tag of this family.
     """
 
@@ -256,12 +262,14 @@ class HybridModel:
     kv_heads: Count
     d_ff: Count
     vocab: Count
-    pattern: tuple[Literal["attention", "mamba1", "mamba2"], ...]
+    pattern: tuple[Literal["attention", "mamba1", "mamba2", "gdn"], ...]
     mlp_pattern: tuple[Literal["mlp", "moe", "none"], ...] = ("mlp",)
     mlp: Literal["gated", "plain"] = "gated"
     activation: Activation = "silu"
     head_dim: Whole = 0
     position: Literal["rope", "none"] = "rope"
+    qk_norm: bool = False
+    attention_gate: bool = False
     d_state: Count = 16
     d_conv: Count = 4
     d_inner: Whole = 0
@@ -272,24 +280,34 @@ class HybridModel:
     gated_norm: bool = True
     chunk: Whole = 256
     conv_bias: bool = True
+    key_heads: Whole = 0
+    key_dim: Whole = 0
+    value_heads: Whole = 0
+    value_dim: Whole = 0
     tied_head: bool = False
     window: Whole = 0
     experts: Whole = 0
     experts_per_token: Whole = 0
     shared_d_ff: Whole = 0
+    shared_gate: bool = False
     family: Literal["hybrid"] = "hybrid"
 
     def __post_init__(self) -> None:
-        _check_attention(self.d_model, self.heads, self.kv_heads, self.head_dim)
-        _check_experts(self.experts, self.experts_per_token, self.shared_d_ff)
-        _check_activation("gated" if self.experts else self.mlp, self.activation)
+        check_attention(self.d_model, self.heads, self.kv_heads, self.head_dim)
+        check_experts(self.experts, self.experts_per_token, self.shared_d_ff, self.shared_gate)
+        check_activation("gated" if self.experts else self.mlp, self.activation)
+        for name in ("key_heads", "key_dim", "value_heads", "value_dim"):
+            if (getattr(self, name) > 0) != ("gdn" in self.pattern):
+                raise Refused("", "a number above 0 where pattern has gdn, else 0", at=name)
+        if self.key_heads:
+            divides(self.key_heads, self.value_heads, "key_heads", "value_heads")
         if ("moe" in self.mlp_pattern) != (self.experts > 0):
             raise Refused("", "a number above 0 where mlp_pattern has moe, else 0", at="experts")
-        _check_pattern(self.pattern, self.layers, "pattern")
-        _check_pattern(self.mlp_pattern, self.layers, "mlp_pattern")
+        check_pattern(self.pattern, self.layers, "pattern")
+        check_pattern(self.mlp_pattern, self.layers, "mlp_pattern")
         if "mamba2" in self.pattern:
-            _divides(self.ssm_head_dim, self.channels, "ssm_head_dim", "d_inner")
-            _divides(self.ssm_groups, self.channels // self.ssm_head_dim, "ssm_groups", "the number of Mamba heads")
+            divides(self.ssm_head_dim, self.channels, "ssm_head_dim", "d_inner")
+            divides(self.ssm_groups, self.channels // self.ssm_head_dim, "ssm_groups", "the number of Mamba heads")
 
     @property
     def width_per_head(self) -> int:
@@ -345,8 +363,8 @@ class VitModel:
     family: Literal["vit"] = "vit"
 
     def __post_init__(self) -> None:
-        _divides(self.heads, self.d_model, "heads", "d_model")
-        _divides(self.patch, self.image, "patch", "image")
+        divides(self.heads, self.d_model, "heads", "d_model")
+        divides(self.patch, self.image, "patch", "image")
 
     @property
     def tokens(self) -> int:
@@ -372,33 +390,3 @@ ONE_PASS_MODELS: Final = (VitModel, ConvNetModel, OpsModel)
 def of_images(model: Model) -> bool:
     """Whether what a model takes is counted in images; else in tokens."""
     return isinstance(model, VitModel | ConvNetModel) or (isinstance(model, OpsModel) and not model.tokens)
-
-
-def _divides(part: int, whole: int, name: str, of: str) -> None:
-    if part < 1 or whole % part:
-        raise Refused("", f"a divisor of {of} = {whole}", at=name)
-
-
-def _check_attention(d_model: int, heads: int, kv_heads: int, head_dim: int) -> None:
-    _divides(kv_heads, heads, "kv_heads", "heads")
-    if not head_dim:
-        _divides(heads, d_model, "heads", "d_model")
-
-
-def _check_pattern(pattern: tuple[str, ...], layers: int, name: str) -> None:
-    if not pattern or layers % len(pattern):
-        raise Refused(f"{len(pattern)} entries", f"a number that divides layers = {layers}", at=name)
-
-
-def _check_activation(mlp: str, activation: str) -> None:
-    if mlp == "gated" and activation.startswith("relu"):
-        raise Refused("", "silu or gelu in a gated MLP, as experts are", at="activation")
-
-
-def _check_experts(experts: int, per_token: int, shared: int) -> None:
-    if experts and not 1 <= per_token <= experts:
-        raise Refused("", f"1 to experts = {experts}", at="experts_per_token")
-    if not experts and per_token:
-        raise Refused("", "0 without experts", at="experts_per_token")
-    if not experts and shared:
-        raise Refused("", "0 without experts", at="shared_d_ff")

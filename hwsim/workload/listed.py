@@ -196,6 +196,7 @@ class ListedElementwise(Listed):
         "gelu_mul",
         "relu",
         "relu2",
+        "sigmoid_mul",
         "softplus",
         "rope",
         "quantize",

@@ -52,6 +52,7 @@ PARAMETERS = {
     "gpt-oss-20b": 20_914_757_184,
     "deepseek-moe-16b": 16_375_728_128,
     "falcon-mamba-7b": 7_272_665_088,
+    "qwen3-next-80b": 79_674_391_296,
     "jamba": 51_570_323_328,
     "vit-b-16": 86_567_656,
     "vit-l-16": 304_326_632,
@@ -79,6 +80,11 @@ TINY = {
     "nemotron": HybridModel(
         64, 4, 4, 2, 96, 96, pattern=("mamba2", "attention"), mlp_pattern=("none", "mlp"), mlp="plain",
         activation="relu2", ssm_head_dim=16,
+    ),
+    "qwen3-next": HybridModel(
+        64, 4, 4, 2, 96, 96, pattern=("gdn", "attention"), mlp_pattern=("moe",), head_dim=32, qk_norm=True,
+        attention_gate=True, key_heads=2, key_dim=8, value_heads=4, value_dim=16, conv_bias=False, experts=4,
+        experts_per_token=2, shared_d_ff=32, shared_gate=True,
     ),
     "granite": HybridModel(
         64, 4, 4, 2, 96, 96, pattern=("mamba2", "attention"), mlp_pattern=("moe",), experts=4, experts_per_token=2,
@@ -416,6 +422,27 @@ def test_vit_of_clip():
     clip = build(VitModel(**shape, pre_norm=True, patch_bias=False, head_bias=False), Formats(), Pass("inference"))
     assert clip.op("pre_norm").parameters == 2 * 48
     assert plain.totals.parameters - clip.totals.parameters == 48 + 10 - 2 * 48
+
+
+def test_gated_delta_rules():
+    """Parameters of a mixer by hand; keys are shared by the value heads; each head is normed on its own."""
+    graph = build(TINY["qwen3-next"], Formats(), Pass("prefill", 2, 6))
+    mixer = [op for op in graph if op.layer == 0 and op.block == "gdn"]
+    keys, values, heads = 2 * 8, 4 * 16, 4
+    products = 64 * (2 * keys + 2 * values) + 64 * 2 * heads + values * 64
+    assert sum(op.parameters for op in mixer) == 64 + products + 4 * (2 * keys + values) + 2 * heads + 16
+    scan = graph.op("layers.0.scan")
+    assert (scan.dims["groups"], scan.dims["group"], scan.attributes["mixer"]) == (2, 2, "gdn")
+    assert scan.state_elements == 2 * heads * 16 * 8
+    assert graph.op("layers.0.head_norm").dims["tokens"] == 2 * 6 * heads
+
+
+def test_gated_attention():
+    """The query projection is twice as wide: its second half gates what attention gives."""
+    graph = build(TINY["qwen3-next"], Formats(), PASSES[0])
+    assert graph.op("layers.1.q_proj").dims["n"] == 2 * 4 * 32
+    (gate,) = (edge for edge in graph.edges if edge.consumer == "layers.1.attn_gate" and edge.operand == "gate")
+    assert (gate.producer, gate.columns) == ("layers.1.q_proj", (128, 256))
 
 
 def test_hybrid_layers():

@@ -135,6 +135,7 @@ def test_what_mistral_s_file_leaves_out_is_its_class_s():
         ("llama-3-8b", LLAMA),
         ("gemma-2-9b", {"model_type": "gemma2"} | shapes(3584, 42, 16, 8, 14336, 256000, sliding_window=4096)),
         ("gpt-oss-20b", {"model_type": "gpt_oss", "num_local_experts": 32} | shapes(2880, 24, 64, 8, 2880, 201088)),
+        ("qwen3-next-80b", {"model_type": "qwen3_next"} | shapes(2048, 48, 16, 2, 5120, 151936)),
         ("nemotron-h-8b", {"model_type": "nemotron_h", "hybrid_override_pattern":
                            "M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M-"}
          | shapes(4096, 52, 32, 8, 21504, 131072)),
@@ -204,10 +205,11 @@ def test_formats_are_those_of_the_checkpoint(changes, formats):
         ({"model_type": "deit", "architectures": ["DeiTForImageClassification"]}, "a head for each class token"),
         ({"model_type": "dinov2", "use_swiglu_ffn": True}, "a gated MLP in a ViT is in no family"),
         ({"model_type": "vit", "hidden_act": "relu"}, "gelu in a vision transformer"),
+        ({"model_type": "qwen3_next", "layer_types": ["mamba"] * 32}, "32 words of full_attention, linear_attention"),
         ({"model_type": "opt", "do_layer_norm_before": False}, "norms in place of the first ones are in no family"),
         ({"model_type": "nemotron_h", "hybrid_override_pattern": "M-A"}, "a word of M, . and -"),
         ({"model_type": "nemotron_h", "hybrid_override_pattern": "M--"}, "an MLP behind a mixer"),
-        ({"shared_expert_intermediate_size": 8}, "shared experts of qwen2_moe, deepseek and granitemoehybrid"),
+        ({"shared_expert_intermediate_size": 8}, "no family has experts of its kind that every token"),
         ({"tie_word_embeddings": "yes"}, "expected true or false"),
         ({"torch_dtype": "float64"}, "torch_dtype.*expected one of bfloat16"),
         ({"quantization_config": {"quant_method": "bitsandbytes"}}, "quantization_config.*expected quant_method gptq"),

@@ -59,6 +59,15 @@ def test_formats_fall_back():
         (f"family: transformer, {ATTENTION}, position: learned", "the rows of the table with position: learned"),
         (f"family: transformer, {ATTENTION}, activation: relu", "silu or gelu in a gated MLP"),
         (f"family: hybrid, {ATTENTION}, pattern: [mamba2], activation: relu2", "silu or gelu in a gated MLP"),
+        (f"family: hybrid, {ATTENTION}, pattern: [gdn]", "a number above 0 where pattern has gdn"),
+        (
+            f"family: hybrid, {ATTENTION}, pattern: [mamba2], key_dim: 8",
+            "a number above 0 where pattern has gdn, else 0",
+        ),
+        (
+            f"family: hybrid, {ATTENTION}, pattern: [gdn], key_heads: 3, key_dim: 8, value_heads: 4, value_dim: 8",
+            "a divisor of value_heads = 4",
+        ),
         (
             f"family: transformer, {ATTENTION}, mlp: plain, activation: relu, experts: 2, experts_per_token: 1",
             "as experts are",

@@ -22,12 +22,14 @@ __all__ = ["Collective", "Split", "collectives_after", "shard"]
 _COLUMNS: Final = frozenset(
     {
         *("q_proj", "k_proj", "v_proj", "qkv_proj", "gate_proj", "up_proj", "shared_gate_proj", "shared_up_proj"),
-        *("in_proj", "dt_proj", "lm_head"),
+        *("in_proj", "ba_proj", "dt_proj", "lm_head"),
     }
 )
 _ROWS: Final = frozenset({"o_proj", "down_proj", "shared_down_proj", "out_proj", "x_proj"})
-_WIDTHS: Final = frozenset({"rope", "mlp_act", "shared_mlp_act", "gate", "dt_softplus", "gated_norm"})
-_PER_HEAD: Final = frozenset({"q_norm", "k_norm"})
+_WIDTHS: Final = frozenset(
+    {"rope", "mlp_act", "shared_mlp_act", "attn_gate", "gate", "dt_softplus", "decay", "strength", "gated_norm"}
+)
+_PER_HEAD: Final = frozenset({"q_norm", "k_norm", "head_norm"})
 _HEADS: Final = {"attention": "kv_heads", "scan": "groups"}
 _PRODUCTS: Final = {"": ("n", "k"), f"{GRAD}_x": ("k", "n"), GRAD_WEIGHT: ("m", "n")}
 """Where the columns and depth of a product's weights stand in it and in its two gradients, by the end of its name."""

@@ -1,10 +1,11 @@
-"""Hybrids: layers of attention and Mamba in a pattern (Jamba, arXiv 2403.19887; Apriel-H1, arXiv 2511.02651)."""
+"""Hybrids: layers of attention, Mamba and gated delta rules in a pattern (Jamba, arXiv 2403.19887; Qwen3-Next)."""
 
 from __future__ import annotations
 
 from functools import cache
 
 from hwsim.workload.builders.body import STREAM, Body, Ends, language_model
+from hwsim.workload.builders.delta import DeltaShape, add_delta
 from hwsim.workload.builders.layers import (
     AttentionShape,
     MlpShape,
@@ -38,6 +39,7 @@ def build(model: HybridModel, formats: Formats, pass_: Pass) -> Graph:
                 model.experts_per_token,
                 activation=model.activation,
                 shared_d_ff=model.shared_d_ff,
+                shared_gate=model.shared_gate,
             )
             add_moe(body, moe, formats, pass_, stream)
         return body
@@ -56,9 +58,22 @@ def _add_mixer(body: Body, mixer: str, model: HybridModel, formats: Formats, pas
             model.kv_heads,
             model.width_per_head,
             rope=model.position == "rope",
+            qk_norm=model.qk_norm,
             window=model.window,
+            gate=model.attention_gate,
         )
         return add_attention(body, attention, formats, pass_, STREAM)
+    if mixer == "gdn":
+        delta = DeltaShape(
+            model.d_model,
+            model.key_heads,
+            model.key_dim,
+            model.value_heads,
+            model.value_dim,
+            model.d_conv,
+            model.conv_bias,
+        )
+        return add_delta(body, delta, formats, pass_, STREAM)
     if mixer == "mamba1":
         rank = model.dt_rank or -(-model.d_model // 16)
         one = Mamba1Shape(

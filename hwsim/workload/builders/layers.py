@@ -13,7 +13,16 @@ from hwsim.workload.model import Formats, Pass
 from hwsim.workload.op import Op, Operand
 from hwsim.workload.ops import attention, elementwise, embedding, softmax, with_sinks
 
-__all__ = ["AttentionShape", "MlpShape", "MoeShape", "add_attention", "add_mlp", "add_moe", "experts_touched"]
+__all__ = [
+    "AttentionShape",
+    "MlpShape",
+    "MoeShape",
+    "add_attention",
+    "add_mlp",
+    "add_moe",
+    "experts_touched",
+    "head_norm",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,7 @@ class AttentionShape:
     post_norm: bool = False
     sinks: bool = False
     layer_scale: bool = False
+    gate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +88,8 @@ def add_attention(body: Body, shape: AttentionShape, formats: Formats, pass_: Pa
     body.add("attn_norm", block, normed(shape.norm, rows, shape.d_model, formats), x=stream)
     q, k, v = _project(body, shape, formats, rows)
     if shape.qk_norm:
-        q = body.add("q_norm", block, _head_norm(rows, shape.heads, shape.head_dim, formats), x=q)
-        k = body.add("k_norm", block, _head_norm(rows, shape.kv_heads, shape.head_dim, formats), x=k)
+        q = body.add("q_norm", block, head_norm("rmsnorm", rows, shape.heads, shape.head_dim, formats), x=q)
+        k = body.add("k_norm", block, head_norm("rmsnorm", rows, shape.kv_heads, shape.head_dim, formats), x=k)
     if shape.rope:
         body.add("rope", block, _rope(rows, q_width, kv_width, formats), q=q, k=k)
         q, k = ("rope", 0, q_width), ("rope", q_width, q_width + kv_width)
@@ -98,7 +108,11 @@ def add_attention(body: Body, shape: AttentionShape, formats: Formats, pass_: Pa
     )
     body.add("attention", block, with_sinks(core, formats.vectors) if shape.sinks else core, q=q, k=k, v=v)
     out = linear(rows, shape.d_model, q_width, formats, shape.output_bias)
-    given = body.add("o_proj", block, out, a="attention")
+    mixed = "attention"
+    if shape.gate:
+        op = elementwise("sigmoid_mul", rows, q_width, formats.flowing)
+        mixed = body.add("attn_gate", block, op, gate=("q_proj", q_width, 2 * q_width), up="attention")
+    given = body.add("o_proj", block, out, a=mixed)
     return _close(body, "attn", block, shape, given, formats, pass_, stream)
 
 
@@ -130,14 +144,15 @@ def _project(body: Body, shape: AttentionShape, formats: Formats, rows: int) -> 
         name = body.add("qkv_proj", "attention", fused, a="attn_norm")
         middle = q_width + kv_width
         return (name, 0, q_width), (name, q_width, middle), (name, middle, middle + kv_width)
-    for name, width in (("q_proj", q_width), ("k_proj", kv_width), ("v_proj", kv_width)):
+    both = q_width * (2 if shape.gate else 1)
+    for name, width in (("q_proj", both), ("k_proj", kv_width), ("v_proj", kv_width)):
         body.add(name, "attention", linear(rows, width, shape.d_model, formats, shape.qkv_bias), a="attn_norm")
-    return "q_proj", "k_proj", "v_proj"
+    return ("q_proj", 0, q_width) if shape.gate else "q_proj", "k_proj", "v_proj"
 
 
-def _head_norm(rows: int, heads: int, head_dim: int, formats: Formats) -> Op:
+def head_norm(kind: str, rows: int, heads: int, head_dim: int, formats: Formats) -> Op:
     """A norm of every head on its own: rows x heads rows of head_dim; edges see it as rows x (heads * head_dim)."""
-    op = normed("rmsnorm", rows * heads, head_dim, formats)
+    op = normed(kind, rows * heads, head_dim, formats)
     return replace(op, attributes=op.attributes.replace(heads=heads))
 
 

@@ -18,7 +18,7 @@ from hwsim.workload.model import Formats, Mamba1Model, Mamba2Model, Pass
 from hwsim.workload.op import Op
 from hwsim.workload.ops import conv1d, elementwise, scan, with_bias
 
-__all__ = ["Mamba1Shape", "Mamba2Shape", "add_mamba1", "add_mamba2", "build"]
+__all__ = ["Mamba1Shape", "Mamba2Shape", "add_mamba1", "add_mamba2", "build", "convolution", "mixer_phase"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +92,12 @@ def add_mamba2(body: Body, shape: Mamba2Shape, formats: Formats, pass_: Pass, st
     block = "mamba2"
     body.add("norm", block, normed("rmsnorm", rows, d, formats), x=stream)
     body.add("in_proj", block, linear(rows, e + channels + heads, d, formats), a="norm")
-    conv = _conv(shape.d_conv, channels, shape.conv_bias, formats, pass_)
+    conv = convolution(shape.d_conv, channels, shape.conv_bias, formats, pass_)
     body.add("conv1d", block, conv, x=("in_proj", e, e + channels))
     body.add("dt_softplus", block, _softplus(rows, heads, formats), x=("in_proj", e + channels, e + channels + heads))
     mixer = scan(
         "mamba2",
-        _phase(pass_),
+        mixer_phase(pass_),
         pass_.batch,
         pass_.tokens,
         heads,
@@ -133,7 +133,7 @@ def add_mamba1(body: Body, shape: Mamba1Shape, formats: Formats, pass_: Pass, st
     block = "mamba1"
     body.add("norm", block, normed("rmsnorm", rows, d, formats), x=stream)
     body.add("in_proj", block, linear(rows, 2 * e, d, formats), a="norm")
-    body.add("conv1d", block, _conv(shape.d_conv, e, shape.conv_bias, formats, pass_), x=("in_proj", 0, e))
+    body.add("conv1d", block, convolution(shape.d_conv, e, shape.conv_bias, formats, pass_), x=("in_proj", 0, e))
     body.add("x_proj", block, linear(rows, r + 2 * n, e, formats), a="conv1d")
     parts: dict[str, Source] = {"dt": ("x_proj", 0, r), "B": ("x_proj", r, r + n), "C": ("x_proj", r + n, r + 2 * n)}
     if shape.norms:
@@ -144,7 +144,7 @@ def add_mamba1(body: Body, shape: Mamba1Shape, formats: Formats, pass_: Pass, st
     body.add("dt_softplus", block, _softplus(rows, e, formats), x="dt_proj")
     mixer = scan(
         "mamba1",
-        _phase(pass_),
+        mixer_phase(pass_),
         pass_.batch,
         pass_.tokens,
         heads=e,
@@ -166,13 +166,15 @@ def _of_ones(op: Op) -> Op:
     return replace(op, operands=(x, replace(gain, resident=0), out))
 
 
-def _phase(pass_: Pass) -> str:
+def mixer_phase(pass_: Pass) -> str:
+    """The phase of a mixer's kernels: prefill of a prompt, or decode."""
     return "prefill" if pass_.phase == "prefill" else "decode"
 
 
-def _conv(d_conv: int, channels: int, bias: bool, formats: Formats, pass_: Pass) -> Op:
+def convolution(d_conv: int, channels: int, bias: bool, formats: Formats, pass_: Pass) -> Op:
+    """A mixer's causal convolution with its SiLU."""
     op = conv1d(
-        _phase(pass_),
+        mixer_phase(pass_),
         pass_.batch,
         pass_.tokens,
         channels,

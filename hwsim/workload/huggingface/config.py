@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from hwsim.errors import Fault, HwsimError, Where
 from hwsim.workload.families import Activation
 
-__all__ = ["Config", "activation_of", "shapes_of", "window_of", "window_pattern_of"]
+__all__ = ["Config", "activation_of", "repeated", "shapes_of", "window_of", "window_pattern_of"]
 
 _Kind = TypeVar("_Kind")
 
@@ -105,6 +105,13 @@ def window_of(config: Config, *, used: bool = True, left_out: int = 0) -> int:
     if "sliding_window" not in config.keys:  # null means that there is none
         return left_out
     return config.whole("sliding_window", default=0, least=0)
+
+
+def repeated(layers: Sequence[_Kind]) -> tuple[_Kind, ...]:
+    """The shortest pattern that gives the layers when it repeats."""
+    words, count = list(layers), len(layers)
+    divisors = (size for size in range(1, count + 1) if count % size == 0)
+    return tuple(words[: next(size for size in divisors if words[:size] * (count // size) == words)])
 
 
 def window_pattern_of(

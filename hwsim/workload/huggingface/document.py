@@ -105,12 +105,16 @@ def _refuse_features(config: Config, kind: str) -> None:
             raise config.refuse(key, why)
 
 
-_LAYER_KINDS: Final = ("bamba", "gemma2", "gemma3_text", "gpt_oss", "granitemoehybrid")
-_STATED: Final = {("shared_expert_intermediate_size", "qwen2_moe"), ("word_embed_proj_dim", "opt")}
+_LAYER_KINDS: Final = ("bamba", "gemma2", "gemma3_text", "gpt_oss", "granitemoehybrid", "qwen3_next")
+_STATED: Final = {
+    ("shared_expert_intermediate_size", "qwen2_moe"),
+    ("shared_expert_intermediate_size", "qwen3_next"),
+    ("word_embed_proj_dim", "opt"),
+}
 _FEATURES: Final = {
     "kv_lora_rank": "null: latent attention is in no family",
     "mlp_only_layers": "[]: no family has experts in some layers only, but for hybrids",
-    "shared_expert_intermediate_size": "null: hwsim reads shared experts of qwen2_moe, deepseek and granitemoehybrid",
+    "shared_expert_intermediate_size": "null: no family has experts of its kind that every token visits",
     "word_embed_proj_dim": "null: an embedding narrower than the model is in no family",
 }
 _ENCODER: Final = "an encoder is in no family; its ONNX file can be imported"
@@ -122,7 +126,6 @@ _REASONS: Final = {
     "deepseek_v2": "latent attention is in no family",
     "deepseek_v3": "latent attention is in no family",
     "gemma3": "its encoder of images is in no family; the text model alone has model_type gemma3_text",
-    "qwen3_next": "gated delta rules beside attention are in no family",
     "roberta": _ENCODER,
     "rwkv": "its mixer is in no family",
     "t5": "an encoder with a decoder is in no family",

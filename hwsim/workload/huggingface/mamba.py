@@ -1,4 +1,4 @@
-"""Mamba and its hybrids with attention, of Hugging Face and of the `mamba_ssm` package's own files.
+"""Mamba, hybrids of attention with Mamba or gated delta rules, and files of the `mamba_ssm` package.
 
 Defaults are those of the `transformers` package's configuration classes, and of `mamba_ssm` for its files.
 """
@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from hwsim.workload.families import HybridModel, Mamba1Model, Mamba2Model, Model
-from hwsim.workload.huggingface.config import Config, activation_of, shapes_of
+from hwsim.workload.huggingface.config import Config, activation_of, repeated, shapes_of
 
-__all__ = ["bamba", "granite_hybrid", "jamba", "mamba1", "mamba2", "mamba_ssm", "nemotron_h"]
+__all__ = ["bamba", "granite_hybrid", "jamba", "mamba1", "mamba2", "mamba_ssm", "nemotron_h", "qwen3_next"]
 
 _MAMBA_PADDING: Final = 8
 
@@ -119,7 +119,7 @@ def bamba(config: Config) -> Model:
     return HybridModel(
         **shapes_of(config),
         d_ff=config.whole("intermediate_size"),
-        pattern=tuple("attention" if i in chosen else "mamba2" for i in range(layers)),
+        pattern=repeated(["attention" if i in chosen else "mamba2" for i in range(layers)]),
         d_state=config.whole("mamba_d_state", default=256),
         d_conv=config.whole("mamba_d_conv", default=4),
         d_inner=inner,
@@ -153,7 +153,7 @@ def granite_hybrid(config: Config) -> Model:
     return HybridModel(
         **shapes_of(config),
         d_ff=config.whole("intermediate_size") if experts else shared,
-        pattern=tuple(config.layers_of(kinds, "mamba")),
+        pattern=repeated(config.layers_of(kinds, "mamba")),
         mlp_pattern=("moe",) if experts else ("mlp",),
         position="rope" if config.keys.get("position_embedding_type") == "rope" else "none",
         d_state=config.whole("mamba_d_state", default=256),
@@ -199,4 +199,39 @@ def nemotron_h(config: Config) -> Model:
         chunk=config.whole("chunk_size", default=128),
         conv_bias=config.flag("use_conv_bias", True),
         tied_head=config.flag("tie_word_embeddings", False),
+    )
+
+
+def qwen3_next(config: Config) -> Model:
+    """Qwen3-Next: gated attention in every fourth layer, gated delta rules in the others, experts with a shared one."""
+    layers, every = config.whole("num_hidden_layers"), config.whole("full_attention_interval", default=4)
+    kinds: dict[str, Literal["attention", "gdn"]] = {"full_attention": "attention", "linear_attention": "gdn"}
+    left_out = ["full_attention" if (layer + 1) % every == 0 else "linear_attention" for layer in range(layers)]
+    pattern = config.layers_of(kinds, "") or [kinds[each] for each in left_out]
+    linear = ("linear_num_key_heads", "linear_key_head_dim", "linear_num_value_heads", "linear_value_head_dim")
+    key_heads, key_dim, value_heads, value_dim = (
+        config.whole(name, default=default) for name, default in zip(linear, (16, 128, 32, 128), strict=True)
+    )
+    shared = config.whole("shared_expert_intermediate_size", default=512, least=0)
+    if config.flag("attention_bias", False):
+        raise config.refuse("attention_bias", "false: projections of hybrids have no biases in hwsim")
+    return HybridModel(
+        **shapes_of(config, kv_heads=2, head_dim=256),
+        d_ff=config.whole("moe_intermediate_size", default=512),
+        pattern=repeated(pattern),
+        mlp_pattern=("moe",),
+        activation=activation_of(config, "hidden_act"),
+        qk_norm=True,
+        attention_gate=True,
+        d_conv=config.whole("linear_conv_kernel_dim", default=4),
+        conv_bias=False,
+        key_heads=key_heads,
+        key_dim=key_dim,
+        value_heads=value_heads,
+        value_dim=value_dim,
+        tied_head=config.flag("tie_word_embeddings", False),
+        experts=config.whole("num_experts", default=512),
+        experts_per_token=config.whole("num_experts_per_tok", default=10),
+        shared_d_ff=shared,
+        shared_gate=shared > 0,
     )

@@ -7,7 +7,16 @@ from typing import Final
 
 from hwsim.workload.families import Model
 from hwsim.workload.huggingface.config import Config
-from hwsim.workload.huggingface.mamba import bamba, granite_hybrid, jamba, mamba1, mamba2, mamba_ssm, nemotron_h
+from hwsim.workload.huggingface.mamba import (
+    bamba,
+    granite_hybrid,
+    jamba,
+    mamba1,
+    mamba2,
+    mamba_ssm,
+    nemotron_h,
+    qwen3_next,
+)
 from hwsim.workload.huggingface.transformers import deepseek, gemma, gpt2, gpt_oss, llama, opt, plain_decoder
 from hwsim.workload.huggingface.vision import clip_vision, deit, dinov2, vit
 
@@ -44,6 +53,7 @@ MODEL_TYPES: Final[dict[str, Callable[[Config], Model]]] = {
     "qwen2_moe": llama(bias=True, window=False, experts=True, shared=True),
     "qwen3": llama(qk_norm=True, window=False),
     "qwen3_moe": llama(qk_norm=True, window=False, experts=True),
+    "qwen3_next": qwen3_next,
     "starcoder2": plain_decoder(fused=False, bias_key="use_bias", tied=True),
     "vit": vit,
 }

@@ -109,12 +109,13 @@ def _check(op: Op, name: str) -> None:
     if op.kind not in _KINDS:
         expected = "a language model: " + ", ".join(sorted(_KINDS))
         raise HwsimError.at(f"{name}: --phase train", f"{op.id}, of kind {op.kind}", expected)
+    role = "experts" if "experts" in op.attributes else "weights"
     if op.kind == "gemm" and FORMATS[op.operand("b").format].bits < 4:
-        expected = "weights of 4 bits or more: --set workload.formats.weights=bf16"
+        expected = f"weights of 4 bits or more: --set workload.formats.{role}=bf16"
         raise HwsimError.at(f"{name}: --phase train", f"weights in {op.operand('b').format}", expected)
     if op.kind == "gemm" and FORMATS[op.operand("b").format].bits < FORMATS[op.operand("a").format].bits:
         found = f"{op.id} with {op.operand('b').format} weights and {op.operand('a').format} activations"
-        expected = "formats of one width: products of gradients need both: --set workload.formats.weights=bf16"
+        expected = f"formats of one width: products of gradients need both: --set workload.formats.{role}=bf16"
         raise HwsimError.at(f"{name}: --phase train", found, expected)
 
 

@@ -73,12 +73,12 @@ FORMATS = {
     "fp8": GemmFormats("fp8_e4m3", "fp8_e4m3", quantize="dynamic"),
     "fp8_block": GemmFormats("fp8_block", "fp8_block", quantize="dynamic"),
     "nvfp4": GemmFormats("nvfp4", "nvfp4", quantize="dynamic"),
-    "int8_wo": GemmFormats("bf16", "int8"),
-    "int4_wo": GemmFormats("bf16", "int4", group=128),
+    "int8_wo": GemmFormats("fp16", "int8", "fp16"),  # scales by columns, as the rows' collector builds its layers
+    "int4_wo": GemmFormats("fp16", "int4", "fp16"),
     "sq": GemmFormats("int8", "int8"),
 }
 BYTES = {"bfloat16": (2, 2), "fp16": (2, 2), "fp8": (1, 1), "fp8_block": (1, 1), "nvfp4": (0.5625, 0.5625)}
-BYTES |= {"int8_wo": (2, 1), "int4_wo": (2, 0.515625), "sq": (1, 1)}
+BYTES |= {"int8_wo": (2, 1), "int4_wo": (2, 0.5), "sq": (1, 1)}
 
 
 def gemm_tables(name: str, rows: list[Row], p: GpuParameters, setting: Setting) -> list[Table]:

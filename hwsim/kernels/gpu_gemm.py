@@ -4,13 +4,14 @@ A product is a grid of thread blocks (CTAs) that the multiprocessors (SMs) work 
 that overlaps: tensor cores, operand feed from L2 to the tensor cores, DRAM, and (weight-only formats) the ALUs that
 convert weights. Stages that overlap in part are joined by a p-norm with p = 3: the slowest rules, near equals add.
 
-    T = floor + sum over waves [ (tensor^3 + feed^3 + dram^3 + convert^3)^(1/3) + fill ] + split
+    T = floor + sum over waves [ (tensor^3 + feed^3 + dram^3 + convert^3 + steps^3)^(1/3) + fill ] + split
 
 Waves: CTAs over SMs x CTAs per SM; the last wave is served by fewer SMs, each of which draws a limited rate from DRAM
 (bytes in flight over latency). Split-K divides k among CTAs and adds the partial sums in a second pass; with a long k
-it also evens out the waves. Operands that L2 still holds stream from it, at its rate; L2 keeps what fits and, read in
-turn, little of what does not. A board at its power limit slows its tensor cores; short kernels end before the
-regulator acts.
+it also evens out the waves. Kernels whose warps unpack weights between products add that to the tensor cores' time, and
+their steps along k are chains, which a block alone on its SM waits for. Operands that L2 still holds stream from it, at
+its rate; L2 keeps what fits and, read in turn, little of what does not. A board at its power limit slows its tensor
+cores; short kernels end before the regulator acts.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ class GemmPath(NamedTuple):
         feed_bytes_s: operand bytes per second from L2 into one SM's tensor cores.
         dram_bytes_s: achieved DRAM bandwidth of the card.
         sm_dram_bytes_s: DRAM bytes per second that one SM can have in flight.
-        convert_weights_s: weights that one SM's ALUs convert per second; infinite where none are.
+        convert_weights_s: weights that one SM's ALUs convert per second beside products; infinite where none are.
+        unpack_weights_s: weights that they unpack per second between products; infinite where none are.
+        step_s: time of a thread block for one element of k at least: a chain of loads and products; 0 where none shows.
         hot_bytes_s: bytes per second that operands stream from L2.
         l2_bytes: operands up to here stay in L2.
         spill_bytes: operands from here on come from DRAM wholly.
@@ -61,6 +64,7 @@ class GemmPath(NamedTuple):
         fill_s: pipeline fill and drain of a CTA.
         store_s: epilogue of one tile element.
         split_s: second pass of a split, before its bytes.
+        turn_s: time for which each further block of a split waits, where they add up one after the other.
         power_share: tensor rate at the board's power limit over the rate above, at most 1.
         power_time_s: length of a kernel at which the power limit is half in force.
         peak_flop_s: nominal tensor rate of the card at its highest clock.
@@ -74,6 +78,8 @@ class GemmPath(NamedTuple):
     dram_bytes_s: float
     sm_dram_bytes_s: float
     convert_weights_s: float
+    unpack_weights_s: float
+    step_s: float
     hot_bytes_s: float
     l2_bytes: float
     spill_bytes: float
@@ -88,6 +94,7 @@ class GemmPath(NamedTuple):
     fill_s: float
     store_s: float
     split_s: float
+    turn_s: float
     power_share: float
     power_time_s: float
     peak_flop_s: float
@@ -107,18 +114,26 @@ def _cold(footprint_bytes: float, p: GemmPath) -> float:
 
 @jit_part
 def _wave(
-    ctas: float, flop: float, feed: float, dram: float, hot: float, weights: float, power: float, p: GemmPath
+    ctas: float,
+    flop: float,
+    feed: float,
+    dram: float,
+    hot: float,
+    weights: float,
+    depth: float,
+    power: float,
+    p: GemmPath,
 ) -> tuple[float, float, float, float, float]:
     """(time without fill, tensor, feed, memory, convert) of a wave of ``ctas`` CTAs, of which each SM holds a few.
 
     ``dram`` and ``hot`` are the bytes of one CTA that come from DRAM and from L2.
     """
     deep = math.ceil(ctas / p.sms)
-    tensor = deep * flop / (p.tensor_flop_s * power)
+    tensor = deep * (flop / (p.tensor_flop_s * power) + weights / p.unpack_weights_s)
     feeding = deep * feed / p.feed_bytes_s
     memory = ctas * (dram / min(p.dram_bytes_s, min(ctas, p.sms) * p.sm_dram_bytes_s) + hot / p.hot_bytes_s)
     convert = deep * weights / p.convert_weights_s
-    total = np.cbrt(tensor**3 + feeding**3 + memory**3 + convert**3)
+    total = np.cbrt(tensor**3 + feeding**3 + memory**3 + convert**3 + (depth * p.step_s) ** 3)
     return total, tensor, feeding, memory, convert
 
 
@@ -141,11 +156,11 @@ def _try(
     total = p.floor_s
     tensor = feeding = memory = convert = 0.0
     if full > 0:
-        time, t, f, d, c = _wave(slots, flop, feed, dram / ctas, hot / ctas, weights, power, p)
+        time, t, f, d, c = _wave(slots, flop, feed, dram / ctas, hot / ctas, weights, depth, power, p)
         total += full * (time + fill / occupancy)
         tensor, feeding, memory, convert = full * t, full * f, full * d, full * c
     if tail > 0:
-        time, t, f, d, c = _wave(tail, flop, feed, dram / ctas, hot / ctas, weights, power, p)
+        time, t, f, d, c = _wave(tail, flop, feed, dram / ctas, hot / ctas, weights, depth, power, p)
         total += time + fill / min(occupancy, math.ceil(tail / p.sms))
         tensor, feeding, memory, convert = tensor + t, feeding + f, memory + d, convert + c
     return total + _split_cost(m, n, batch, split, p), tensor, feeding, memory, convert
@@ -153,8 +168,10 @@ def _try(
 
 @jit_part
 def _split_cost(m: float, n: float, batch: float, split: float, p: GemmPath) -> float:
-    """Second pass of a split: its start, and the partial sums written and read again."""
-    return p.split_s + split * batch * m * n * 8.0 / p.peak_l2_bytes_s if split > 1.0 else 0.0
+    """What a split adds: a second pass, or each block's turn, and the partial sums written and read again."""
+    if split == 1.0:
+        return 0.0
+    return p.split_s + (split - 1.0) * p.turn_s + split * batch * m * n * 8.0 / p.peak_l2_bytes_s
 
 
 @jit_part
@@ -164,7 +181,7 @@ def _at_least(
     """A time that no split of a tile goes below: its work spread evenly, its bytes at the full rate, one fill."""
     tm, tn = tile[0], tile[1]
     work = max(
-        2.0 * tm * tn * k / (p.tensor_flop_s * power),
+        2.0 * tm * tn * k / (p.tensor_flop_s * power) + tn * k / p.unpack_weights_s,
         (tm * p.a_bytes + tn * p.b_bytes) * k / p.feed_bytes_s,
         tn * k / p.convert_weights_s,
     )
@@ -192,7 +209,7 @@ def _loses(
     if left <= 0.0:
         return True
     steps = (full * occupancy + last) * depth
-    tensor = steps * 2.0 * tm * tn / (p.tensor_flop_s * power)
+    tensor = steps * (2.0 * tm * tn / (p.tensor_flop_s * power) + tn / p.unpack_weights_s)
     feeding = steps * (tm * p.a_bytes + tn * p.b_bytes) / p.feed_bytes_s
     convert = steps * tn / p.convert_weights_s
     slower: bool = tensor**3 + feeding**3 + memory**3 + convert**3 > _ROUNDING * left**3

@@ -14,6 +14,8 @@ PLAIN = GemmPath(
     dram_bytes_s=1e15,
     sm_dram_bytes_s=1e15,
     convert_weights_s=np.inf,
+    unpack_weights_s=np.inf,
+    step_s=0.0,
     hot_bytes_s=1e15,
     l2_bytes=1e6,
     spill_bytes=1.1e6,
@@ -28,6 +30,7 @@ PLAIN = GemmPath(
     fill_s=0.0,
     store_s=0.0,
     split_s=1e-6,
+    turn_s=0.0,
     power_share=1.0,
     power_time_s=1e-3,
     peak_flop_s=1e13,
@@ -129,6 +132,29 @@ def test_kernels_without_splits_use_one_block_for_each_tile():
     assert pairs_tried(128.0, 128.0, float(1 << 20), 1.0, ONE_TILE, PLAIN) > 1
 
 
+def test_weights_unpacked_between_products_add_to_their_time():
+    """One tile: products of 128 x 128 x k and 128 k weights, one after the other."""
+    rate = 1e10
+    time, bound, _, _ = run(128, 128, 4096, path=PLAIN._replace(most_split=1.0, unpack_weights_s=rate))
+    assert time == pytest.approx(1e-6 + 2 * 128 * 128 * 4096 / 1e12 + 128 * 4096 / rate, rel=1e-4)
+    assert bound == "tensor"
+
+
+def test_a_chain_of_steps_is_waited_for_once_in_a_wave():
+    """Ten narrow tiles side by side take as long as one when each step along k is long; eleven a second wave."""
+    slow = PLAIN._replace(most_split=1.0, step_s=1e-7, tensor_flop_s=1e15)
+    times = [run(1, 128 * tiles, 4096, path=slow)[0] for tiles in (1, 10, 11)]
+    assert times[0] == pytest.approx(1e-6 + 4096 * 1e-7, rel=1e-3)
+    assert times[1] == pytest.approx(times[0], rel=1e-3)
+    assert times[2] == pytest.approx(1e-6 + 2 * 4096 * 1e-7, rel=1e-3)
+
+
+def test_blocks_of_a_split_wait_for_their_turn():
+    """Four blocks of one tile: a quarter of the steps, and three turns."""
+    chain = PLAIN._replace(least_split=4.0, most_split=4.0, split_s=0.0, turn_s=1e-6, step_s=1e-7, tensor_flop_s=1e15)
+    assert run(1, 128, 4096, path=chain)[0] == pytest.approx(1e-6 + 1024 * 1e-7 + 3e-6, rel=1e-3)
+
+
 def test_splits_even_out_waves_of_long_products():
     """Eleven tiles on ten SMs: split along a long k they take less than two whole waves."""
     one_tile = 2 * 128 * 128 * (1 << 18) / 1e12
@@ -138,13 +164,22 @@ def test_splits_even_out_waves_of_long_products():
 
 
 @settings(max_examples=60, deadline=None)
-@given(m=SIZES, n=SIZES, k=st.integers(1, 1 << 17), batch=st.integers(1, 3), rate=st.sampled_from((1e9, 2e11, 1e15)))
-def test_bounds_leave_out_no_better_choice(m, n, k, batch, rate):
+@given(
+    m=SIZES,
+    n=SIZES,
+    k=st.integers(1, 1 << 17),
+    batch=st.integers(1, 3),
+    rate=st.sampled_from((1e9, 2e11, 1e15)),
+    unpack=st.sampled_from((1e9, 1e12, np.inf)),
+    chain=st.sampled_from((0.0, 1e-9, 1e-7)),
+)
+def test_bounds_leave_out_no_better_choice(m, n, k, batch, rate, unpack, chain):
     """The least time of a menu is that of its pairs of tile and split, each on its own where none is left out."""
     menu = np.array(
         [(tm, tn, 32.0, 2.0 if tm * tn < 8192 else 1.0) for tn in (64.0, 128.0) for tm in (16.0, 64.0, 256.0)]
     )
     path = PLAIN._replace(feed_bytes_s=3e10, dram_bytes_s=rate, sm_dram_bytes_s=3e10, fill_s=1e-6, store_s=1e-11)
+    path = path._replace(unpack_weights_s=unpack, step_s=chain, turn_s=chain * 10)
     columns = [np.array([float(each)]) for each in (m, n, k, batch)]
     alone = [
         gemm_times(*columns, menu[row : row + 1], path._replace(least_split=float(split), most_split=float(split)))[0]

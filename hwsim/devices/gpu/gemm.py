@@ -12,6 +12,7 @@ from hwsim.devices.gpu.block_scaled import block_scaled_tiles, block_scaled_time
 from hwsim.devices.gpu.energy import dynamic_limit_w, product_pj
 from hwsim.devices.gpu.estimate import ALONE, Estimate, Setting, l2_bytes
 from hwsim.devices.gpu.menus import menu
+from hwsim.devices.gpu.narrow_weights import kernel_times, narrow_kernel, narrow_path, narrow_tiles
 from hwsim.devices.gpu.paths import TensorPath, rate_of, tensor_path
 from hwsim.devices.gpu.structured import block_depth, block_menu, has_sparse_tensor_cores, structured_rows
 from hwsim.errors import Infeasible
@@ -48,7 +49,7 @@ _SGEMM_APART: Final = frozenset({"ampere", "ada", "hopper", "blackwell"})
 _SPILL: Final = 1.1
 """Operands used in turn miss L2 wholly when they exceed it by a tenth: rows of RTX PRO 6000 just above 128 MiB."""
 _SPLITS_CONVERTED: Final = 3
-"""Splits along k that weight-only kernels offer, chosen by the rows of A100; those of 8-bit integers have none."""
+"""Splits along k of weight-only kernels whose source was not read; an engine's own of 8-bit integers have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +146,15 @@ def gemm_path(
     floor = gemm.floor.value / clock + (gemm.convert.value if path.convert_ops else 0.0)
     if path.name == "int8":
         floor += gemm.int8.value
-    return path, GemmPath(
+    constants = GemmPath(
         sms=sms,
         tensor_flop_s=achieved,
         feed_bytes_s=feed,
         dram_bytes_s=p.stream_bytes_s * p.software.dram_share.value,
         sm_dram_bytes_s=gemm.sm_dram.value,
         convert_weights_s=convert,
+        unpack_weights_s=math.inf,
+        step_s=0.0,
         hot_bytes_s=hot,
         l2_bytes=l2_bytes(p),
         spill_bytes=_SPILL * p.l2.capacity.value,
@@ -166,12 +169,17 @@ def gemm_path(
         fill_s=gemm.fill.value / clock,
         store_s=gemm.store.value / clock / (128 * 128),
         split_s=gemm.split.value / clock,
+        turn_s=0.0,
         power_share=_power_share(p, sms * achieved, formats.a),
         power_time_s=p.power.settle.value,
         peak_flop_s=peak,
         peak_dram_bytes_s=p.memory.bandwidth.value,
         peak_l2_bytes_s=p.l2.bandwidth.value,
     )
+    kernel = narrow_kernel(p, formats)
+    if kernel is not None and gemm.narrow is not None:
+        constants = narrow_path(p, gemm.narrow, kernel, formats, constants)
+    return path, constants
 
 
 def block_kernel(p: GpuParameters, formats: GemmFormats) -> BlockScaled | None:
@@ -181,7 +189,7 @@ def block_kernel(p: GpuParameters, formats: GemmFormats) -> BlockScaled | None:
 
 
 def tiles_of(p: GpuParameters, formats: GemmFormats, batched: bool = False) -> NDArray[np.float64]:
-    """The stack's tiles, or those of block-sparse, fp32, bit-plane and 4-bit block-scaled kernels.
+    """The stack's tiles, or those of block-sparse, narrow-weight, fp32, bit-plane and 4-bit block-scaled kernels.
 
     Args:
         p: the card.
@@ -193,6 +201,9 @@ def tiles_of(p: GpuParameters, formats: GemmFormats, batched: bool = False) -> N
         return block_scaled_tiles(block.kernel)
     if formats.structure.startswith("block:"):
         return block_menu(formats.structure)
+    kernel = narrow_kernel(p, formats)
+    if kernel is not None:
+        return narrow_tiles(kernel, formats)
     if formats.a == "fp32":
         return menu("simt" if p.generation not in _SGEMM_APART else "simt-batched" if batched else "simt-single")
     if "int6" in (formats.a, formats.b) and "int1" in p.tensor:
@@ -266,8 +277,6 @@ def _one_kernel(
         constants: those of the closed form.
         only: the tile and split to take.
     """
-    from hwsim.kernels.gpu_gemm import gemm_times  # noqa: PLC0415 - brings in numba
-
     rows, wide, deep, count = shape
     block = block_kernel(p, formats)
     if block is not None:
@@ -280,9 +289,8 @@ def _one_kernel(
         own = np.flatnonzero((count > 1) == batched)
         if own.size:
             tiles = _only(tiles_of(p, formats, batched), only)
-            times[own], bounds[own], choices[own], missed[own] = gemm_times(
-                rows[own] * path.planes, wide[own], walked[own], count[own], tiles, constants
-            )
+            each = (rows[own] * path.planes, wide[own], walked[own], count[own])
+            times[own], bounds[own], choices[own], missed[own] = kernel_times(p, formats, each, tiles, constants)
     return GemmAnswer(times, bounds, choices, missed, path)
 
 

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 
 from hwsim.devices.gpu.estimate import ALONE
-from hwsim.devices.gpu.gemm import GemmFormats, block_kernel, formats_of, gemm_path, gemm_rows, limits, tiles_of
+from hwsim.devices.gpu.gemm import (
+    GemmFormats,
+    block_kernel,
+    formats_of,
+    gemm_path,
+    gemm_rows,
+    limits,
+    tiles_of,
+)
+from hwsim.devices.gpu.narrow_weights import narrow_kernel, offered_tiles
 from hwsim.devices.gpu.structured import block_depth
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.workload.structured import is_structured
@@ -62,7 +71,8 @@ class RankedTile:
 def ranked_tiles(p: GpuParameters, op: Op) -> tuple[RankedTile, ...] | Infeasible:
     """Every tile of the stack's menu for a product, the one that the library would choose first.
 
-    A kernel with one tile for each shape (`hwsim.devices.gpu.block_scaled`) has no other.
+    A kernel with one tile for each shape (`hwsim.devices.gpu.block_scaled`), or one that its engine profiled
+    (`hwsim.devices.gpu.narrow_weights`), has no other.
 
     Args:
         p: the card.
@@ -79,7 +89,7 @@ def ranked_tiles(p: GpuParameters, op: Op) -> tuple[RankedTile, ...] | Infeasibl
         return found
     path, constants = found
     m, n, batch = (np.array([float(op.dims[name])]) for name in ("m", "n", "batch"))
-    if block_kernel(p, formats) is not None:
+    if block_kernel(p, formats) or narrow_kernel(p, formats):
         return (_by_rule(p, op, replace(formats, quantize="none")),)
     walked = _walked(p, op, formats)
     ranked: list[RankedTile] = []
@@ -93,11 +103,11 @@ def ranked_tiles(p: GpuParameters, op: Op) -> tuple[RankedTile, ...] | Infeasibl
 
 
 def _by_rule(p: GpuParameters, op: Op, formats: GemmFormats) -> RankedTile:
-    """The one tile of a kernel whose tile follows from the shape."""
+    """The one tile of a kernel whose tile follows from the shape, or from a profile of it."""
     d = op.dims
     answer = cast("GemmAnswer", gemm_rows(p, d["m"], d["n"], d["k"], formats, d["batch"]))
     tile, limit = tiles_of(p, formats)[int(answer.choices[0, 0])], str(limits(answer.path, answer.bounds)[0])
-    only = _tile(p, op, tile, 1, float(answer.times_s[0]), limit, 1)
+    only = _tile(p, op, tile, int(answer.choices[0, 1]), float(answer.times_s[0]), limit, 1)
     reason = _with_reason(only, only).reason.replace(_BEST, "the tile that its library takes for the shape")
     return replace(only, reason=reason)
 
@@ -106,7 +116,8 @@ def choices_tried(p: GpuParameters, op: Op) -> tuple[int, int] | Infeasible:
     """Pairs of tile and split: all of the menu, and those that the ranking compares for a product.
 
     Experts are products side by side, each with its share of the rows. The other pairs are not offered: too many
-    thread blocks, or too few steps along k for each. A kernel with one tile for each shape takes that.
+    thread blocks, or too few steps along k for each. A kernel with one tile for each shape, by a rule or a profile,
+    takes that.
 
     Raises:
         HwsimError: the op is no product.
@@ -118,7 +129,9 @@ def choices_tried(p: GpuParameters, op: Op) -> tuple[int, int] | Infeasible:
     if isinstance(found, Infeasible):
         return found
     d, (batch, rows) = op.dims, op.side_by_side
-    tiles = tiles_of(p, formats, batch > 1)
+    tiles, kernel = tiles_of(p, formats, batch > 1), narrow_kernel(p, formats)
+    if kernel is not None:
+        return offered_tiles(kernel, tiles, rows, batch).shape[0], 1
     if block_kernel(p, formats) is not None:
         return tiles.shape[0], 1
     depth = float(_walked(p, op, formats)[0])

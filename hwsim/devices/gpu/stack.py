@@ -59,6 +59,25 @@ class BlockScaled:
 
 
 @dataclass(frozen=True, slots=True)
+class NarrowWeights:
+    """An engine's own kernels for weights of 8 and 4 bits (`hwsim.devices.gpu.narrow_weights`). In clocks of an SM.
+
+    Attributes:
+        stream: achieved over nominal DRAM bandwidth.
+        step: a step of 64 along k at least, in a thread block that unpacks its weights.
+        unpack: instructions of an ALU lane for a 4-bit weight that stand between products; none show for 8 bits.
+        turn: each further thread block of a split along k, which waits for those before it.
+        load: a load from memory on which the next one waits, in kernels on the ALUs.
+    """
+
+    stream: Share
+    step: Cycles
+    unpack: Amount
+    turn: Cycles
+    load: Cycles
+
+
+@dataclass(frozen=True, slots=True)
 class Gemm:
     """How a library's matrix products run on a generation of cards. Cycles are of the clock of the tensor rates.
 
@@ -82,6 +101,7 @@ class Gemm:
         int8: added by products of 8-bit integers, where an engine has kernels of its own for them (SmoothQuant).
         block: the kernel of products of 8 bits with block scales; None where no row tells of one: then as others of 8
             bits, without splits.
+        narrow: the kernels of products with weights of 8 and 4 bits; None where no row tells of them: then as others.
     """
 
     menu: str
@@ -101,6 +121,7 @@ class Gemm:
     convert: Seconds
     int8: Seconds
     block: BlockScaled | None = None
+    narrow: NarrowWeights | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ Share: TypeAlias = Annotated[Quantity, Unit("1"), SHARE]
 ShareFrom0: TypeAlias = Annotated[Quantity, Unit("1"), Bound(low=0, high=1)]
 Rate: TypeAlias = Annotated[Quantity, Unit("bytes/s"), RATE]
 Seconds: TypeAlias = Annotated[Quantity, Unit("s"), SECONDS]
-Cycles: TypeAlias = Annotated[Quantity, Unit("1"), CYCLES]
+Cycles: TypeAlias = Annotated[Quantity, Unit("cycles"), CYCLES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +148,11 @@ class Attention:
     own_step: Amount
     window_step: Amount
     narrow_window_step: Amount
-    page_step: Amount
+    page_step: Cycles
     cache_products: Amount
     floor: Seconds
-    block: Amount
-    element: Amount
+    block: Cycles
+    element: Cycles
     write_floor: Seconds
     write_share: Share
     write_q: Amount
@@ -182,9 +182,9 @@ class RowKernel:
         cold: the same while they come from memory.
     """
 
-    step: Amount
-    hot: Amount
-    cold: Amount
+    step: Cycles
+    hot: Cycles
+    cold: Cycles
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +196,8 @@ class BlockRow:
         step: from one step of a thread block along its row to the next.
     """
 
-    element: Amount
-    step: Amount
+    element: Cycles
+    step: Cycles
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ __all__ = [
     "Paragraph",
     "Table",
     "amount",
+    "energy_of_one",
     "folded",
     "number",
     "per_cent",
@@ -129,6 +130,11 @@ def folded(paths: Sequence[str]) -> str:
     ]
     words = [f"{{{', '.join(names)}}}" if len(names) > 1 else names[0] for _, names in groups]
     return ", ".join(f"{parent}.{text}" if parent else text for (parent, _), text in zip(groups, words, strict=True))
+
+
+def energy_of_one(per_joule: float | None) -> str:
+    """Energy of one token or image, ``2.193 J``, from how many a joule yields; nothing for None."""
+    return format_si(1 / per_joule, "J") if per_joule else ""
 
 
 def per_cent(share: float) -> str:

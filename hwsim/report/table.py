@@ -21,6 +21,7 @@ __all__ = [
     "Bullets",
     "Column",
     "Heading",
+    "Lines",
     "Paragraph",
     "Table",
     "amount",
@@ -66,6 +67,21 @@ class Bullets:
 
 
 @dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines that each stand on their own, two spaces further in for each level below the first.
+
+    Attributes:
+        lines: level and text of each.
+    """
+
+    lines: tuple[tuple[int, str], ...]
+
+    def shown(self) -> tuple[tuple[str, str], ...]:
+        """Indentation and text of each line."""
+        return tuple((_GAP * (level + 1), printable(text)) for level, text in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
     """A table's column: its head, and whether its cells stand left or right."""
 
@@ -97,7 +113,7 @@ class Table:
         return Table(columns, tuple(tuple(printable(row[i]) for i in keep) for row in self.rows))
 
 
-Block: TypeAlias = Heading | Paragraph | Bullets | Table
+Block: TypeAlias = Heading | Paragraph | Bullets | Lines | Table
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -177,6 +193,8 @@ def _lines(block: Block, width: int) -> list[str]:
         return _wrap(printable(block.text), width)
     if isinstance(block, Bullets):
         return [line for item in block.items for line in _wrap("- " + printable(item), width, "  ", "    ")]
+    if isinstance(block, Lines):
+        return [line for indent, text in block.shown() for line in _wrap(text, width, indent, indent + _GAP * 2)]
     return _table_lines(block.shown(), width)
 
 

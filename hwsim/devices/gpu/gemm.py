@@ -47,8 +47,10 @@ _SGEMM_APART: Final = frozenset({"ampere", "ada", "hopper", "blackwell"})
 """Generations whose batched fp32 products all run one tile, the largest, which single ones do not (NeuSight, A100)."""
 _SPILL: Final = 1.1
 """Operands used in turn miss L2 wholly when they exceed it by a tenth: rows of RTX PRO 6000 just above 128 MiB."""
-_SPLITS_CONVERTED: Final = 3
-"""Splits along k that weight-only kernels offer, chosen by the rows of A100; those of 8-bit integers have none."""
+_SPLITS: Final = 16.0
+"""Splits along k that libraries offer."""
+_SPLITS_CONVERTED: Final = 3.0
+"""Those of weight-only kernels, chosen by the rows of A100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +114,10 @@ def _weight_bytes(formats: GemmFormats) -> float:
 
 def _most_split(gemm: Gemm, formats: GemmFormats, path: TensorPath) -> float:
     """Splits along k that a kernel offers: block-scaled and SmoothQuant's none, weight-only ones few."""
-    if FORMATS[formats.a].group or (path.name == "int8" and gemm.int8.value):
+    if FORMATS[formats.a].group:
         return 1.0
-    return float(_SPLITS_CONVERTED if path.convert_ops else 16)
+    most = gemm.int8_splits.value if path.name == "int8" else _SPLITS
+    return min(most, _SPLITS_CONVERTED) if path.convert_ops else most
 
 
 def gemm_path(
@@ -142,9 +145,7 @@ def gemm_path(
     achieved, feed = rate * share, max(base / gemm.feed.value, hot / sms)
     if path.name == "fp32":  # the ALUs issue at their rate; tiles that are small wait for shared memory
         achieved, feed = rate * gemm.simt_share.value, rate / gemm.simt_feed.value
-    floor = gemm.floor.value / clock + (gemm.convert.value if path.convert_ops else 0.0)
-    if path.name == "int8":
-        floor += gemm.int8.value
+    floor = gemm.floor.value / clock
     return path, GemmPath(
         sms=sms,
         tensor_flop_s=achieved,

@@ -374,7 +374,7 @@ class GpuDevice:
         absent = [own + section for section, readers in _READ_BY.items() if readers.isdisjoint(kinds)]
         launches = {"none": ("launches.",), "graph": ("launches.eager", "launches.call"), "eager": ("launches.graph",)}
         links = () if self.cards > 1 else ("link.",)
-        return (*absent, *launches[self.parameters.launch], *links)
+        return (*absent, "launches.events", *launches[self.parameters.launch], *links)
 
     def dynamic_limit_w(self) -> float:
         """The boards' power limits less what they draw idle."""

@@ -201,11 +201,14 @@ class Launch:
         graph: gap before it in a replayed graph.
         eager: length of a call while the host runs ahead of the card, in a model.
         call: added to one call on an idle card, as single kernels are timed from the host.
+        events: added to one kernel between two events of the card; None where no row was timed so. In no answer: it is
+            of the rows that constants were fitted on.
     """
 
     graph: Seconds
     eager: Seconds
     call: Seconds
+    events: Seconds | None = None
 
 
 @dataclass(frozen=True, slots=True)

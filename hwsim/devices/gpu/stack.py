@@ -78,8 +78,8 @@ class Gemm:
         split: cycles of the second pass of a split along k.
         quantize: added by quantising activations within the op: kernels of its own.
         quantize_block: the same for formats with a scale for each few elements: one pass, no maximum over the tensor.
-        convert: added by engines that hold weights in another format than they compute in.
-        int8: added by products of 8-bit integers, where an engine has kernels of its own for them (SmoothQuant).
+        int8_splits: most splits along k of products of 8-bit integers; 1 where an engine has kernels of its own
+            (SmoothQuant).
         block: the kernel of products of 8 bits with block scales; None where no row tells of one: then as others of 8
             bits, without splits.
     """
@@ -98,8 +98,7 @@ class Gemm:
     split: Cycles
     quantize: Seconds
     quantize_block: Seconds
-    convert: Seconds
-    int8: Seconds
+    int8_splits: Count
     block: BlockScaled | None = None
 
 

@@ -56,6 +56,7 @@ def simulate(
         context=context,
         new_tokens=new_tokens,
         inputs={**loaded.inputs, **machine.inputs},
+        leaning=True,
     )
     return run(loaded.value, machine.value, question)
 

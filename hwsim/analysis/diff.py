@@ -15,11 +15,16 @@ _CAUSES: Final = (*_ASKED, "constants", "inputs", "hwsim_version", "schema_versi
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One value that differs. A value that is missing on a side is None there."""
+    """One value that differs. A value that is missing on a side is None there.
+
+    Attributes:
+        unit: of a constant's value; all else has its unit in its name.
+    """
 
     path: str
     before: Any
     after: Any
+    unit: str = ""
 
     @property
     def ratio(self) -> float | None:
@@ -39,7 +44,7 @@ class Difference:
 
     Attributes:
         causes: what was asked or put in: workload, machine, phase, formats, constants, hashes of files, versions.
-        outcomes: what came out.
+        outcomes: what came out, with the constants that only one of the results leans on.
     """
 
     causes: tuple[Change, ...]
@@ -56,21 +61,43 @@ class Difference:
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Difference:
     """Every value that differs between two results in their JSON form; lists of named rows are matched by name."""
     changes = list(_changes("", before, after))
-    causes = tuple(c for c in changes if c.path.split(".")[0] in _CAUSES)
-    return Difference(causes, tuple(c for c in changes if c.path.split(".")[0] not in _CAUSES))
+    named = _constants(before) & _constants(after)
+    causes = tuple(c for c in changes if _is_cause(c, named))
+    return Difference(causes, tuple(c for c in changes if c not in causes))
 
 
-def _changes(path: str, before: Any, after: Any) -> Iterator[Change]:
+def _is_cause(change: Change, named: frozenset[str]) -> bool:
+    """Whether a change is of what was put in. A constant that one result does not name is not another one: it is idle.
+
+    Args:
+        change: what differs.
+        named: constants that both results name, of whatever kind.
+    """
+    root, _, below = change.path.partition(".")
+    if root == "constants" and (change.before is None or change.after is None):
+        kind, _, path = below.partition(".")
+        return kind == "set" or path in named
+    return root in _CAUSES
+
+
+def _constants(result: Mapping[str, Any]) -> frozenset[str]:
+    """Paths of the constants that a result names."""
+    listed = result.get("constants", {})
+    return frozenset(str(row["path"]) for rows in listed.values() for row in rows if "path" in row)
+
+
+def _changes(path: str, before: Any, after: Any, unit: str = "") -> Iterator[Change]:
     """Differing leaves below ``path``."""
     left, right = _as_mapping(before), _as_mapping(after)
     if left is None or right is None:
         if before != after:
-            yield Change(path, before, after)
+            yield Change(path, before, after, unit)
         return
+    unit = str(right.get("unit", ""))
     for key in (*left, *(key for key in right if key not in left)):
         below = f"{path}.{key}" if path else str(key)
         if key in left and key in right:
-            yield from _changes(below, left[key], right[key])
+            yield from _changes(below, left[key], right[key], unit if key == "value" else "")
         else:
             yield Change(below, left.get(key), right.get(key))
 

@@ -20,6 +20,8 @@ __all__ = ["Effect", "Parameter", "Run", "Sensitivity", "parameters_of", "sensit
 
 _UP: Final = 1.1
 _DOWN: Final = 0.9
+_WHOLE: Final = ("1", "cycles")
+"""Units of which a machine may take whole numbers only."""
 _LEAST: Final = 1e-4
 """Elasticities below this are no effect: rounding to whole cycles makes as much."""
 
@@ -190,7 +192,7 @@ def _effect(base_time_s: float, parameter: Parameter, run: Run) -> Effect | None
 def _candidates(parameter: Parameter, near: float, far: float) -> Iterator[float]:
     """Values to try on one side: of a count first whole ones near and far, of anything else the tenth."""
     value = parameter.value
-    if parameter.unit == "1" and value.is_integer():
+    if parameter.unit in _WHOLE and value.is_integer():
         wholes = (float(round(value * near)), value * far)
         yield from (each for each in wholes if each.is_integer() and each not in (0.0, value))
     yield value * near

@@ -37,7 +37,10 @@ def run(arguments: Namespace) -> int:
     console.announce_compilation()
     with console.progress("simulating", len(devices)) as step:
         entries = tuple(
-            Entry(device.value.name, simulate(workload.value, device.value, question_of(arguments, workload, device)))
+            Entry(
+                device.value.name,
+                simulate(workload.value, device.value, question_of(arguments, workload, device, leaning=True)),
+            )
             for device in step(devices)
         )
     if console.shows_text:

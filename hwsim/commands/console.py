@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from hwsim.report.table import Block, Bullets, Heading, Paragraph, Table, plain, printable
+from hwsim.report.table import Block, Bullets, Heading, Lines, Paragraph, Table, plain, printable
 
 __all__ = ["COMPILE_S", "Console"]
 
@@ -156,6 +156,9 @@ def _show_rich(blocks: Sequence[Block]) -> None:
             case Bullets(items):
                 for item in items:
                     terminal.print(Padding(Text("- " + printable(item)), (0, 0, 0, 2)))
+            case Lines():
+                for indent, text in block.shown():
+                    terminal.print(Padding(Text(text), (0, 0, 0, len(indent))))
             case Table():
                 terminal.print(Padding(_rich_table(block.shown()), (0, 0, 0, 2)))
 

@@ -133,8 +133,14 @@ def _shortened(inputs: dict[str, str]) -> dict[str, str]:
     return short
 
 
-def question_of(arguments: Namespace, *loaded: LoadedWorkload | LoadedDevice) -> Question:
-    """What is asked, with None where the workload's own `run` answers, and the files that were read."""
+def question_of(arguments: Namespace, *loaded: LoadedWorkload | LoadedDevice, leaning: bool = False) -> Question:
+    """What is asked, with None where the workload's own `run` answers, and the files that were read.
+
+    Args:
+        arguments: of the command.
+        loaded: what was read.
+        leaning: whether the answer is to name the constants that move it.
+    """
     from hwsim.pipeline import Question  # noqa: PLC0415
 
     return Question(
@@ -144,4 +150,5 @@ def question_of(arguments: Namespace, *loaded: LoadedWorkload | LoadedDevice) ->
         new_tokens=arguments.new_tokens,
         mapping=getattr(arguments, "mapping", "auto"),
         inputs={source: digest for each in loaded for source, digest in each.inputs.items()},
+        leaning=leaning,
     )

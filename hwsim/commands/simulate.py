@@ -69,7 +69,7 @@ def run(arguments: Namespace) -> int:
     device = device_of(one_device(arguments.device, "simulate"), overrides, arguments.mapping)
     console.announce_compilation()
     with console.progress("simulating", 1) as step:
-        question = question_of(arguments, workload, device)
+        question = question_of(arguments, workload, device, leaning=True)
         (answer,) = [simulate(workload.value, each.value, question) for each in step([device])]
     if isinstance(answer, Infeasible):
         return _cannot(console, workload.value, device.value, answer)

@@ -41,6 +41,7 @@ __all__ = [
     "ReadsInPart",
     "Resource",
     "Roofs",
+    "SearchesMappings",
     "StatePlan",
     "TimesRows",
     "Trains",
@@ -326,6 +327,15 @@ class ReadsInPart(Protocol):
 
     def unread(self, kinds: Collection[str]) -> tuple[str, ...]:
         """Prefixes of the constants' dotted paths that kernels of these kinds do not read."""
+
+
+@runtime_checkable
+class SearchesMappings(Protocol):
+    """A machine that finds a mapping for each op by a search, so that another constant is another search."""
+
+    @property
+    def searches_mappings(self) -> bool:
+        """Always."""
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hwsim.cost import add_counts, scale_counts
 from hwsim.devices.base import Analogue
 from hwsim.pipeline.accounts import constants_of
+from hwsim.pipeline.leaning import leaning_of
 from hwsim.pipeline.question import RunPass, Simulated
 from hwsim.result import OpRow, PassRow, Result
 from hwsim.units import PICO
@@ -34,6 +35,9 @@ def answer_of(found: Simulated) -> Result:
     macs = _over_all(found, lambda run: {"macs": sum(op.macs for op in run.outcome.ops)}).get("macs", 0.0)
     kinds = {op.kind for run in (*found.prompt, *found.passes) for op in run.outcome.ops}
     fitted, assumed, set_by_user = constants_of(device, _as_run(found), kinds)
+    if question.leaning:
+        kept = leaning_of(found, (*fitted, *assumed))
+        fitted, assumed = (tuple(each for each in kept if each.kind == kind) for kind in ("fitted", "assumed"))
     utilization = _utilization(found)
     return Result(
         workload=workload.name,

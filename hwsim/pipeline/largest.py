@@ -18,7 +18,6 @@ Demand = Callable[["Question"], float]
 
 _MOST: Final = 10**8
 _ROWS: Final = 10**9
-_WORDS: Final = {"batch": "a smaller batch", "context": "a shorter context"}
 
 
 def largest(demand: Demand, capacity: float, question: Question) -> dict[str, int | None]:
@@ -69,11 +68,8 @@ def _cost(demand: Callable[[int], float], count: int) -> float:
 
 
 def with_levers(answer: Infeasible, found: dict[str, int | None]) -> Infeasible:
-    """The refusal with what would fit as its first levers; batch and context are none where not even 1 fits."""
-    levers = tuple(
-        f"--{name} {count} at most, the rest as asked"
-        for name, count in found.items()
-        if count is not None and count > 0
-    )
-    hopeless = {word for name, word in _WORDS.items() if found.get(name) == 0}
-    return replace(answer, levers=(*levers, *(each for each in answer.levers if each not in hopeless)))
+    """The refusal with what would fit as its first levers; the reason says so where no batch and no context would."""
+    levers = tuple(f"--{name} {count} at most, the rest as asked" for name, count in found.items() if count)
+    hopeless = all(count == 0 for count in found.values())
+    reason = f"{answer.reason}, whatever the batch and the context" if hopeless else answer.reason
+    return replace(answer, reason=reason, levers=(*levers, *answer.levers))

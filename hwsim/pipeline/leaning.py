@@ -1,29 +1,40 @@
-"""Which constants a kernel's figures lean on: those that move its time or its energy when they are moved."""
+"""Which constants an answer leans on: those that move its time or its energy when they are moved."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from hwsim.devices.base import Enters, SearchesMappings
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline.accounts import constants_of
+from hwsim.pipeline.outcome import priced_pass
 from hwsim.pipeline.single import KernelResult, configured, figures
 from hwsim.spec import Quantity, Refused
+from hwsim.units import PICO
 from hwsim.workload.kernel import SETTINGS
 from hwsim.workload.named import Named
 
 if TYPE_CHECKING:
     from hwsim.devices.base import Device
+    from hwsim.pipeline.question import Simulated
     from hwsim.result import Constant
     from hwsim.workload.op import Op
 
-__all__ = ["leaning_constants", "scaled", "with_leaning"]
+__all__ = ["Cost", "Run", "leaning_constants", "leaning_of", "moving", "scaled", "with_leaning"]
+
+Cost: TypeAlias = "tuple[float, float]"
+"""Seconds and joules."""
+Run: TypeAlias = "Callable[[Device], Cost | None]"
+"""What a question costs on a machine; None where it cannot run."""
 
 _STEPS: Final = (0.9, 2.0, 0.5)
 """Factors by which a constant is moved, each tried where the machine refuses those before it (lanes come whole)."""
 _SAME: Final = 1e-4
+_ROOT: Final = "device."
+_ENTERED: Final[tuple[Enters, Enters]] = ("time", "energy")
 _SEGMENT: Final = re.compile(r"[^.\[\]]+")
 _SETTING_NAMES: Final = frozenset(each.name for each in SETTINGS)
 
@@ -44,9 +55,7 @@ def scaled(value: Any, path: tuple[str, ...], factor: float) -> Any:
 
 
 def leaning_constants(device: Device, op: Op) -> tuple[Constant, ...]:
-    """Fitted and assumed constants that move a kernel's time or energy by over 0.01 percent when cut by 10 percent.
-
-    Each stands as entering the time if it moves that, else the energy. One that cannot be moved stands as it is.
+    """Fitted and assumed constants that a kernel's time or energy leans on; see `moving`.
 
     Args:
         device: the machine.
@@ -54,36 +63,83 @@ def leaning_constants(device: Device, op: Op) -> tuple[Constant, ...]:
     """
     ready = configured(op, device)
     bare = replace(op, attributes=Named({k: v for k, v in op.attributes.items() if k not in _SETTING_NAMES}))
-    base = figures(bare, ready)
-    if isinstance(base, Infeasible):
-        return ()
+
+    def run(machine: Device) -> Cost | None:
+        answer = figures(bare, machine)
+        return None if isinstance(answer, Infeasible) else (answer.time_s, answer.energy_j)
+
     fitted, assumed, _ = constants_of(ready, None, {op.kind})
-    weighty = (each for each in (*fitted, *assumed) if each.enters != "capacity")
-    return tuple(found for each in weighty if (found := _moving(each, ready, bare, base)))
+    return moving(tuple(each for each in (*fitted, *assumed) if each.enters != "capacity"), ready, run)
 
 
-def _moving(constant: Constant, device: Any, op: Op, base: KernelResult) -> Constant | None:
+def leaning_of(found: Simulated, constants: tuple[Constant, ...]) -> tuple[Constant, ...]:
+    """Those of ``constants`` that a simulation leans on; see `moving`.
+
+    Policies are held, and equal layers are taken together, as a constant moves them alike.
+    Constants of the workload, and those that decide whether things fit, stand as they are; so do all of a machine that
+    would search its mappings anew for each.
+
+    Args:
+        found: the simulation.
+        constants: fitted and assumed ones of its machine and its workload.
+    """
+    if isinstance(found.device, SearchesMappings):
+        return constants
+    parts = [
+        (each.graph.gathered(), each.work, times)
+        for passes, times in ((found.prompt, 1.0), (found.passes, found.steps))
+        for each in passes
+    ]
+
+    def run(machine: Device) -> Cost | None:
+        costs = [(*priced_pass(machine, graph, work), times) for graph, work, times in parts]
+        time_s = sum(cycles * times for cycles, _, times in costs) / machine.clock_hz
+        return time_s, sum(pj * times for _, pj, times in costs) * PICO + machine.static_power_w() * time_s
+
+    tried = [each for each in constants if each.enters != "capacity" and each.path.startswith(_ROOT)]
+    moved = {each.path: each for each in moving(tuple(tried), found.device, run)}
+    kept = (moved.get(each.path) if each in tried else each for each in constants)
+    return tuple(each for each in kept if each is not None)
+
+
+def moving(constants: tuple[Constant, ...], device: Device, run: Run) -> tuple[Constant, ...]:
+    """Those of ``constants`` that change time or energy by over 0.01 percent when cut by 10 percent.
+
+    Each stands as entering the time if it changes that, else the energy. One that cannot be moved stands as it is. None
+    of a question that cannot run.
+
+    Args:
+        constants: of the machine, by paths that begin with ``device.``.
+        device: the machine.
+        run: asks the question of a machine with one constant moved.
+    """
+    base = run(device)
+    if base is None:
+        return ()
+    return tuple(found for each in constants if (found := _moving(each, device, run, base)))
+
+
+def _moving(constant: Constant, device: Device, run: Run, base: Cost) -> Constant | None:
     """The constant as it enters, or None where it moves nothing."""
-    moved = _moved(constant, device, op)
-    if moved is None:
+    cost = _moved(constant, device, run)
+    if cost is None:
         return constant
-    if abs(moved.time_s / base.time_s - 1.0) > _SAME:
-        return replace(constant, enters="time")
-    if abs(moved.energy_j / base.energy_j - 1.0) > _SAME:
-        return replace(constant, enters="energy")
+    for name, now, before in zip(_ENTERED, cost, base, strict=True):
+        if abs(now - before) > _SAME * before:
+            return replace(constant, enters=name)
     return None
 
 
-def _moved(constant: Constant, device: Any, op: Op) -> KernelResult | None:
-    """The kernel with the constant moved; None where the machine takes no other value."""
-    path = tuple(_SEGMENT.findall(constant.path.removeprefix("device.")))
+def _moved(constant: Constant, device: Any, run: Run) -> Cost | None:
+    """Time and energy with the constant moved; None where the machine takes no other value."""
+    path = tuple(_SEGMENT.findall(constant.path.removeprefix(_ROOT)))
     for step in _STEPS:
         try:
-            answer = figures(op, replace(device, parameters=scaled(device.parameters, path, step)))
-        except (HwsimError, Refused):
+            cost = run(replace(device, parameters=scaled(device.parameters, path, step)))
+        except (HwsimError, Refused, ValueError):  # ValueError: an op that such a machine would not support is lowered
             continue
-        if isinstance(answer, KernelResult):
-            return answer
+        if cost is not None:
+            return cost
     return None
 
 

@@ -14,12 +14,12 @@ from hwsim.schedule import Deadlock, critical_cycles, run
 from hwsim.units import PICO
 
 if TYPE_CHECKING:
-    from hwsim.devices.base import Device, PassWork
-    from hwsim.schedule import Program
+    from hwsim.devices.base import Device, Lowered, PassWork
+    from hwsim.schedule import Program, Stage
     from hwsim.workload.graph import Graph
     from hwsim.workload.op import Op
 
-__all__ = ["OpOutcome", "PassOutcome", "run_pass", "timed_pass", "unsupported"]
+__all__ = ["OpOutcome", "PassOutcome", "priced_pass", "run_pass", "timed_pass", "unsupported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def run_pass(device: Device, graph: Graph, work: PassWork) -> PassOutcome | Infe
         times = part.repeats * part.program.reps
         for stage in part.program.stages:
             _add(busy.setdefault(stage.op, {}), {stage.resource: float(stage.cycles_per_rep * times)})
-            _add(moved.setdefault(stage.op, {}), scale_counts(part.stage_bytes.get(stage.name, {}), times))
+            _add(moved.setdefault(stage.op, {}), _moved(part, stage))
     ops = tuple(_op_outcomes(device, graph, work, extends, busy, moved))
     programs = tuple(part.program for part in lowered)
     return PassOutcome(cycles, _within_power(device, ops, cycles), add_counts(*busy.values()), programs)
@@ -123,6 +123,27 @@ def timed_pass(device: Device, graph: Graph, work: PassWork) -> PassOutcome:
     """
     cycles = sum(part.repeats * _makespan(device, part.program) for part in device.lower(graph, work))
     return PassOutcome(cycles, (), {}, ())
+
+
+def priced_pass(device: Device, graph: Graph, work: PassWork) -> tuple[int, float]:
+    """Cycles and dynamic picojoules of :func:`run_pass`, of a graph whose ops the machine supports.
+
+    Raises:
+        HwsimError: the programs deadlock.
+    """
+    lowered = device.lower(graph, work)
+    cycles = sum(part.repeats * _makespan(device, part.program) for part in lowered)
+    moved: dict[str, dict[str, float]] = {}
+    for part in lowered:
+        for stage in part.program.stages:
+            _add(moved.setdefault(stage.op, {}), _moved(part, stage))
+    ops = _within_power(device, tuple(_op_outcomes(device, graph, work, {}, {}, moved)), cycles)
+    return cycles, sum(sum(op.energy_pj.values()) for op in ops)
+
+
+def _moved(part: Lowered, stage: Stage) -> dict[str, float]:
+    """Bytes that a stage moves in all repetitions of its program."""
+    return scale_counts(part.stage_bytes.get(stage.name, {}), part.repeats * part.program.reps)
 
 
 def _within_power(device: Device, ops: tuple[OpOutcome, ...], cycles: int) -> tuple[OpOutcome, ...]:

@@ -31,6 +31,8 @@ class Question:
         mapping: ``auto`` or a mapping file.
         inputs: file -> sha256 of what was read, for the record.
         accounts: whether bytes, energies, operators and notes are wanted beside the time.
+        leaning: whether the constants named are to be those that move this very answer (a run for each); otherwise
+            all that machine and workload have for such kernels.
     """
 
     phase: Phase | None = None
@@ -40,6 +42,7 @@ class Question:
     mapping: str = "auto"
     inputs: Mapping[str, str] = field(default_factory=dict)
     accounts: bool = True
+    leaning: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ def _words(recipe: Recipe) -> str:
 
 def _levers(recipe: Recipe) -> tuple[str, ...]:
     """What makes a step smaller, beside batch and context."""
-    less = ["a smaller batch", "a shorter context", "--set workload.training.micro_batches=N"]
+    less = ["--set workload.training.micro_batches=N"]
     if recipe.recompute == "none":
         less.append("--set workload.training.recompute=full")
     if not recipe.divides("weights"):

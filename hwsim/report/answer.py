@@ -8,7 +8,19 @@ from typing import Final
 from hwsim.analysis.breakdown import resources_by_share, speed_up, top_operators
 from hwsim.errors import Infeasible
 from hwsim.report.sentences import headline, is_request, step_sentence
-from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table, amount, number, per_cent, ratio
+from hwsim.report.table import (
+    Block,
+    Bullets,
+    Column,
+    Heading,
+    Paragraph,
+    Table,
+    amount,
+    energy_of_one,
+    number,
+    per_cent,
+    ratio,
+)
 from hwsim.result import Constant, OpRow, PassRow, Result
 from hwsim.units import format_bytes, format_count, format_seconds, format_si
 
@@ -105,8 +117,8 @@ def machine_table(results: Sequence[Result]) -> Table:
         Column("step", "right"),
         Column("tokens/s", "right"),
         Column("images/s", "right"),
-        Column("tokens/J", "right"),
-        Column("images/J", "right"),
+        Column("J/token", "right"),
+        Column("J/image", "right"),
         Column("speed-up", "right"),
         Column("bound"),
     )
@@ -125,8 +137,8 @@ def _machine_row(result: Result, base: Result | None) -> tuple[str, ...]:
         format_seconds(result.step_s),
         number(result.tokens_per_s),
         number(result.images_per_s),
-        number(result.tokens_per_j),
-        number(result.images_per_j),
+        energy_of_one(result.tokens_per_j),
+        energy_of_one(result.images_per_j),
         "" if gain is None else ratio(gain),
         result.bound,
     )

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from hwsim.analysis.compare import Entry
 from hwsim.errors import Infeasible
 from hwsim.report.answer import decoding_words, format_words, why_not
-from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table, number
+from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table, energy_of_one, number
 from hwsim.result import Result
-from hwsim.units import format_seconds, format_si
+from hwsim.units import format_seconds
 
 __all__ = ["comparison_blocks", "pair_words"]
 
@@ -71,7 +71,6 @@ def _row(entry: Entry) -> tuple[str, ...]:
     answer = entry.answer
     if isinstance(answer, Infeasible):
         return (entry.device, *[""] * (len(_COLUMNS) - 2), f"cannot: {answer.resource}")
-    per_token, per_image = answer.tokens_per_j, answer.images_per_j
     return (
         answer.device,
         pair_words(answer.formats.get("asked", {})),
@@ -82,7 +81,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
         format_seconds(answer.step_s),
         number(answer.tokens_per_s),
         number(answer.images_per_s),
-        "" if not per_token else format_si(1 / per_token, "J"),
-        "" if not per_image else format_si(1 / per_image, "J"),
+        energy_of_one(answer.tokens_per_j),
+        energy_of_one(answer.images_per_j),
         answer.bound,
     )

@@ -45,9 +45,9 @@ def comparison_figure(workload: str, entries: Sequence[Entry]) -> Figure:
         phases = dict.fromkeys(e.answer.phase for e in entries if isinstance(e.answer, Result))
         title = ", ".join((printable(workload)[:60], *phases))
         figure.suptitle(f"{title}: {len(entries)} machines", x=0.01, ha="left", fontsize=11.5, fontweight="bold")
-        unit = "images" if any(isinstance(e.answer, Result) and e.answer.images_per_s for e in entries) else "tokens"
-        _panel(left, entries, _rate, f"{unit}/s", BLUE, "o")
-        _panel(right, entries, _per_joule, f"{unit}/J", VERMILION, "D")
+        unit = "image" if any(isinstance(e.answer, Result) and e.answer.images_per_s for e in entries) else "token"
+        _panel(left, entries, _rate, f"{unit}s/s", BLUE, "o")
+        _panel(right, entries, _joules, f"J/{unit}", VERMILION, "D", "J")
         left.set_yticks(range(len(entries)), [_name(entry) for entry in entries], fontsize=8.5)
         left.invert_yaxis()
         _reasons(left, entries)
@@ -58,8 +58,9 @@ def _rate(result: Result) -> float | None:
     return result.images_per_s or result.tokens_per_s
 
 
-def _per_joule(result: Result) -> float | None:
-    return result.images_per_j or result.tokens_per_j
+def _joules(result: Result) -> float | None:
+    per_joule = result.images_per_j or result.tokens_per_j
+    return 1 / per_joule if per_joule else None
 
 
 def _name(entry: Entry) -> str:
@@ -78,8 +79,12 @@ def _panel(
     unit: str,
     colour: str,
     mark: str,
+    prefixed: str = "",
 ) -> None:
-    """One measure as marks on a logarithmic axis (bars there would have no length), each with its value."""
+    """One measure as marks on a logarithmic axis (bars there would have no length), each with its value.
+
+    Values stand as numbers, or with prefixes of the unit ``prefixed``.
+    """
     values = [measure(e.answer) if isinstance(e.answer, Result) else None for e in entries]
     known = [value for value in values if value]
     axes.set_xscale("log")
@@ -88,9 +93,10 @@ def _panel(
     for place, value in enumerate(values):
         if value:
             axes.scatter([value], [place], s=80, color=colour, marker=mark, zorder=3)
-            axes.annotate(number(value, 3), (value, place), (8, 0), textcoords="offset points", va="center", fontsize=9)
+            words = format_si(value, prefixed, 3) if prefixed else number(value, 3)
+            axes.annotate(words, (value, place), (8, 0), textcoords="offset points", va="center", fontsize=9)
     axes.set_xlabel(unit)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_si(value, "", 3)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_si(value, prefixed, 3)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(-0.6, len(entries) - 0.4)
     axes.grid(visible=True, color="#dddddd", linewidth=0.6)

@@ -9,10 +9,10 @@ from typing import Any
 from hwsim.mapping.hierarchy import Hierarchy
 from hwsim.mapping.problem import Problem
 from hwsim.mapping.search import Mapped
-from hwsim.report.table import Block, Column, Heading, Paragraph, Table
+from hwsim.report.table import Block, Column, Heading, Lines, Paragraph, Table
 from hwsim.units import PICO, format_count, format_seconds, format_si
 
-__all__ = ["MappedOp", "dims_words", "model_blocks", "model_form", "op_blocks", "op_form"]
+__all__ = ["MappedOp", "dims_words", "model_blocks", "model_form", "nest_lines", "op_blocks", "op_form"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +125,36 @@ def op_blocks(form: Mapping[str, Any]) -> list[Block]:
     return [
         Heading(f"{form['kind']} on {form['device']}"),
         Paragraph(words),
-        *(Paragraph(each["mapping"]) for each in nests),
+        *(Lines(_product_lines(each["mapping"], place, len(nests))) for place, each in enumerate(nests, 1)),
         _cost_table(form),
         *_front_table(form),
         Paragraph(f"The certificate covers {form['covers']}."),
     ]
+
+
+def _product_lines(mapping: str, place: int, count: int) -> tuple[tuple[int, str], ...]:
+    """The nest of a product, under its number where an op has several (attention: scores, then contexts)."""
+    return nest_lines(mapping) if count == 1 else ((0, f"product {place}"), *nest_lines(mapping, 1))
+
+
+def nest_lines(mapping: str, level: int = 0) -> tuple[tuple[int, str], ...]:
+    """A nest as a line for each place where a level holds a tile, with the loops inside it, each further in.
+
+    Args:
+        mapping: `Nest.text`.
+        level: of the outermost line.
+    """
+    lines: list[tuple[str, list[str]]] = []
+    for word in mapping.split(" | "):
+        if " holds " in word:
+            lines.append((word, []))
+        else:
+            if not lines:
+                lines.append(("outermost", []))
+            lines[-1][1].append(word)
+    return tuple(
+        (level + depth, f"{head}: {', '.join(loops)}" if loops else head) for depth, (head, loops) in enumerate(lines)
+    )
 
 
 def _cost_table(form: Mapping[str, Any]) -> Table:
@@ -153,15 +178,20 @@ def _nests(count: float) -> str:
 
 
 def _front_table(form: Mapping[str, Any]) -> list[Block]:
+    """The front, and behind it the nests of its points."""
     if not form.get("front"):
         return []
+    places = range(1, len(form["front"]) + 1)
     rows = tuple(
-        (format_count(each["cycles"]), format_si(each["energy_j"], "J"), each["mapping"]) for each in form["front"]
+        (str(place), format_count(each["cycles"]), format_si(each["energy_j"], "J"))
+        for place, each in zip(places, form["front"], strict=True)
     )
-    return [
-        Heading("Pareto front of cycles and energy"),
-        Table((Column("cycles", "right"), Column("energy", "right"), Column("mapping")), rows),
+    columns = (Column("point", "right"), Column("cycles", "right"), Column("energy", "right"))
+    nests = [
+        ((0, f"point {place}"), *nest_lines(each["mapping"], 1))
+        for place, each in zip(places, form["front"], strict=True)
     ]
+    return [Heading("Pareto front of cycles and energy"), Table(columns, rows), *(Lines(nest) for nest in nests)]
 
 
 def _proof(form: Mapping[str, Any]) -> str:
@@ -183,19 +213,29 @@ def model_blocks(form: Mapping[str, Any]) -> list[Block]:
             format_count(each["cycles"]),
             format_si(each["energy_j"], "J"),
             _proof(each),
-            each["mapping"],
         )
         for each in form["results"]
     )
     heads = (
         Column("op"), Column("runs", "right"), Column("dims"), Column("cycles", "right"), Column("energy", "right"),
-        Column("certificate"), Column("mapping"),
+        Column("certificate"),
     )  # fmt: skip
     left = ", ".join(f"{name} ({count})" for name, count in form["not_mapped"].items())
     return [
         Heading(f"{form['workload']} on {form['device']}"),
         Table(heads, rows),
         _cost_table(form),
+        Heading("Loop nests, the outermost level first"),
+        *_model_nests(form),
         *([Paragraph(f"No matrix products, left to the host and in no sum: {left}.")] if left else []),
         Paragraph(f"{form['searched']} different products searched. The certificate covers {form['covers']}."),
     ]
+
+
+def _model_nests(form: Mapping[str, Any]) -> list[Block]:
+    """Each nest once, under the ops that it is of."""
+    names: dict[str, list[str]] = {}
+    for each in form["results"]:
+        of_it = names.setdefault(each["mapping"], [])
+        of_it += [each["name"]] * (each["name"] not in of_it)
+    return [Lines(((0, ", ".join(of_it)), *nest_lines(mapping, 1))) for mapping, of_it in names.items()]

@@ -21,7 +21,7 @@ from markupsafe import Markup
 from hwsim.errors import Infeasible
 from hwsim.report.answer import decoding_words, format_words
 from hwsim.report.sentences import headline, step_sentence
-from hwsim.report.table import amount, number, per_cent, printable
+from hwsim.report.table import amount, energy_of_one, number, per_cent, printable
 from hwsim.result import Constant, Result
 from hwsim.units import format_bytes, format_count, format_seconds, format_si
 
@@ -147,7 +147,8 @@ def _cards(result: Result) -> list[tuple[str, str]]:
         ("step", format_seconds(result.step_s)),
         ("all the work asked", format_seconds(result.time_s)),
         ("energy of all the work", format_si(result.energy_j, "J")),
-        ("tokens per joule", number(result.tokens_per_j)),
+        ("energy per token", energy_of_one(result.tokens_per_j)),
+        ("energy per image", energy_of_one(result.images_per_j)),
         ("limit", result.bound),
         ("held off chip", format_bytes(sum(result.memory_bytes.values()))),
     ]

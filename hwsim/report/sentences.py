@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from hwsim.analysis.breakdown import busiest, speed_up
-from hwsim.report.table import number, per_cent, ratio
+from hwsim.report.table import energy_of_one, number, per_cent, ratio
 from hwsim.result import Result
 from hwsim.units import format_count, format_seconds
 
@@ -76,8 +76,8 @@ def _rate_words(result: Result) -> str:
         rate = f"{format_seconds(result.step_s)} per {unit}, {number(result.images_per_s)} images/s"
     else:
         rate = f"{format_seconds(result.time_s)} in all"
-    if result.tokens_per_j is not None:
-        rate += f", {number(result.tokens_per_j)} tokens/J"
+    for what, per_joule in (("token", result.tokens_per_j), ("image", result.images_per_j)):
+        rate += f", {energy_of_one(per_joule)} per {what}" if per_joule else ""
     return f"{rate}."
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table, number
-from hwsim.units import format_seconds, format_si
+from hwsim.report.table import Block, Bullets, Column, Heading, Paragraph, Table, energy_of_one, number
+from hwsim.units import format_seconds
 
 __all__ = ["sweep_blocks"]
 
@@ -71,8 +71,7 @@ def _cells(axes: Sequence[str], row: Mapping[str, Any], is_best: bool, unit: str
     named = tuple(_value(row[axis]) for axis in axes)
     if row["infeasible"] is not None:
         return (*named, "", "", "", "", "cannot")
-    per_j = row[f"{unit}_per_j"]
-    joules = format_si(1.0 / per_j, "J") if per_j else ""
+    joules = energy_of_one(row[f"{unit}_per_j"])
     rate = number(row[f"{unit}_per_s"])
     return (*named, format_seconds(row["step_s"]), rate, joules, "*" if is_best else "", row["bound"])
 

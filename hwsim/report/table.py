@@ -21,9 +21,11 @@ __all__ = [
     "Bullets",
     "Column",
     "Heading",
+    "Lines",
     "Paragraph",
     "Table",
     "amount",
+    "energy_of_one",
     "folded",
     "number",
     "per_cent",
@@ -65,6 +67,21 @@ class Bullets:
 
 
 @dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines that each stand on their own, two spaces further in for each level below the first.
+
+    Attributes:
+        lines: level and text of each.
+    """
+
+    lines: tuple[tuple[int, str], ...]
+
+    def shown(self) -> tuple[tuple[str, str], ...]:
+        """Indentation and text of each line."""
+        return tuple((_GAP * (level + 1), printable(text)) for level, text in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
     """A table's column: its head, and whether its cells stand left or right."""
 
@@ -96,7 +113,7 @@ class Table:
         return Table(columns, tuple(tuple(printable(row[i]) for i in keep) for row in self.rows))
 
 
-Block: TypeAlias = Heading | Paragraph | Bullets | Table
+Block: TypeAlias = Heading | Paragraph | Bullets | Lines | Table
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -129,6 +146,11 @@ def folded(paths: Sequence[str]) -> str:
     ]
     words = [f"{{{', '.join(names)}}}" if len(names) > 1 else names[0] for _, names in groups]
     return ", ".join(f"{parent}.{text}" if parent else text for (parent, _), text in zip(groups, words, strict=True))
+
+
+def energy_of_one(per_joule: float | None) -> str:
+    """Energy of one token or image, ``2.193 J``, from how many a joule yields; nothing for None."""
+    return format_si(1 / per_joule, "J") if per_joule else ""
 
 
 def per_cent(share: float) -> str:
@@ -171,6 +193,8 @@ def _lines(block: Block, width: int) -> list[str]:
         return _wrap(printable(block.text), width)
     if isinstance(block, Bullets):
         return [line for item in block.items for line in _wrap("- " + printable(item), width, "  ", "    ")]
+    if isinstance(block, Lines):
+        return [line for indent, text in block.shown() for line in _wrap(text, width, indent, indent + _GAP * 2)]
     return _table_lines(block.shown(), width)
 
 

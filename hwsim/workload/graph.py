@@ -257,6 +257,20 @@ class Graph:
         """:meth:`layers` with equal neighbours counted instead of repeated (equal: names and signatures)."""
         return self._layer_runs
 
+    def gathered(self) -> Graph:
+        """The ops without their edges, equal layers next to one another: of as few layer runs as there are kinds."""
+        kinds: list[list[tuple[Op, ...]]] = []
+        for ops in self.layers():
+            same = next((kind for kind in kinds if ops[0].layer is not None and _alike(kind[0], ops)), None)
+            if same is None:
+                kinds.append([ops])
+            else:
+                same.append(ops)
+        graph = Graph(self.name)
+        for op in (op for kind in kinds for ops in kind for op in ops):
+            graph.add(op)
+        return graph
+
     @cached_property
     def _layer_runs(self) -> tuple[LayerRun, ...]:
         runs: list[LayerRun] = []

@@ -53,3 +53,12 @@ def test_a_result_equals_itself() -> None:
     found = difference(build.speculative().to_dict(), build.speculative().to_dict())
     assert not found
     assert found.to_dict() == {"causes": [], "outcomes": []}
+
+
+def test_constant_that_one_result_does_not_lean_on_is_an_outcome() -> None:
+    """It has not changed: something else has made it idle. One that was set, or set back, was put in."""
+    idle = build.Constant("device.scan.lanes", 16, "1", "assumed", "no source")
+    busy = build.result().to_dict()
+    found = difference(busy, build.result(assumed=(*build.result().assumed, idle)).to_dict())
+    assert not found.causes
+    assert [c.path for c in found.outcomes] == ["constants.assumed.device.scan.lanes"]

@@ -17,7 +17,8 @@ from hwsim.devices.gpu.gemm import formats_of, gemm_estimate
 from hwsim.devices.gpu.menus import tile_form
 from hwsim.devices.gpu.narrow_weights import narrow_kernel
 from hwsim.errors import Infeasible
-from hwsim.pipeline import KernelResult, kernel
+from hwsim.pipeline import KernelResult, Question, kernel, leaning, seconds
+from hwsim.workload import find_workload
 from hwsim.workload.kernel import build_kernel
 
 CARDS = [name for name in device_names() if isinstance(find_device(name), GpuDevice)]
@@ -149,3 +150,25 @@ def test_links_of_every_card_carry_collectives(name: str) -> None:
     """Every card has a link whose all-reduce among eight takes a time above its bytes'."""
     link = card(name).parameters.link
     assert collective_time(link, "all_reduce", 1e8, 8).time_s > 1.75 * 1e8 / link.bandwidth.value
+
+
+@pytest.mark.parametrize("name", [name for name in CARDS if card(name).cards == 1])
+def test_narrower_weights_never_slow_a_decode_of_one_sequence(name):
+    """What reads fewer bytes of weights takes less time where each is used once, in small models as well."""
+    for workload in ("mamba2-130m", "mamba2-2.7b"):
+        bf16, int8, int4 = (
+            seconds(find_workload(workload, (f"formats.weights={each}",)), card(name), Question("decode", 1, 512))
+            for each in ("bf16", "int8", "int4")
+        )
+        assert int4 < int8 < bf16
+
+
+def test_timer_of_measured_rows_is_in_no_model():
+    """What a pair of events adds is in the time of a kernel alone, as its rows were timed, and in no model."""
+    device = find_device("a100-sxm-80")
+    op = build_kernel("gemm", {"m": 1, "n": 4096, "k": 4096, "a_dtype": "bf16", "b_dtype": "int8"})
+    longer = replace(device, parameters=leaning.scaled(device.parameters, ("launches", "events"), 2.0))
+    more = kernel(op, longer).time_s - kernel(op, device).time_s
+    assert more == pytest.approx(device.parameters.launches.events.value, abs=2e-9)
+    narrow = find_workload("mamba2-130m", ("formats.weights=int8",))
+    assert seconds(narrow, longer, Question("decode", 1, 512)) == seconds(narrow, device, Question("decode", 1, 512))

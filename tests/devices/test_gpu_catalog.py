@@ -9,6 +9,8 @@ from hwsim.devices.catalog import device_names, find_device
 from hwsim.devices.gpu.gemm import GemmFormats, gemm_path, gemm_rows
 from hwsim.errors import Infeasible
 from hwsim.pipeline import Question, simulate
+from hwsim.report.table import amount
+from hwsim.spec import quantities
 from hwsim.workload import find_workload
 
 CARDS = sorted(
@@ -117,3 +119,12 @@ def test_carried_bandwidth_moves_what_waits_for_memory_alone(name):
     assert row[0] / row[1] == pytest.approx(p.memory.carry.value, rel=0.02)
     assert row[1] >= 2 * 32768 * 8192 / p.memory.bandwidth.value
     assert cube[0] / cube[1] == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("name", device_names())
+def test_cycles_are_printed_as_such(name):
+    """A constant that its file's description counts in cycles or clocks says so where it is printed."""
+    found = {path.rpartition(".")[2]: each for path, each in quantities(find_device(name).parameters, "")}
+    counted = {"fill", "store", "split", "quantize_step", "page_step", "hot", "cold", "root_cycles"} & set(found)
+    assert [key for key in counted if not amount(found[key].value, found[key].unit).endswith(" cycles")] == []
+    assert ("fill" in counted) == (find_device(name).family == "gpu")

@@ -19,7 +19,7 @@ _OPERATORS = {
     ast.Div: operator.truediv,
     ast.Pow: operator.pow,
 }
-_FUNCTIONS = {"floor": math.floor, "ceil": math.ceil, "max": max}
+_FUNCTIONS = {"floor": math.floor, "ceil": math.ceil, "max": max, "cbrt": lambda value: math.cbrt(float(value))}
 
 
 def figures(text: str, digits: int = 3) -> set[str]:

@@ -108,6 +108,7 @@ def test_sums() -> None:
     assert corrected("1 / 3 = 0.00") == "1 / 3 = 0.33"
     assert corrected("2 * 1,234,567 = 1") == "2 * 1,234,567 = 2,469,134"
     assert corrected("2**3 - 1 = 0 states") == "2**3 - 1 = 7 states"
+    assert corrected("cbrt(3**3 + 4**3 + 5**3) = 0.0") == "cbrt(3**3 + 4**3 + 5**3) = 6.0"
 
 
 @pytest.mark.parametrize("line", ["no sum", "open('x') = 3", "a + 1 = 2"])

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from hwsim.devices.catalog import find_device
-from hwsim.pipeline import Question, kernel, simulate
+from hwsim.errors import HwsimError
+from hwsim.pipeline import Question, kernel, seconds, simulate
 from hwsim.pipeline.leaning import leaning_constants, scaled, with_leaning
 from hwsim.spec import quantities
 from hwsim.workload import find_workload
@@ -91,3 +92,73 @@ def test_run_without_a_scan_has_no_constants_of_scans():
     said = " ".join(paths((*mamba.fitted, *mamba.assumed)))
     assert ".scan." in said
     assert ".attention." not in said
+
+
+def hidden(result, device):
+    """Paths of the machine's fitted and assumed constants that an answer does not name."""
+    named = paths((*result.fitted, *result.assumed))
+    every = ((path.lstrip("."), each.kind) for path, each in quantities(device.parameters, ""))
+    return [path for path, kind in every if kind in ("fitted", "assumed") and f"device.{path}" not in named]
+
+
+@pytest.mark.parametrize(
+    ("workload", "name", "question"),
+    [
+        ("llama-3-8b", "h100-sxm", Question("decode", context=1024, leaning=True)),
+        ("llama-3-8b", "h100-sxm", Question("inference", context=512, new_tokens=8, leaning=True)),
+        ("mamba2-130m", "a100-sxm-80", Question("prefill", context=512, leaning=True)),
+        ("vit", "optical-dmd-20khz", Question(leaning=True)),
+    ],
+)
+def test_constants_that_a_simulation_leaves_out_move_no_time(workload, name, question):
+    """Each constant that is not named leaves the time where it is when cut by 5 percent."""
+    device, model = find_device(name), find_workload(workload)
+    answer = simulate(model, device, question)
+    others = hidden(answer, device)
+    assert len(others) > 3
+    for path in others:
+        segments = tuple(path.replace("[", ".").replace("]", "").split("."))
+        try:
+            moved = replace(device, parameters=scaled(device.parameters, segments, 0.95))
+            time_s = seconds(model, moved, question)
+        except HwsimError:  # a count that comes whole
+            continue
+        assert time_s == pytest.approx(answer.time_s, rel=1e-4), path
+
+
+def test_constants_that_a_simulation_leaves_out_move_no_energy():
+    """The same of energy: those of arithmetic that hardly runs, of other formats, of other phases."""
+    device, model, question = find_device("h100-sxm"), find_workload("gpt2"), Question("decode", context=64)
+    answer = simulate(model, device, replace(question, leaning=True))
+    assert "device.power.idle" in paths(answer.assumed, "energy")
+    for path in hidden(answer, device):
+        moved = replace(device, parameters=scaled(device.parameters, tuple(path.split(".")), 0.95))
+        assert simulate(model, moved, question).energy_j == pytest.approx(answer.energy_j, rel=1e-4), path
+
+
+def test_simulation_names_no_constant_of_another_format_or_phase():
+    """A decode in bf16 leans on nothing of 8-bit formats, of quantising or of prefills; one in fp8 on others."""
+    card, question = find_device("h100-sxm"), Question("decode", batch=64, context=1024, leaning=True)
+    plain, narrow = (
+        " ".join(paths((*answer.fitted, *answer.assumed)))
+        for answer in (
+            simulate(find_workload("llama-3-8b", overrides), card, question)
+            for overrides in ([], ["formats.weights=fp8_e4m3", "formats.activations=fp8_e4m3"])
+        )
+    )
+    assert "attention.decode_floor" in plain
+    assert not [word for word in ("narrow", "quantize", "int8", "block", "attention.floor") if word in plain]
+    assert narrow != plain
+
+
+def test_machines_that_search_mappings_name_all_their_constants():
+    """Each constant of an array would be another search of all nests, so that none is moved."""
+    array, model = find_device("systolic-ws-16"), find_workload("srcnn")
+    asked, plain = (simulate(model, array, Question(leaning=leaning)) for leaning in (True, False))
+    assert (asked.fitted, asked.assumed) == (plain.fitted, plain.assumed)
+
+
+def test_constants_of_the_workload_stay():
+    """What a speculative workload assumes of its draft stands in the answer, as all machines lean on it."""
+    answer = simulate(find_workload("mamba"), find_device("vck190-spec"), Question(leaning=True))
+    assert [path for path in paths((*answer.fitted, *answer.assumed)) if path.startswith("workload.")]

@@ -21,7 +21,7 @@ from hwsim.report.answer import (
     why_not,
 )
 from hwsim.report.comparison import comparison_blocks
-from hwsim.report.difference import difference_blocks
+from hwsim.report.difference import difference_blocks, unit_of
 from hwsim.report.roofline_table import roofline_blocks
 from hwsim.report.table import plain
 
@@ -106,7 +106,7 @@ def test_prefill_request_and_images_say_what_a_step_is() -> None:
     )  # fmt: skip
     text = plain(answer_blocks(images))
     assert "A step is one run of the model over a batch of 4 images." in text
-    assert "100 ms per batch, 40 images/s." in text
+    assert "100 ms per batch, 40 images/s, 333.3 mJ per image." in text
     request = build.result(phase="inference", context=64, new_tokens=10, time_s=2.0, time_to_first_token_s=1.0)
     said = " ".join(plain(answer_blocks(request)).split())
     assert (
@@ -181,3 +181,37 @@ def test_hostile_names_stay_on_their_line() -> None:
     text = plain(answer_blocks(build.result(workload="evil\nNotes\x1b[2J")))
     assert "\x1b" not in text
     assert text.splitlines()[0] == "evil Notes?[2J on board"
+
+
+def test_difference_prints_values_as_other_tables_do() -> None:
+    """A rate with its prefix and unit, a time in its unit, and all digits where four would tell no difference."""
+    rate = build.Constant("device.memory.bandwidth", 1.005e10, "bytes/s", "fitted", "a row")
+    before = build.result(fitted=(rate,))
+    after = build.result(fitted=(), set_by_user=(replace(rate, value=1.28e10, kind="set"),), time_s=0.05)
+    text = plain(difference_blocks("a.json", "b.json", difference(before.to_dict(), after.to_dict())))
+    assert "constants.fitted.device.memory.bandwidth  10.05 GB/s" in text
+    assert "12.8 GB/s" in text
+    assert [line.split() for line in text.splitlines() if line.startswith("  time_s ")] == [
+        ["time_s", "100", "ms", "50", "ms", "0.5"]
+    ]
+    nearly = difference(before.to_dict(), build.result(fitted=(rate,), time_s=0.1000001).to_dict())
+    assert "0.1000001" in plain(difference_blocks("a.json", "b.json", nearly))
+
+
+@pytest.mark.parametrize(
+    ("path", "unit"),
+    [
+        ("time_s", "s"),
+        ("tokens_per_s", ""),
+        ("time_per_token_s", "s"),
+        ("energy_j_by.memory", "J"),
+        ("ops.in_proj.bytes_by.dram", "bytes"),
+        ("memory_bytes.weights", "bytes"),
+        ("ops.gate_s.cycles", ""),
+        ("clock_hz", "Hz"),
+        ("tokens_per_j", ""),
+    ],
+)
+def test_units_of_fields(path: str, unit: str) -> None:
+    """A field's name, or that of the table around it, tells its unit; the name of an operator does not."""
+    assert unit_of(path) == unit

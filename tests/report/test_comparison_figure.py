@@ -30,8 +30,8 @@ def test_every_machine_stays_with_its_figures_or_its_reason() -> None:
     assert names == ["board\nint4, autoregressive", "board-spec\nint8, chain of 3", "small"]
     words = [text.get_text() for text in left.texts]
     assert words == ["10", "24", "cannot: The design does not fit the fabric"]
-    assert [text.get_text() for text in right.texts] == ["2.5", "6"]
-    assert (left.get_xlabel(), right.get_xlabel()) == ("tokens/s", "tokens/J")
+    assert [text.get_text() for text in right.texts] == ["400 mJ", "167 mJ"]
+    assert (left.get_xlabel(), right.get_xlabel()) == ("tokens/s", "J/token")
 
 
 def test_nothing_but_infeasible_machines_is_drawn() -> None:

@@ -10,6 +10,7 @@ from hwsim.report.table import (
     Bullets,
     Column,
     Heading,
+    Lines,
     Paragraph,
     Table,
     amount,
@@ -115,3 +116,9 @@ def test_a_dotted_name_that_is_too_long_goes_on_behind_a_dot() -> None:
     lines = plain([table]).splitlines()
     assert any(line.split()[0] == "device.stacks.trtllm-1.attention." for line in lines[2:3])
     assert any(line.split()[0] == "narrow_window_step_of_a_long_name" for line in lines[3:4])
+
+
+def test_lines_keep_their_indentation_when_they_wrap() -> None:
+    """A line that is too long goes on further in than it began; its text is made printable."""
+    text = plain([Lines(((0, "one"), (1, "two \x1b three four")))], width=14)
+    assert text == "  one\n    two ?\n        three\n        four\n"

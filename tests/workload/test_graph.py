@@ -210,6 +210,16 @@ def test_layer_runs_of_a_pattern():
     assert [repeats for _, repeats in runs] == [1, 2, 1, 3, 1, 1, 1]
 
 
+def test_gathered_layers_stand_together():
+    """The same ops, with one layer run for each kind of layer, in the order in which kinds first come."""
+    model = HybridModel(64, 8, 4, 2, 96, 128, pattern=("mamba1", "mamba1", "attention", "mamba1"), dt_rank=4)
+    graph = build(model, Formats(), Pass("decode"))
+    runs, kinds = graph.layer_runs(), graph.gathered().layer_runs()
+    assert sorted(op.id for op in graph.gathered().ops) == sorted(op.id for op in graph.ops)
+    assert [run.repeats for run in kinds] == [1, 6, 2, 1]
+    assert [run.ops[0].layer for run in kinds] == [run.ops[0].layer for run in (*runs[:3], runs[-1])]
+
+
 def test_without_the_head():
     """A pass whose head runs on the host is the layers alone, and its first norm reads the graph's input."""
     graph = build(TINY, Formats(), Pass("decode", lm_head=False))

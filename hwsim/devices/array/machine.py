@@ -114,6 +114,11 @@ class ArrayDevice:
         return hierarchy_of(self.parameters)
 
     @property
+    def searches_mappings(self) -> bool:
+        """Always: a nest for each op."""
+        return True
+
+    @property
     def verifies_trees(self) -> bool:
         """No scan, and no mask of a tree: tokens come one at a time."""
         return False

@@ -98,6 +98,11 @@ class CpuDevice:
         return self.parameters.clock.turbo.value
 
     @property
+    def searches_mappings(self) -> bool:
+        """Always: a blocking for each product."""
+        return True
+
+    @property
     def verifies_trees(self) -> bool:
         """Never: the kernels modelled here take one token of each sequence, or a prompt."""
         return False

@@ -29,6 +29,7 @@ Stock: TypeAlias = Annotated[Quantity, Unit("1"), STOCK]
 Bandwidth: TypeAlias = Annotated[Quantity, Unit("bytes/s"), RATE]
 Bytes: TypeAlias = Annotated[Quantity, Unit("bytes"), STOCK]
 Count: TypeAlias = Annotated[Quantity, Unit("1"), COUNT]
+Cycles: TypeAlias = Annotated[Quantity, Unit("cycles"), COUNT]
 Amount: TypeAlias = Annotated[Quantity, Unit("1"), AMOUNT]
 Clock: TypeAlias = Annotated[Quantity, Unit("Hz"), CLOCK]
 Share: TypeAlias = Annotated[Quantity, Unit("1"), SHARE]
@@ -154,7 +155,7 @@ class Vector:
     """
 
     lanes: Count
-    root_cycles: Count
+    root_cycles: Cycles
     lut_per_lane: Amount
     dsp_per_lane: Amount
 

@@ -33,7 +33,10 @@ def memory_terms(p: GpuParameters, passes: tuple[tuple[Graph, PassWork], ...]) -
 
 
 def check_memory(p: GpuParameters, passes: tuple[tuple[Graph, PassWork], ...]) -> Infeasible | None:
-    """None when the card's memory holds everything, else the terms and the levers."""
+    """None when the card's memory holds everything, else the terms and the levers.
+
+    A batch and a context that fit are found by the caller, who knows the question.
+    """
     terms, capacity = memory_terms(p, passes), p.memory.capacity.value
     demand = sum(terms.values())
     if demand <= capacity:
@@ -45,12 +48,12 @@ def check_memory(p: GpuParameters, passes: tuple[tuple[Graph, PassWork], ...]) -
         "bytes",
         f"{p.name} holds {capacity / 1e9:.0f} GB{' a card' if p.cluster else ''}, {demand / 1e9:.1f} GB are needed",
         terms,
-        (*_narrower(p, passes, demand), _more_cards(p, demand), "a smaller batch", "a shorter context"),
+        (*_narrower(p, passes, demand), _more_cards(p, demand)),
     )
 
 
 def _narrower(p: GpuParameters, passes: tuple[tuple[Graph, PassWork], ...], demand: float) -> tuple[str, ...]:
-    """Weight formats under which everything fits, widest first; without one, that a narrower one helps."""
+    """Weight formats under which everything fits, widest first; without one, that a narrower one is not enough."""
     held_bytes = memory_terms(p, passes)["weights"]
     bits = _stored_bits(passes)
     fits = [
@@ -59,7 +62,9 @@ def _narrower(p: GpuParameters, passes: tuple[tuple[Graph, PassWork], ...], dema
         if FORMATS[name].bits < bits
         and demand - held_bytes * (1.0 - FORMATS[name].bits / bits) <= p.memory.capacity.value
     ]
-    return tuple(f"--set workload.formats.weights={name}" for name in fits) or ("a narrower weight format (int4, fp8)",)
+    return tuple(f"--set workload.formats.weights={name}" for name in fits) or (
+        "narrower weights (int4, fp8), not enough alone",
+    )
 
 
 def _stored_bits(passes: tuple[tuple[Graph, PassWork], ...]) -> float:

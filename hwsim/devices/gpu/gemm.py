@@ -48,8 +48,10 @@ _SGEMM_APART: Final = frozenset({"ampere", "ada", "hopper", "blackwell"})
 """Generations whose batched fp32 products all run one tile, the largest, which single ones do not (NeuSight, A100)."""
 _SPILL: Final = 1.1
 """Operands used in turn miss L2 wholly when they exceed it by a tenth: rows of RTX PRO 6000 just above 128 MiB."""
-_SPLITS_CONVERTED: Final = 3
-"""Splits along k of weight-only kernels whose source was not read; an engine's own of 8-bit integers have none."""
+_SPLITS: Final = 16.0
+"""Splits along k that libraries offer."""
+_SPLITS_CONVERTED: Final = 3.0
+"""Those of weight-only kernels whose source was not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +115,10 @@ def _weight_bytes(formats: GemmFormats) -> float:
 
 def _most_split(gemm: Gemm, formats: GemmFormats, path: TensorPath) -> float:
     """Splits along k that a kernel offers: block-scaled and SmoothQuant's none, weight-only ones few."""
-    if FORMATS[formats.a].group or (path.name == "int8" and gemm.int8.value):
+    if FORMATS[formats.a].group:
         return 1.0
-    return float(_SPLITS_CONVERTED if path.convert_ops else 16)
+    most = gemm.int8_splits.value if path.name == "int8" else _SPLITS
+    return min(most, _SPLITS_CONVERTED) if path.convert_ops else most
 
 
 def gemm_path(
@@ -143,9 +146,7 @@ def gemm_path(
     achieved, feed = rate * share, max(base / gemm.feed.value, hot / sms)
     if path.name == "fp32":  # the ALUs issue at their rate; tiles that are small wait for shared memory
         achieved, feed = rate * gemm.simt_share.value, rate / gemm.simt_feed.value
-    floor = gemm.floor.value / clock + (gemm.convert.value if path.convert_ops else 0.0)
-    if path.name == "int8":
-        floor += gemm.int8.value
+    floor = gemm.floor.value / clock
     constants = GemmPath(
         sms=sms,
         tensor_flop_s=achieved,
@@ -179,6 +180,8 @@ def gemm_path(
     kernel = narrow_kernel(p, formats)
     if kernel is not None and gemm.narrow is not None:
         constants = narrow_path(p, gemm.narrow, kernel, formats, constants)
+        if setting.replayed and p.launches.events:  # alone: as benchmarks time these kernels
+            constants = constants._replace(floor_s=constants.floor_s + p.launches.events.value)
     return path, constants
 
 

@@ -201,11 +201,15 @@ class Launch:
         graph: gap before it in a replayed graph.
         eager: length of a call while the host runs ahead of the card, in a model.
         call: added to one call on an idle card, as single kernels are timed from the host.
+        events: what two events of the card add to a kernel that an engine profiles between them (weight-only,
+            SmoothQuant): in the time of that kernel alone, as benchmarks tell it, and in no model; None where no row
+            was timed so.
     """
 
     graph: Seconds
     eager: Seconds
     call: Seconds
+    events: Seconds | None = None
 
 
 @dataclass(frozen=True, slots=True)

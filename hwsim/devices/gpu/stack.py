@@ -35,7 +35,7 @@ Share: TypeAlias = Annotated[Quantity, Unit("1"), SHARE]
 ShareFrom0: TypeAlias = Annotated[Quantity, Unit("1"), Bound(low=0, high=1)]
 Rate: TypeAlias = Annotated[Quantity, Unit("bytes/s"), RATE]
 Seconds: TypeAlias = Annotated[Quantity, Unit("s"), SECONDS]
-Cycles: TypeAlias = Annotated[Quantity, Unit("1"), CYCLES]
+Cycles: TypeAlias = Annotated[Quantity, Unit("cycles"), CYCLES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,8 @@ class Gemm:
         split: cycles of the second pass of a split along k.
         quantize: added by quantising activations within the op: kernels of its own.
         quantize_block: the same for formats with a scale for each few elements: one pass, no maximum over the tensor.
-        convert: added by engines that hold weights in another format than they compute in.
-        int8: added by products of 8-bit integers, where an engine has kernels of its own for them (SmoothQuant).
+        int8_splits: most splits along k of products of 8-bit integers; 1 where an engine has kernels of its own
+            (SmoothQuant).
         block: the kernel of products of 8 bits with block scales; None where no row tells of one: then as others of 8
             bits, without splits.
         narrow: the kernels of products with weights of 8 and 4 bits; None where no row tells of them: then as others.
@@ -118,8 +118,7 @@ class Gemm:
     split: Cycles
     quantize: Seconds
     quantize_block: Seconds
-    convert: Seconds
-    int8: Seconds
+    int8_splits: Count
     block: BlockScaled | None = None
     narrow: NarrowWeights | None = None
 
@@ -169,11 +168,11 @@ class Attention:
     own_step: Amount
     window_step: Amount
     narrow_window_step: Amount
-    page_step: Amount
+    page_step: Cycles
     cache_products: Amount
     floor: Seconds
-    block: Amount
-    element: Amount
+    block: Cycles
+    element: Cycles
     write_floor: Seconds
     write_share: Share
     write_q: Amount
@@ -203,9 +202,9 @@ class RowKernel:
         cold: the same while they come from memory.
     """
 
-    step: Amount
-    hot: Amount
-    cold: Amount
+    step: Cycles
+    hot: Cycles
+    cold: Cycles
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +216,8 @@ class BlockRow:
         step: from one step of a thread block along its row to the next.
     """
 
-    element: Amount
-    step: Amount
+    element: Cycles
+    step: Cycles
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,11 +201,13 @@ class Launch:
         graph: gap before it in a replayed graph.
         eager: length of a call while the host runs ahead of the card, in a model.
         call: added to one call on an idle card, as single kernels are timed from the host.
+        linear: what a product by weights adds to that: PyTorch's linear layer asks the library for a kernel anew.
     """
 
     graph: Seconds
     eager: Seconds
     call: Seconds
+    linear: Seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,8 @@ class Gemm:
         fill: cycles of pipeline fill and drain of a thread block.
         store: cycles of the epilogue of a tile of 128 x 128.
         split: cycles of the second pass of a split along k.
+        part: elements of k that each part of a split has at least; None for four steps of a tile.
+        simt_part: the same of fp32 products on the ALUs.
         quantize: added by quantising activations within the op: kernels of its own.
         quantize_block: the same for formats with a scale for each few elements: one pass, no maximum over the tensor.
         convert: added by engines that hold weights in another format than they compute in.
@@ -100,6 +102,8 @@ class Gemm:
     quantize_block: Seconds
     convert: Seconds
     int8: Seconds
+    part: Count | None = None
+    simt_part: Count | None = None
     block: BlockScaled | None = None
 
 

@@ -70,8 +70,8 @@ MENUS: Final[dict[str, tuple[tuple[int, int, int, int], ...]]] = {
 and lies along the weights, the token side goes in steps of 8), ``simt`` (fp32 on the ALUs: the tiles that
 cuBLAS's sgemm kernels are named by, the weights' side first; from Ampere on, its largest is that of batched products,
 and their only one), ``volta`` (cuBLAS's s884gemm: none under 64 x 64, k in steps of 32), ``block`` (4-bit block scales:
-CUTLASS has none under 128 x 128), ``binary`` (FlexQ's bit planes: rows in the eights of the binary instruction, 256 bits
-of k), ``torch`` (cuBLAS of 2023: no tile under 32 rows)."""
+CUTLASS has none under 128 x 128), ``binary`` (FlexQ's bit planes: rows in the eights of the binary instruction, k by
+256 bits), ``torch`` (cuBLAS of 2023: no tile under 32 rows)."""
 
 
 @cache

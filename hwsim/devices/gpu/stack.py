@@ -220,8 +220,8 @@ class Vector:
         rotary: the same of rotary embedding.
         gated: the same of two-input activations.
         softmax: PyTorch's softmax; None where the stack's softmax is bound by memory.
-        paired: share of the memory's rate of elementwise kernels that read two operands, over that of one: three streams
-            meet in the memory's banks, and fewer bytes are written; None for 1.
+        paired: share of the memory's rate of elementwise kernels that read two operands, over that of one: three
+            streams meet in the memory's banks, and fewer bytes are written; None for 1.
     """
 
     floor: Seconds

@@ -56,9 +56,9 @@ _ROWS: Final = {
     "gelu_mul": RowForm("gated", 1024, 1.0, spills=(0.95, 1.05)),
 }
 """Kernels of vLLM's csrc (layernorm, pos_encoding, activation; 2023): grid of tokens, threads that stride over
-elements. Rotary embedding takes pairs of elements, queries first; as many keys as queries are assumed. It turns its rows
-in place and leaves L2 by and by; gates leave it at once, as all that is read in turn (read off the rows). Mamba-2's gated
-norm is none of them: a Triton kernel that holds a row in registers."""
+elements. Rotary embedding takes pairs of elements, queries first; as many keys as queries are assumed. It turns its
+rows in place and leaves L2 by and by; gates leave it at once, as all that is read in turn (read off the rows).
+Mamba-2's gated norm is none of them: a Triton kernel that holds a row in registers."""
 
 FUSED: Final = frozenset({"add", "rope", "softplus", "softplus_bias", "copy", "scale", "silu", "mul"})
 """Elementwise ops that engines fuse into a neighbour: residual adds into norms, rope into the cache write, softplus and

@@ -197,11 +197,13 @@ class BlockRow:
 
     Attributes:
         element: an SM's time for the arithmetic of one element in all passes: compare, subtract, exponential, sum.
-        step: from one step of a thread block along its row to the next.
+        step: from one step of a thread block along its row to the next, on an SM that is full.
+        alone: the same where nothing else runs: the latency of memory.
     """
 
     element: Amount
     step: Amount
+    alone: Amount
 
 
 @dataclass(frozen=True, slots=True)

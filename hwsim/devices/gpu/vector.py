@@ -133,8 +133,9 @@ def _softmax_cubed(p: GpuParameters, block: BlockRow, tokens: Floats, row_bytes:
     clock, sms = p.chip.tensor_clock.value, p.chip.sms.value
     threads, steps = _softmax_blocks(row_bytes, width)
     arithmetic = tokens * width * block.element.value / (sms * clock)
-    rounds = np.maximum(1.0, tokens * threads / (_threads_held(p) * sms))
-    chain = rounds * _SOFTMAX_PASSES * steps * block.step.value / clock * (width > _AGAIN["softmax"].held)
+    rounds = tokens * threads / (_threads_held(p) * sms)
+    each = np.maximum(block.alone.value, rounds * block.step.value)  # an SM that is not full delays a step the less
+    chain = _SOFTMAX_PASSES * steps * each / clock * (width > _AGAIN["softmax"].held)
     cubed: Floats = arithmetic**3 + chain**3
     return cubed
 

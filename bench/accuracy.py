@@ -216,8 +216,7 @@ PCIE: dict[str, tuple[str, ...]] = {
 """Cards of NeuSight's rows as the catalogue's nearest with what differs: the same chip and memory on another board."""
 
 DGX_1 = ("chip.boost_clock=1.455 GHz", "chip.tensor_clock=1.455 GHz")
-"""The V100 of DeepBench's rows: the clock that the first listings rate it at (120 TFLOP/s), where later ones say 1.53.
-The fastest fp32 row reaches 0.99 of what the ALUs do at it; rows of the PCIe card 0.98 of what they do at theirs."""
+"""DeepBench's V100 at the clock of its first listings (120 TFLOP/s): fp32 rows reach 0.99 of it, of the PCIe card 0.98."""
 
 
 def single_call_tables(name: str, rows: list[Row], _: GpuParameters, __: Setting) -> list[Table]:
@@ -237,9 +236,8 @@ def single_call_tables(name: str, rows: list[Row], _: GpuParameters, __: Setting
             width, compute = column(own, "cols"), np.zeros(len(own))
             moved = column(own, "rows") * width * 4 * (3 if op == "add" else 2)
             predicted, _cold = vector_times(p, known, moved, column(own, "rows"), width)
-        label = f"{name} {p.name} {op}"
-        memory = moved / p.memory.bandwidth.value
-        tables.append(Table(label, times(own), predicted + host_s(p, op == "linear"), compute, memory))
+        predicted, memory = predicted + host_s(p, op == "linear"), moved / p.memory.bandwidth.value
+        tables.append(Table(f"{name} {p.name} {op}", times(own), predicted, compute, memory))
     return tables
 
 
@@ -289,9 +287,7 @@ def power_tables(name: str, rows: list[Row], p: GpuParameters, _: Setting) -> li
 
 
 VIDUR_A100 = ("memory.bandwidth=1935 GB/s", "power.limit=300 W", "power.idle=51 W")
-"""The A100 of Vidur's rows, SXM or PCIe by its documents: the rows show the PCIe board of 300 W. Products under 0.3 ms
-reach 270 TFLOP/s, those over 1.5 ms have a median of 229, which is what 300 W leave; an SXM board (LLMCompass) reaches
-293."""
+"""Vidur's A100, SXM or PCIe by its documents, as the PCIe board: its rows of over 1.5 ms run at what 300 W leave."""
 
 Reader = Callable[[str, list[Row], GpuParameters, Setting], list[Table]]
 FILES: dict[str, tuple[str, tuple[str, ...], Reader, Setting]] = {

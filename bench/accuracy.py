@@ -216,7 +216,7 @@ PCIE: dict[str, tuple[str, ...]] = {
 """Cards of NeuSight's rows as the catalogue's nearest with what differs: the same chip and memory on another board."""
 
 DGX_1 = ("chip.boost_clock=1.455 GHz", "chip.tensor_clock=1.455 GHz")
-"""DeepBench's V100 at the clock of its first listings (120 TFLOP/s): fp32 rows reach 0.99 of it, of the PCIe card 0.98."""
+"""DeepBench's V100 at the clock of its first listings (120 TFLOP/s): fp32 rows reach 0.99 of it, a PCIe card's 0.98."""
 
 
 def single_call_tables(name: str, rows: list[Row], _: GpuParameters, __: Setting) -> list[Table]:

@@ -21,7 +21,7 @@ import numpy as np
 from hwsim.devices.catalog import find_device
 from hwsim.devices.gpu import GpuDevice, GpuParameters
 from hwsim.devices.gpu.attention import attention_path, form_named
-from hwsim.devices.gpu.estimate import ALONE, Setting
+from hwsim.devices.gpu.estimate import ALONE, Setting, host_s
 from hwsim.devices.gpu.gemm import GemmFormats, gemm_rows
 from hwsim.devices.gpu.recurrent import conv_time_s, scan_estimate
 from hwsim.devices.gpu.vector import vector_times
@@ -215,12 +215,16 @@ PCIE: dict[str, tuple[str, ...]] = {
 }
 """Cards of NeuSight's rows as the catalogue's nearest with what differs: the same chip and memory on another board."""
 
+DGX_1 = ("chip.boost_clock=1.455 GHz", "chip.tensor_clock=1.455 GHz")
+"""DeepBench's V100 at the clock of its first listings (120 TFLOP/s): fp32 rows reach 0.99 of it, a PCIe card's 0.98."""
+
 
 def single_call_tables(name: str, rows: list[Row], _: GpuParameters, __: Setting) -> list[Table]:
     """fp32 kernels timed from the host with PyTorch 2.1: products and row kernels, by card and op."""
     tables = []
     for gpu, op in sorted({(row["gpu"], row["op"]) for row in rows}):
-        own, p = [row for row in rows if (row["gpu"], row["op"]) == (gpu, op)], card(*PCIE[gpu], "stack=torch-2")
+        own = [row for row in rows if (row["gpu"], row["op"]) == (gpu, op)]
+        p = card(*PCIE[gpu], "stack=torch-2", "launch=eager")
         if "m" in own[0]:
             b, m, n, k = (column(own, each) for each in "bmnk")
             tall, count = (m * b, np.ones_like(b)) if op == "linear" else (m, b)
@@ -232,9 +236,8 @@ def single_call_tables(name: str, rows: list[Row], _: GpuParameters, __: Setting
             width, compute = column(own, "cols"), np.zeros(len(own))
             moved = column(own, "rows") * width * 4 * (3 if op == "add" else 2)
             predicted, _cold = vector_times(p, known, moved, column(own, "rows"), width)
-        label = f"{name} {p.name} {op}"
-        memory = moved / p.memory.bandwidth.value
-        tables.append(Table(label, times(own), predicted + p.launches.call.value, compute, memory))
+        predicted, memory = predicted + host_s(p, op == "linear"), moved / p.memory.bandwidth.value
+        tables.append(Table(f"{name} {p.name} {op}", times(own), predicted, compute, memory))
     return tables
 
 
@@ -243,7 +246,7 @@ def deepbench_tables(name: str, rows: list[Row], p: GpuParameters, _: Setting) -
     tables = []
     for label, dtype in (("Results FP32", "fp32"), ("Results - FP16", "fp16")):
         own = [row for row in rows if row["precision"].startswith(label)]
-        m, n, k = (column(own, each) for each in "mnk")
+        m, n, k = (column(own, each) for each in "nmk")  # by columns: C's are tokens
         answer = gemm_rows(p, m, n, k, GemmFormats(dtype, dtype, dtype), 1, SAME_WEIGHTS)
         peak = p.chip.sms.value * answer.path.flop_per_clock * p.chip.tensor_clock.value
         moved = (4 if dtype == "fp32" else 2) * (m * k + n * k + m * n)
@@ -302,7 +305,7 @@ FILES: dict[str, tuple[str, tuple[str, ...], Reader, Setting]] = {
     "quant_scale_matrix_h100_sxm": ("h100-sxm", (), quantise_tables, ALONE),
     "gemm_fp32_neusight": ("a100-sxm-40", ("stack=torch-2",), single_call_tables, SAME_WEIGHTS),
     "vector_fp32_neusight": ("a100-sxm-40", ("stack=torch-2",), single_call_tables, SAME_WEIGHTS),
-    "gemm_deepbench_v100": ("v100", ("stack=torch-2",), deepbench_tables, SAME_WEIGHTS),
+    "gemm_deepbench_v100": ("v100", ("stack=torch-2", *DGX_1), deepbench_tables, SAME_WEIGHTS),
     "llmcompass_a100": ("a100-sxm-80", ("stack=torch-2",), llmcompass_tables, SAME_WEIGHTS),
     "power_gemm_h200_sxm": ("h200-sxm", (), power_tables, ALONE),
 }

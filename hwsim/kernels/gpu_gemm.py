@@ -57,6 +57,7 @@ class GemmPath(NamedTuple):
         turn_bytes: bytes beyond which no further set is used; infinite where ``copies`` are used always.
         most_split: thread blocks that may share a dot product in this kernel.
         least_split: thread blocks that share it at least: more than one where a mapping says so.
+        least_part: elements of k that each of them takes at least; a mapping's split is held to it too.
         a_bytes: bytes of one element of a.
         b_bytes: bytes of one weight with its share of the scales.
         out_bytes: bytes of one element of the result.
@@ -87,6 +88,7 @@ class GemmPath(NamedTuple):
     turn_bytes: float
     most_split: float
     least_split: float
+    least_part: float
     a_bytes: float
     b_bytes: float
     out_bytes: float
@@ -217,9 +219,10 @@ def _loses(
 
 
 @jit_part
-def _offered(tiles: float, k: float, tk: float, occupancy: float, split: float, sms: float, most: float) -> bool:
-    """Whether kernels offer a split: six waves of thread blocks at most, four steps along k at least."""
-    return split == 1.0 or (split <= most and tiles * split <= 6.0 * sms * occupancy and k >= 4.0 * tk * split)
+def _offered(tiles: float, k: float, tk: float, occupancy: float, split: float, p: GemmPath) -> bool:
+    """Whether kernels offer a split: six waves of thread blocks at most, four steps along k and a least part each."""
+    few = split <= p.most_split and tiles * split <= 6.0 * p.sms * occupancy
+    return split == 1.0 or (few and k >= max(4.0 * tk, p.least_part) * split)
 
 
 @jit_part
@@ -280,7 +283,7 @@ def gemm_times(
             tiles = batch[i] * math.ceil(m[i] / menu[row, 0]) * math.ceil(n[i] / menu[row, 1])
             bound = _at_least(tiles, k[i], menu[row], dram, hot, power, p)
             for split in SPLITS:
-                if not _offered(tiles, k[i], menu[row, 2], menu[row, 3], float(split), p.sms, p.most_split):
+                if not _offered(tiles, k[i], menu[row, 2], menu[row, 3], float(split), p):
                     break
                 if split < p.least_split:
                     continue
@@ -306,6 +309,6 @@ def pairs_tried(m: float, n: float, k: float, batch: float, menu: NDArray[np.flo
     for row in range(menu.shape[0]):
         tiles = batch * math.ceil(m / menu[row, 0]) * math.ceil(n / menu[row, 1])
         for split in SPLITS:
-            if _offered(tiles, k, menu[row, 2], menu[row, 3], float(split), p.sms, p.most_split):
+            if _offered(tiles, k, menu[row, 2], menu[row, 3], float(split), p):
                 count += 1
     return count

@@ -87,7 +87,7 @@ def test_half_the_rate_is_reached_more_fully(name):
 
 @pytest.mark.parametrize("name", CARDS)
 def test_products_and_decoding_reach_a_plausible_share(name):
-    """A 4096 cube reaches half to all of the tensor rate, a decode step half to all of the bandwidth."""
+    """A 4096 cube reaches half to all of the tensor rate, a decode step 0.4 to all of the bandwidth."""
     p = card(name)
     time = gemm_rows(p, 4096, 4096, 4096, GemmFormats("fp16", "fp16", "fp16")).times_s[0]
     peak = p.chip.sms.value * p.tensor["fp16"].value * p.chip.tensor_clock.value

@@ -148,3 +148,20 @@ def test_tiles_are_of_products_on_paths_that_exist() -> None:
     with pytest.raises(HwsimError, match="only products have a menu of tiles"):
         ranked_tiles(p, build_kernel("norm", {"op": "rmsnorm", "tokens": 8, "width": 8}))
     assert isinstance(ranked_tiles(p, build_kernel("gemm", {"m": 8, "n": 8, "k": 8, "dtype": "int4"})), Infeasible)
+
+
+def test_fp32_products_split_k_on_volta_alone() -> None:
+    """One tile of a long k: cuBLAS's sgemm splits it on V100, in no row from Ampere on."""
+    op = build_kernel("gemm", {"m": 128, "n": 128, "k": 16384, "dtype": "fp32"})
+    split = {name: find_device(name, ("stack=torch-2",)).map(op)["split"] for name in ("v100", "a100-sxm-40")}
+    assert split["v100"] > 1
+    assert split["a100-sxm-40"] == 1
+
+
+def test_volta_has_no_tensor_tile_under_64_by_64() -> None:
+    """One row of a decode runs in cuBLAS's least tile, in two parts at most: 2,048 elements of k each."""
+    device = find_device("v100", ("stack=torch-2",))
+    mapping = device.map(build_kernel("gemm", {"m": 1, "n": 4096, "k": 4096, "dtype": "fp16"}))
+    assert min(mapping["tm"], mapping["tn"]) >= 64
+    assert mapping["tk"] == 32
+    assert mapping["split"] <= 2

@@ -89,3 +89,32 @@ def test_rows_at_work_are_those_of_resident_blocks():
     """Four blocks of 512 threads to an SM: softmax of 16,384 columns reads again what A100's L2 no longer holds."""
     narrow, wide = (softmax_s("a100-sxm-40", 65536, width) / width for width in (4096, 16384))
     assert 1.6 < wide / narrow < 2.0
+
+
+def test_a_step_of_softmax_waits_for_memory_at_least():
+    """On an SM that few blocks share a step takes memory's latency; steps of a full one are longer."""
+    p = find_device("a100-sxm-80", ("stack=torch-2",)).parameters
+    block = p.software.vector.softmax
+    slow = replace(p.software.vector, softmax=replace(block, alone=replace(block.alone, value=2 * block.alone.value)))
+    changed = replace(p, stacks={p.stack: replace(p.software, vector=slow)})
+    moved = np.array([4.0 * rows * 4096 for rows in (32, 8192)])
+    before, after = (vector_times(each, "softmax", moved, np.array([32.0, 8192.0]), 4096.0)[0] for each in (p, changed))
+    assert after[0] > 1.2 * before[0]
+    assert after[1] == before[1]
+
+
+def test_gates_leave_l2_at_once_and_rope_by_and_by():
+    """A tenth more than half of L2: all of a gate's bytes come from memory, a part of rope's."""
+    p = card("a100-sxm-80")
+    moved = 1.1 * 0.5 * p.l2.capacity.value / p.l2.partitions.value
+    assert float(vector_times(p, "silu_mul", moved, 1000.0, 4096.0)[1]) == moved
+    assert 0.0 < float(vector_times(p, "rope", moved, 1000.0, 4096.0)[1]) < 0.5 * moved
+
+
+@pytest.mark.parametrize(("name", "slower"), [("a100-sxm-40", True), ("v100", False)])
+def test_kernels_of_two_operands_have_a_rate_of_their_own(name, slower):
+    """The same bytes: an add takes longer than a copy on A100, less on V100, as their rows do."""
+    p = find_device(name, ("stack=torch-2",)).parameters
+    add, copy = (float(vector_times(p, op, 1e9)[0]) for op in ("add", "copy"))
+    assert (add > 1.01 * copy) == slower
+    assert (add < 0.995 * copy) != slower

@@ -23,6 +23,7 @@ PLAIN = GemmPath(
     turn_bytes=np.inf,
     most_split=16.0,
     least_split=1.0,
+    least_part=0.0,
     a_bytes=2.0,
     b_bytes=2.0,
     out_bytes=2.0,
@@ -187,3 +188,11 @@ def test_bounds_leave_out_no_better_choice(m, n, k, batch, rate, unpack, chain):
         for split in SPLITS
     ]
     assert gemm_times(*columns, menu, path)[0] == min(alone)
+
+
+def test_parts_of_a_split_are_not_short():
+    """A k of three least parts is split in three, one shorter than two of them not at all."""
+    parts = PLAIN._replace(least_part=4096.0)
+    assert run(128, 128, 3 * 4096, path=parts)[2][1] == 3
+    assert run(128, 128, 2 * 4096 - 32, path=parts)[2][1] == 1
+    assert run(128, 128, 3 * 4096)[2][1] > 3

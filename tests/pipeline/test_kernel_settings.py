@@ -40,6 +40,13 @@ def test_launches_add_the_hosts_part():
     none, graph, eager = (timed("h100-sxm", launch=each) for each in ("none", "graph", "eager"))
     launches = find_device("h100-sxm").parameters.launches
     assert graph - none == pytest.approx(launches.graph.value, rel=1e-2)
+    assert eager - none == pytest.approx(launches.call.value + launches.linear.value, rel=1e-2)
+
+
+def test_only_products_by_weights_ask_for_a_kernel_anew():
+    """Products side by side pay the call alone."""
+    launches = find_device("h100-sxm").parameters.launches
+    none, eager = (timed("h100-sxm", launch=each, batch=4) for each in ("none", "eager"))
     assert eager - none == pytest.approx(launches.call.value, rel=1e-2)
 
 

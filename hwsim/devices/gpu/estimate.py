@@ -65,9 +65,16 @@ def l2_bytes(p: GpuParameters) -> float:
     return p.l2.capacity.value / p.l2.partitions.value
 
 
-def host_s(p: GpuParameters) -> float:
-    """The host's part of a kernel that stands alone: nothing, a gap in a replayed graph, or a call to an idle card."""
-    return {"none": 0.0, "graph": p.launches.graph.value, "eager": p.launches.call.value}[p.launch]
+def host_s(p: GpuParameters, linear: Any = False) -> Any:
+    """The host's part of a kernel that stands alone: nothing, a gap in a replayed graph, or a call to an idle card.
+
+    Args:
+        p: the card.
+        linear: whether it is a product by weights, one or an array.
+    """
+    if p.launch == "eager":
+        return p.launches.call.value + p.launches.linear.value * linear
+    return p.launches.graph.value if p.launch == "graph" else 0.0
 
 
 def limiter(*cases: tuple[Any, str], otherwise: Any) -> Any:

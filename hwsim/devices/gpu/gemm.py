@@ -143,9 +143,9 @@ def gemm_path(
     convert = p.chip.fp32_lanes.value * clock / path.convert_ops if path.convert_ops else np.inf
     peak = sms * path.flop_per_clock * p.chip.boost_clock.value / path.work / skipped
     share = (gemm.tensor_share if FORMATS[formats.a].bits > 8 else gemm.narrow_share).value
-    achieved, feed = rate * share, max(base / gemm.feed.value, hot / sms)
+    achieved, feed, part = rate * share, max(base / gemm.feed.value, hot / sms), gemm.part
     if path.name == "fp32":  # the ALUs issue at their rate; tiles that are small wait for shared memory
-        achieved, feed = rate * gemm.simt_share.value, rate / gemm.simt_feed.value
+        achieved, feed, part = rate * gemm.simt_share.value, rate / gemm.simt_feed.value, gemm.simt_part
     floor = gemm.floor.value / clock
     constants = GemmPath(
         sms=sms,
@@ -163,6 +163,7 @@ def gemm_path(
         turn_bytes=p.l2.capacity.value if setting.fills_l2 else math.inf,
         most_split=_most_split(gemm, formats, path),
         least_split=1.0,
+        least_part=part.value if part else 0.0,
         a_bytes=FORMATS[formats.a].bits_per_element / 8.0 / path.planes,
         b_bytes=_weight_bytes(formats),
         out_bytes=FORMATS[formats.out].bits_per_element / 8.0 / path.planes,

@@ -281,7 +281,7 @@ class GpuDevice:
         moved: dict[str, Mapping[str, float]] = {}
         for op, found in kernels:
             name = f"{len(stages)}.{op.name}"
-            stages.append(Stage.uniform(name, found.bound, 1, self._cycles(found, setting), op=op.name))
+            stages.append(Stage.uniform(name, found.bound, 1, self._cycles(op, found, setting), op=op.name))
             moved[name] = found.bytes
         edges = [barrier(first, second) for first, second in pairwise(stages)]
         edges.append(previous_rep(stages[-1], stages[0]))
@@ -299,7 +299,7 @@ class GpuDevice:
                     names = tuple(one.name for one in group)
                     key = (names, *op.signature)
                     runs = run.repeats + (found[key].runs if key in found else 0)
-                    found[key] = Product(names, op, runs, each, self._cycles(each, setting))
+                    found[key] = Product(names, op, runs, each, self._cycles(op, each, setting))
         yield from found.values()
 
     def _setting(self, graph: Graph) -> Setting:
@@ -334,10 +334,10 @@ class GpuDevice:
                 moved = {level: amount * share for level, amount in found.bytes.items()}
                 yield op, replace(found, time_s=found.time_s * share, bytes=moved)
 
-    def _cycles(self, found: Estimate, setting: Setting) -> int:
-        return max(1, math.ceil(self._with_launch(found.time_s, setting) * self.clock_hz))
+    def _cycles(self, op: Op, found: Estimate, setting: Setting) -> int:
+        return max(1, math.ceil(self._with_launch(op, found.time_s, setting) * self.clock_hz))
 
-    def _with_launch(self, time_s: float, setting: Setting) -> float:
+    def _with_launch(self, op: Op, time_s: float, setting: Setting) -> float:
         """A kernel's time with the host's part: a gap in a graph, or a whole call to an idle card.
 
         In a model the host runs ahead: a kernel called eagerly lasts at least as long as its call.
@@ -345,7 +345,7 @@ class GpuDevice:
         p = self.parameters
         if p.launch == "eager" and setting is not ALONE:
             return max(time_s, p.launches.eager.value)
-        return time_s + host_s(p)
+        return float(time_s + host_s(p, op.kind == "gemm" and op.side_by_side[0] == 1))
 
     def energy_pj(self, op: Op, moved_bytes: Mapping[str, float], work: PassWork) -> Mapping[str, float]:
         """Products by format, other arithmetic, device memory, and L2 for what it serves."""
@@ -372,7 +372,8 @@ class GpuDevice:
         """Sections of kernel kinds that do not run, of the host where none is asked, of links where there are none."""
         own = f"stacks.{self.parameters.stack}."
         absent = [own + section for section, readers in _READ_BY.items() if readers.isdisjoint(kinds)]
-        launches = {"none": ("launches.",), "graph": ("launches.eager", "launches.call"), "eager": ("launches.graph",)}
+        called = ("launches.eager", "launches.call", "launches.linear")
+        launches = {"none": ("launches.",), "graph": called, "eager": ("launches.graph",)}
         links = () if self.cards > 1 else ("link.",)
         return (*absent, *launches[self.parameters.launch], *links)
 

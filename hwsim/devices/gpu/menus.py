@@ -37,11 +37,11 @@ def _tiles(rows: tuple[int, ...], columns: tuple[int, ...], paired: int) -> tupl
 
 
 _SGEMM: Final = (
-    (128, 64, 8, 2),
+    (64, 128, 8, 2),
     (64, 64, 8, 2),
     (128, 32, 8, 2),
     (32, 128, 8, 2),
-    (64, 32, 32, 2),
+    (32, 64, 32, 2),
     (32, 32, 32, 2),
 )
 
@@ -62,6 +62,11 @@ MENUS: Final[dict[str, tuple[tuple[int, int, int, int], ...]]] = {
     "simt": ((128, 128, 8, 1), *_SGEMM),
     "simt-single": _SGEMM,
     "simt-batched": ((128, 128, 8, 1),),
+    "volta": (
+        *((tm, tn, 32, 2) for tm in (64, 128) for tn in (64, 128) if tm * tn < 128 * 128),
+        (128, 128, 32, 1),
+        *((tm, tn, 32, 1) for tm, tn in ((64, 256), (256, 64), (128, 256), (256, 128))),
+    ),
     "block": ((128, 128, 128, 1), (128, 256, 128, 1), (256, 128, 128, 1)),
     "binary": tuple((tm, tn, 256, 1) for tn in (16, 32, 64) for tm in (8, 16, 24, 32, 48, 64, 128)),
     "weight-only": tuple((tm, tn, 64, 2 if tm * tn <= 64 * 128 else 1) for tm, tn in _WEIGHT_ONLY),
@@ -76,11 +81,12 @@ MENUS: Final[dict[str, tuple[tuple[int, int, int, int], ...]]] = {
     ),
 }
 """Menus: ``mma`` (CUTLASS-like, m in powers of two from 16), ``wgmma`` (Hopper: m of a warp group's instruction is 64
-and lies along the weights, the token side goes in steps of 8), ``simt`` (fp32 on the ALUs: cuBLAS's sgemm tiles; from
-Ampere on, its largest is that of batched products, and their only one), ``block`` (4-bit block scales: CUTLASS has none
-under 128 x 128), ``binary`` (FlexQ's bit planes: rows in the eights of the binary instruction, 256 bits of k),
-``weight-only`` and ``smoothquant`` (CUTLASS kernels of TensorRT-LLM for compute capability 8.0 on), ``torch`` (cuBLAS
-of 2023: no tile under 32 rows)."""
+and lies along the weights, the token side goes in steps of 8), ``simt`` (fp32 on the ALUs: the tiles that
+cuBLAS's sgemm kernels are named by, the weights' side first; from Ampere on, its largest is that of batched products,
+and their only one), ``volta`` (cuBLAS's s884gemm: none under 64 x 64, k in steps of 32), ``block`` (4-bit block scales:
+CUTLASS has none under 128 x 128), ``binary`` (FlexQ's bit planes: rows in the eights of the binary instruction, k by
+256 bits), ``weight-only`` and ``smoothquant`` (CUTLASS kernels of TensorRT-LLM for compute capability 8.0
+on), ``torch`` (cuBLAS of 2023: no tile under 32 rows)."""
 
 ON_ALUS: Final = {
     "weight-only int8": tuple((rows, 16, 1024, 8) for rows in range(1, 9)),

@@ -201,6 +201,7 @@ class Launch:
         graph: gap before it in a replayed graph.
         eager: length of a call while the host runs ahead of the card, in a model.
         call: added to one call on an idle card, as single kernels are timed from the host.
+        linear: what a product by weights adds to that: PyTorch's linear layer asks the library for a kernel anew.
         events: what two events of the card add to a kernel that an engine profiles between them (weight-only,
             SmoothQuant): in the time of that kernel alone, as benchmarks tell it, and in no model; None where no row
             was timed so.
@@ -209,6 +210,7 @@ class Launch:
     graph: Seconds
     eager: Seconds
     call: Seconds
+    linear: Seconds
     events: Seconds | None = None
 
 

@@ -51,7 +51,8 @@ def kernel_rows(p: GpuParameters, op: Op) -> KernelRows | Infeasible | None:
     terms: Mapping[str, Any] = energy_terms(
         p.power, op.kind, op.operands[0].format, macs * multiplied_share(op), other, dram, served
     )
-    return _answer(p, found, terms)
+    linear: Any = op.dims["batch"] == 1 if op.kind == "gemm" else False
+    return _answer(p, found, terms, host_s(p, linear))
 
 
 def _moved(op: Op) -> NDArray[np.float64]:
@@ -75,10 +76,10 @@ def _products(p: GpuParameters, op: Op) -> Estimate | Infeasible:
     return Estimate(times, names, {"dram": moved})
 
 
-def _answer(p: GpuParameters, found: Estimate, terms: Mapping[str, NDArray[np.float64]]) -> KernelRows:
+def _answer(p: GpuParameters, found: Estimate, terms: Mapping[str, NDArray[np.float64]], host: Any) -> KernelRows:
     """Times in whole cycles with the host's part; energy within the power limit, with the idle board's."""
     clock = p.chip.boost_clock.value
-    cycles = np.maximum(1.0, np.ceil((found.time_s + host_s(p)) * clock))
+    cycles = np.maximum(1.0, np.ceil((found.time_s + host) * clock))
     time_s = cycles / clock
     cards = p.cluster.cards if p.cluster else 1
     spent_pj = np.maximum(sum(terms.values()), 1e-30)

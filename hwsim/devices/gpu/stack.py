@@ -95,6 +95,8 @@ class Gemm:
         fill: cycles of pipeline fill and drain of a thread block.
         store: cycles of the epilogue of a tile of 128 x 128.
         split: cycles of the second pass of a split along k.
+        part: elements of k that each part of a split has at least; None for four steps of a tile.
+        simt_part: the same of fp32 products on the ALUs.
         quantize: added by quantising activations within the op: kernels of its own.
         quantize_block: the same for formats with a scale for each few elements: one pass, no maximum over the tensor.
         int8_splits: most splits along k of products of 8-bit integers; 1 where an engine has kernels of its own
@@ -119,6 +121,8 @@ class Gemm:
     quantize: Seconds
     quantize_block: Seconds
     int8_splits: Count
+    part: Count | None = None
+    simt_part: Count | None = None
     block: BlockScaled | None = None
     narrow: NarrowWeights | None = None
 
@@ -213,11 +217,13 @@ class BlockRow:
 
     Attributes:
         element: an SM's time for the arithmetic of one element in all passes: compare, subtract, exponential, sum.
-        step: from one step of a thread block along its row to the next.
+        step: from one step of a thread block along its row to the next, on an SM that is full.
+        alone: the same where nothing else runs: the latency of memory.
     """
 
     element: Cycles
     step: Cycles
+    alone: Cycles
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +242,8 @@ class Vector:
         rotary: the same of rotary embedding.
         gated: the same of two-input activations.
         softmax: PyTorch's softmax; None where the stack's softmax is bound by memory.
+        paired: share of the memory's rate of elementwise kernels that read two operands, over that of one: three
+            streams meet in the memory's banks, and fewer bytes are written; None for 1.
     """
 
     floor: Seconds
@@ -248,6 +256,7 @@ class Vector:
     rotary: RowKernel
     gated: RowKernel
     softmax: BlockRow | None = None
+    paired: Amount | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,25 +38,27 @@ class RowForm:
         threads: most threads of a block.
         passes: walks over the token: two to sum and then scale, or over queries and then keys.
         items: steps of all threads in one pass, for each element of the output.
-        after_product: whether a matrix product wrote its input, whose weights take their part of L2.
+        spills: of ops whose input a matrix product wrote, whose weights take half of L2: bytes moved, over that half,
+            from which on some come from memory and from which on all do; None for others.
     """
 
     constants: str
     threads: int
     passes: float
     items: float = 1.0
-    after_product: bool = False
+    spills: tuple[float, float] | None = None
 
 
 _ROWS: Final = {
     "rmsnorm": RowForm("norm", 1024, 2.0),
-    "rope": RowForm("rotary", 512, 2.0, 0.25, after_product=True),
-    "silu_mul": RowForm("gated", 1024, 1.0, after_product=True),
-    "gelu_mul": RowForm("gated", 1024, 1.0, after_product=True),
+    "rope": RowForm("rotary", 512, 2.0, 0.25, spills=(1.0, 1.5)),
+    "silu_mul": RowForm("gated", 1024, 1.0, spills=(0.95, 1.05)),
+    "gelu_mul": RowForm("gated", 1024, 1.0, spills=(0.95, 1.05)),
 }
 """Kernels of vLLM's csrc (layernorm, pos_encoding, activation; 2023): grid of tokens, threads that stride over
-elements. Rotary embedding takes pairs of elements, queries first; as many keys as queries are assumed. Mamba-2's gated
-norm is none of them: a Triton kernel that holds a row in registers."""
+elements. Rotary embedding takes pairs of elements, queries first; as many keys as queries are assumed. It turns its
+rows in place and leaves L2 by and by; gates leave it at once, as all that is read in turn (read off the rows).
+Mamba-2's gated norm is none of them: a Triton kernel that holds a row in registers."""
 
 FUSED: Final = frozenset({"add", "rope", "softplus", "softplus_bias", "copy", "scale", "channel_scale", "silu", "mul"})
 """Elementwise ops that engines fuse into a neighbour: residual adds into norms, rope into the cache write, softplus and
@@ -89,6 +91,8 @@ class _Again:
 
 _AGAIN: Final = {"layernorm": _Again(1.0, 128.0, 0.0, 0.5, 1.3), "softmax": _Again(2.0, 0.0, 1024.0, 0.7, 1.5)}
 """PyTorch's layer norm takes two passes over a row, its softmax three, or a warp that holds up to 1,024 elements."""
+_PAIRED: Final = frozenset({"add", "mul"})
+"""Elementwise ops of two operands."""
 _VECTOR_BYTES: Final = 16.0
 """Bytes that a thread loads at once."""
 _SOFTMAX_PASSES: Final = 3.0
@@ -129,8 +133,9 @@ def _softmax_cubed(p: GpuParameters, block: BlockRow, tokens: Floats, row_bytes:
     clock, sms = p.chip.tensor_clock.value, p.chip.sms.value
     threads, steps = _softmax_blocks(row_bytes, width)
     arithmetic = tokens * width * block.element.value / (sms * clock)
-    rounds = np.maximum(1.0, tokens * threads / (_threads_held(p) * sms))
-    chain = rounds * _SOFTMAX_PASSES * steps * block.step.value / clock * (width > _AGAIN["softmax"].held)
+    rounds = tokens * threads / (_threads_held(p) * sms)
+    each = np.maximum(block.alone.value, rounds * block.step.value)  # an SM that is not full delays a step the less
+    chain = _SOFTMAX_PASSES * steps * each / clock * (width > _AGAIN["softmax"].held)
     cubed: Floats = arithmetic**3 + chain**3
     return cubed
 
@@ -148,13 +153,14 @@ def floor_s(p: GpuParameters, op: str) -> float:
 def _hot_bytes(p: GpuParameters, op: str, moved: NDArray[np.float64]) -> NDArray[np.float64]:
     """Bytes that L2 serves: those that fit.
 
-    After a product whose weights passed through L2, half of that, and none of them once they are three times as many.
+    After a product whose weights passed through L2, those that fit half of it, and none of them once they are too many.
     """
     fits = l2_bytes(p)
-    if op in _ROWS and _ROWS[op].after_product:
-        half = 0.5 * fits
-        return moved * np.clip((1.5 * half - moved) / (0.5 * half), 0.0, 1.0)
-    return np.minimum(moved, fits)
+    spills = _ROWS[op].spills if op in _ROWS else None
+    if spills is None:
+        return np.minimum(moved, fits)
+    some, all_ = spills
+    return moved * np.clip((all_ - moved / (0.5 * fits)) / (all_ - some), 0.0, 1.0)
 
 
 def _row_s(
@@ -201,7 +207,7 @@ def vector_times(
     moved = moved * (1.0 + 0.5 * _read_again(p, op, row_bytes, columns))
     hot = _hot_bytes(p, op, moved)
     cold = moved - hot
-    share = getattr(v, vector_class(op)).value
+    share = getattr(v, vector_class(op)).value * (v.paired.value if v.paired and op in _PAIRED else 1.0)
     l2_rate = p.l2.bandwidth.value * v.l2_share.value * min(1.0, share / v.stream.value)
     stream = hot / l2_rate + cold / (p.stream_bytes_s * share)
     if op in _ROWS:

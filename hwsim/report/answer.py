@@ -269,7 +269,7 @@ def _memory_blocks(result: Result) -> list[Block]:
     """What memory holds, and the largest batch and context that it would hold."""
     if result.largest is None:
         return []
-    held = ", ".join(f"{format_bytes(count)} of {name}" for name, count in result.memory_bytes.items())
+    held = ", ".join(f"{format_bytes(count)} of {name}" for name, count in result.memory_bytes.items() if count)
     batch, context = result.largest["batch"], result.largest["context"]
     most = "any batch fits" if batch is None else f"batch {format_count(batch)} is the largest that fits"
     if result.images_per_s is None and (result.phase != "inference" or result.new_tokens):

@@ -14,6 +14,8 @@ from hwsim.workload.training import TrainingGraphs, training_graphs
 from hwsim.workload.transform import graph_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hwsim.devices.base import Device, Role
     from hwsim.workload.graph import Graph
 
@@ -34,7 +36,7 @@ def train(workload: Workload, device: Device, question: Question, choice: Format
     capacity, demand = device.memory_capacity_bytes, sum(terms.values())
     if demand > capacity:
         reason = f"{device.name} holds {capacity / 1e9:.0f} GB a card, {demand / 1e9:.1f} GB are needed"
-        return Infeasible(MEMORY, demand, capacity, "bytes", reason, terms, _levers(recipe))
+        return Infeasible(MEMORY, demand, capacity, "bytes", reason, terms, _levers(recipe, terms, capacity))
     passes: list[RunPass] = []
     for role, graph in _roles(device, graphs, recipe, question):
         work = _work(role, question, recipe)
@@ -86,11 +88,12 @@ def _words(recipe: Recipe) -> str:
     return f"training with Adam ({recipe.moments} moments){master}; {again}{parts}"
 
 
-def _levers(recipe: Recipe) -> tuple[str, ...]:
-    """What makes a step smaller, beside batch and context."""
-    less = ["--set workload.training.micro_batches=N"]
-    if recipe.recompute == "none":
-        less.append("--set workload.training.recompute=full")
+def _levers(recipe: Recipe, terms: Mapping[str, float], capacity: float) -> tuple[str, ...]:
+    """What makes a step smaller, beside batch and context: of activations where they are what is too much."""
+    less = []
+    if sum(terms.values()) - terms["saved activations"] - terms["activations"] <= capacity:
+        less.append("--set workload.training.micro_batches=N")
+        less += ["--set workload.training.recompute=full"] * (recipe.recompute == "none")
     if not recipe.divides("weights"):
         less.append("--set workload.training.shard=weights on a cluster with data parallel cards")
     return (*less, "a card with more memory")

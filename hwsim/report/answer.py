@@ -190,7 +190,7 @@ def _resource_blocks(result: Result) -> list[Block]:
 
 
 def _operator_blocks(result: Result) -> list[Block]:
-    """The operators by share of a step."""
+    """The operators by share of a step, each with the resource that holds it up longest."""
     if not result.ops:
         return []
     operators = top_operators(result)
@@ -203,14 +203,11 @@ def _operator_blocks(result: Result) -> list[Block]:
         Column("busy for", "right"),
         Column("on"),
         Column("bytes", "right"),
-        Column("bound"),
     )
     rows = [_operator_row(row) for row in operators.top]
     if operators.others:
         share = per_cent(operators.others_share)
-        rows.append(
-            (f"{operators.others} others", "", "", format_seconds(operators.others_time_s), share, "", "", "", "")
-        )
+        rows.append((f"{operators.others} others", "", "", format_seconds(operators.others_time_s), share, "", "", ""))
     return [Heading("Where a step's time goes"), Table(columns, tuple(rows))]
 
 
@@ -224,7 +221,6 @@ def _operator_row(row: OpRow) -> tuple[str, ...]:
         format_seconds(row.busy_s),
         row.resource,
         format_bytes(row.bytes) if row.bytes else "",
-        row.bound,
     )
 
 
@@ -273,7 +269,7 @@ def _memory_blocks(result: Result) -> list[Block]:
     """What memory holds, and the largest batch and context that it would hold."""
     if result.largest is None:
         return []
-    held = ", ".join(f"{format_bytes(count)} of {name}" for name, count in result.memory_bytes.items())
+    held = ", ".join(f"{format_bytes(count)} of {name}" for name, count in result.memory_bytes.items() if count)
     batch, context = result.largest["batch"], result.largest["context"]
     most = "any batch fits" if batch is None else f"batch {format_count(batch)} is the largest that fits"
     if result.images_per_s is None and (result.phase != "inference" or result.new_tokens):
@@ -283,12 +279,15 @@ def _memory_blocks(result: Result) -> list[Block]:
 
 
 def _format_blocks(result: Result) -> list[Block]:
-    """The number formats in use, and where they differ from what the workload asked."""
+    """The number formats in use, and where they differ from what the workload asked; of a state where there is one."""
     asked, used = result.formats.get("asked", {}), result.formats.get("used", {})
     if not used:
         return []
     rows = []
+    has_state = any(row.kind in ("scan", "conv1d") for row in result.ops)
     for role, name in used.items():
+        if role == "state" and not has_state:
+            continue
         wanted = str(asked.get(role, ""))
         rows.append((role, wanted, str(name), "differs" if wanted and wanted != name else ""))
     columns = (Column("number format of"), Column("asked"), Column("used"), Column("note"))

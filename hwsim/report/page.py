@@ -188,7 +188,7 @@ def _operators(result: Result) -> _Section:
     columns = (
         _Column("operator"), _Column("kind"), _Column("layer kind"), _Column("runs", True),
         _Column("adds to step", True), _Column("share", True), _Column("busy for", True), _Column("on"),
-        _Column("bytes", True), _Column("energy", True), _Column("MACs", True), _Column("bound"),
+        _Column("bytes", True), _Column("energy", True), _Column("MACs", True),
     )  # fmt: skip
     rows = tuple(
         (
@@ -203,7 +203,6 @@ def _operators(result: Result) -> _Section:
             _Cell(format_bytes(row.bytes), row.bytes),
             _Cell(format_si(row.energy_j, "J"), row.energy_j),
             _Cell(format_si(row.macs, ""), row.macs),
-            _Cell(row.bound),
         )
         for row in result.ops
     )

@@ -115,8 +115,8 @@ def matches(shown: Sequence[str], printed: Sequence[str]) -> bool:
 
 
 def _label(line: str) -> str:
-    """The words of a line before its first figure."""
-    return " ".join(re.split(r"(?<!\w)\d", line, maxsplit=1)[0].split())
+    """The words of a line before its first figure; a digit within a word (`trtllm-1.gemm`) is none."""
+    return " ".join(re.split(r"(?<![\w-])-?\d", line, maxsplit=1)[0].split())
 
 
 def renewed(shown: Sequence[str], printed: Sequence[str]) -> list[str]:

@@ -79,6 +79,8 @@ def test_renewal_keeps_the_form() -> None:
         "end 3",
     ]
     assert renewed(["a", "b"], printed) == printed
+    names = ["head", "x.y-1.a  5", "x.y-1.b  -6", "end"]
+    assert renewed(["...", "x.y-1.b  7", "..."], names) == ["...", "x.y-1.b  -6", "..."]
     assert matches(renewed(["head 1", "..."], printed), printed)
 
 

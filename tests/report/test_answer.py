@@ -215,3 +215,11 @@ def test_difference_prints_values_as_other_tables_do() -> None:
 def test_units_of_fields(path: str, unit: str) -> None:
     """A field's name, or that of the table around it, tells its unit; the name of an operator does not."""
     assert unit_of(path) == unit
+
+
+def test_format_of_a_state_stands_only_where_there_is_one() -> None:
+    """A model without a recurrence has no state whose format could matter."""
+    with_scan = plain(answer_blocks(build.result()))
+    without = plain(answer_blocks(build.result(ops=tuple(op for op in build.OPS if op.kind != "scan"))))
+    assert "\n  state " in with_scan
+    assert "\n  state " not in without

@@ -194,9 +194,17 @@ def test_narrow_states_and_saved_activations_take_their_bytes() -> None:
 
 
 def test_a_step_that_does_not_fit_names_what_helps() -> None:
-    """70 billion parameters on one card: terms add up, and each lever of training is named once."""
+    """70 billion parameters on one card: terms add up, and of activations nothing is said, which would not help."""
     refused = simulate(find_workload("llama-2-70b"), find_device("h100-sxm"), Question("train", 1, 128))
     assert isinstance(refused, Infeasible)
     assert sum(refused.terms.values()) == pytest.approx(refused.demand)
-    assert any("recompute=full" in lever for lever in refused.levers)
+    assert not any("recompute" in lever or "micro_batches" in lever for lever in refused.levers)
     assert any("shard=weights" in lever for lever in refused.levers)
+
+
+def test_activations_that_do_not_fit_are_to_be_made_again_or_split() -> None:
+    """A small model over many sequences: what is saved is too much, and what makes it less is named."""
+    refused = simulate(find_workload("gpt2"), find_device("h100-sxm"), Question("train", 512, 1024))
+    assert isinstance(refused, Infeasible)
+    assert any("recompute=full" in lever for lever in refused.levers)
+    assert any("micro_batches" in lever for lever in refused.levers)

@@ -169,7 +169,7 @@ class Result:
         formats: number formats by role, as asked and as used.
         ops: operators of a step.
         passes: passes of a prompt, then of a step.
-        fitted: constants fitted to published figures.
+        fitted: constants fitted to published or measured figures.
         assumed: constants without a source.
         set_by_user: constants set for this run.
         notes: what a reader should know beside the figures.

@@ -20,7 +20,7 @@ __all__ = ["Effect", "Parameter", "Run", "Sensitivity", "parameters_of", "sensit
 
 _UP: Final = 1.1
 _DOWN: Final = 0.9
-_WHOLE: Final = ("1", "cycles")
+_WHOLE: Final = ("1", "cycles", "op/cycle")
 """Units of which a machine may take whole numbers only."""
 _LEAST: Final = 1e-4
 """Elasticities below this are no effect: rounding to whole cycles makes as much."""

@@ -306,7 +306,7 @@ def constant_blocks(result: Result, device: str) -> list[Block]:
     """
     unsure = (*result.fitted, *result.assumed)
     groups = (
-        ("Constants fitted to published figures", _weighty(result.fitted)),
+        ("Constants fitted to published or measured figures", _weighty(result.fitted)),
         ("Constants assumed, for want of a source", _weighty(result.assumed)),
         ("Constants set for this run", tuple(sorted(result.set_by_user, key=_place))),
     )

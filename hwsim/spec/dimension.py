@@ -16,7 +16,7 @@ from typing import Final
 
 from hwsim.errors import did_you_mean
 
-__all__ = ["Dimension", "UnitName", "convert", "examples_of", "parse_unit", "suggest_unit"]
+__all__ = ["COUNTED", "Dimension", "UnitName", "convert", "examples_of", "parse_unit", "suggest_unit"]
 
 Dimension = tuple[tuple[str, int], ...]
 """Base dimensions with their exponents, sorted by name; empty for a pure number."""
@@ -81,6 +81,9 @@ _SHOWN: Final = (
     *("pJ/byte", "pJ/bit", "pJ/op", "pJ/mac", "W", "mW", "1", "%", "V", "mm", "um", "nm", "mm2"),
     *("op/s", "Gop/s", "Top/s", "flop/s", "Gflop/s", "TFLOP/s", "mac/s", "Gmac/s", "bytes/cycle", "mac/cycle"),
 )
+
+COUNTED: Final = frozenset({"cycles", "op/cycle"})
+"""Units that count: a plain number (`1`) says as much, as machine files did before they had these."""
 
 
 @cache

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from hwsim.errors import did_you_mean
-from hwsim.spec.dimension import convert, examples_of, suggest_unit
+from hwsim.spec.dimension import COUNTED, convert, examples_of, suggest_unit
 from hwsim.spec.words import listed
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class Unit(_Check):
     def apply(self, value: Quantity) -> Quantity:
         """The quantity in this unit; raises :class:`Refused` when it measures something else."""
         number = convert(value.value, value.unit, self.name)
+        if number is None and value.unit == "1" and self.name in COUNTED:
+            number = value.value
         if number is None:
             raise Refused("", str(self), at="unit", suggestion=suggest_unit(value.unit, self.name))
         return replace(value, value=number, unit=self.name)

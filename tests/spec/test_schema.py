@@ -285,6 +285,14 @@ def test_a_fraction_lies_above_zero_and_up_to_one() -> None:
     assert message.endswith("found 101 for memory.efficiency.value; expected a number above 0 and of at most 1")
 
 
+def test_counts_may_be_plain_numbers() -> None:
+    """Cycles and operations a cycle may say 1, as machine files did before these units; anything else may not."""
+    for name in ("cycles", "op/cycle"):
+        assert Unit(name).apply(Quantity(7.0, "1", "assumed", "x")) == Quantity(7.0, name, "assumed", "x")
+    with pytest.raises(Refused):
+        Unit("Hz").apply(Quantity(7.0, "1", "assumed", "x"))
+
+
 def test_the_unit_of_a_pure_number_needs_no_quotes() -> None:
     """``unit: 1`` is the unit 1, although YAML reads a whole number there; other numbers are no units."""
     good = GOOD["memory"]["bandwidth"]  # type: ignore[index]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias
 
 from hwsim.devices.gpu.stack import Amount, Count, Rate, Seconds, Share, Stack
-from hwsim.devices.ranges import CLOCK, ENERGY, POWER, STOCK
+from hwsim.devices.ranges import CLOCK, COUNT, ENERGY, POWER, STOCK
 from hwsim.spec import Positive, Quantity, Refused, Unit
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 
+OpsPerCycle: TypeAlias = Annotated[Quantity, Unit("op/cycle"), COUNT]
 Clock: TypeAlias = Annotated[Quantity, Unit("Hz"), CLOCK]
 Bytes: TypeAlias = Annotated[Quantity, Unit("bytes"), STOCK]
 Watts: TypeAlias = Annotated[Quantity, Unit("W"), POWER]
@@ -239,7 +240,7 @@ class GpuParameters:
     generation: Literal["pascal", "volta", "turing", "ampere", "ada", "hopper", "blackwell", "cdna2"]
     issue: Literal["simt", "mma", "wgmma", "tcgen05", "mfma"]
     chip: Chip
-    tensor: dict[str, Count]
+    tensor: dict[str, OpsPerCycle]
     memory: Memory
     l2: L2
     link: Link

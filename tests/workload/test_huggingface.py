@@ -260,6 +260,14 @@ def test_no_configuration(data, message):
                 "num_local_experts",
                 "shared_intermediate_size",
                 "mamba_d_head",
+                "mamba_n_heads",
+                "sliding_window_pattern",
+                "n_routed_experts",
+                "first_k_dense_replace",
+                "full_attention_interval",
+                "mlp_ratio",
+                "num_register_tokens",
+                "patch_size",
             ]
         ),
         st.one_of(

@@ -6,7 +6,7 @@ Defaults are those of the `transformers` package's configuration classes, and of
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from hwsim.workload.families import HybridModel, Mamba1Model, Mamba2Model, Model
 from hwsim.workload.huggingface.config import Config, activation_of, repeated, shapes_of
@@ -115,33 +115,35 @@ def bamba(config: Config) -> Model:
     chosen = config.keys.get("attn_layer_indices") or []
     if not isinstance(chosen, list) or not all(isinstance(i, int) and 0 <= i < layers for i in chosen):
         raise config.refuse("attn_layer_indices", f"a list of layers below {layers}")
-    inner, head = _inner_of(config)
     return HybridModel(
         **shapes_of(config),
         d_ff=config.whole("intermediate_size"),
         pattern=repeated(["attention" if i in chosen else "mamba2" for i in range(layers)]),
-        d_state=config.whole("mamba_d_state", default=256),
-        d_conv=config.whole("mamba_d_conv", default=4),
-        d_inner=inner,
-        ssm_head_dim=head,
-        ssm_groups=config.whole("mamba_n_groups", default=1),
-        chunk=config.whole("mamba_chunk_size", default=256),
-        conv_bias=config.flag("mamba_conv_bias", True),
+        **_mamba2_layers(config),
         tied_head=config.flag("tie_word_embeddings", False),
     )
 
 
-def _inner_of(config: Config) -> tuple[int, int]:
-    """(channels, channels of a head) of the Mamba-2 layers of IBM's hybrids."""
+def _mamba2_layers(config: Config) -> dict[str, Any]:
+    """The fields of the Mamba-2 layers of IBM's hybrids."""
     inner = config.whole("mamba_expand", default=2) * config.whole("hidden_size")
-    head = config.keys.get("mamba_d_head")
-    if head in (None, "auto"):
-        head = inner // config.whole("mamba_n_heads", default=128)
+    if config.keys.get("mamba_d_head") in (None, "auto"):
+        heads = config.whole("mamba_n_heads", default=128)
+        head = max(1, inner // heads)
     else:
         head = config.whole("mamba_d_head")
-    if config.whole("mamba_n_heads", default=inner // head) * head != inner:
+        heads = config.whole("mamba_n_heads", default=inner // head)
+    if heads * head != inner:
         raise config.refuse("mamba_n_heads", f"mamba_expand * hidden_size / mamba_d_head = {inner // head}")
-    return inner, head
+    return {
+        "d_state": config.whole("mamba_d_state", default=256),
+        "d_conv": config.whole("mamba_d_conv", default=4),
+        "d_inner": inner,
+        "ssm_head_dim": head,
+        "ssm_groups": config.whole("mamba_n_groups", default=1),
+        "chunk": config.whole("mamba_chunk_size", default=256),
+        "conv_bias": config.flag("mamba_conv_bias", True),
+    }
 
 
 def granite_hybrid(config: Config) -> Model:
@@ -149,20 +151,13 @@ def granite_hybrid(config: Config) -> Model:
     kinds: dict[str, Literal["attention", "mamba2"]] = {"attention": "attention", "mamba": "mamba2"}
     experts = config.whole("num_local_experts", default=8, least=0)
     shared = config.whole("shared_intermediate_size", default=1024)
-    inner, head = _inner_of(config)
     return HybridModel(
         **shapes_of(config),
         d_ff=config.whole("intermediate_size") if experts else shared,
         pattern=repeated(config.layers_of(kinds, "mamba")),
         mlp_pattern=("moe",) if experts else ("mlp",),
         position="rope" if config.keys.get("position_embedding_type") == "rope" else "none",
-        d_state=config.whole("mamba_d_state", default=256),
-        d_conv=config.whole("mamba_d_conv", default=4),
-        d_inner=inner,
-        ssm_head_dim=head,
-        ssm_groups=config.whole("mamba_n_groups", default=1),
-        chunk=config.whole("mamba_chunk_size", default=256),
-        conv_bias=config.flag("mamba_conv_bias", True),
+        **_mamba2_layers(config),
         tied_head=config.flag("tie_word_embeddings", True),
         experts=experts,
         experts_per_token=config.whole("num_experts_per_tok") if experts else 0,

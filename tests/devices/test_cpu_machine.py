@@ -384,3 +384,17 @@ def test_keys_of_an_image_lie_in_caches_and_those_of_a_text_in_memory() -> None:
     text = kernel(build_kernel("attention", {**shape, "phase": "decode", "q_len": 1, "kv_len": 197}), device)
     assert image.bytes.get("dram", 0.0) == 0.0
     assert text.bytes["dram"] >= 2 * 8 * 12 * 197 * 64 * 2
+
+
+def test_what_the_memory_holds_is_told_to_the_last_sequence() -> None:
+    """The largest batch that fits stands in the answer, and first among the levers of one that does not fit."""
+    model, device = find_workload("llama-3-8b"), find_device("xeon-8475b")
+    answer, refused = (simulate(model, device, Question("decode", batch, 1024)) for batch in (1, 50_000))
+    assert isinstance(refused, Infeasible)
+    assert not isinstance(answer, Infeasible)
+    assert answer.largest is not None
+    batch = answer.largest["batch"]
+    assert batch is not None
+    assert refused.levers[0] == f"--batch {batch} at most, the rest as asked"
+    assert not isinstance(simulate(model, device, Question("decode", batch, 1024)), Infeasible)
+    assert isinstance(simulate(model, device, Question("decode", batch + 1, 1024)), Infeasible)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hwsim.devices.base import MEMORY
 from hwsim.devices.held import memory_terms
 from hwsim.errors import Infeasible
 
@@ -38,11 +39,10 @@ def check_memory(p: CpuParameters, passes: tuple[tuple[Graph, PassWork], ...]) -
     demand = sum(terms.values())
     if demand <= capacity:
         return None
-    reason = f"{p.name} holds {capacity / 1e9:.0f} GB of {p.memory}"
+    reason = f"{p.name} holds {capacity / 1e9:.0f} GB of {p.memory}, {demand / 1e9:,.1f} GB are needed"
     levers = (
         "sparser weights (sparsity:weights=…)",
         "a narrower weight format (int8)",
-        "a smaller batch or context",
         "another memory (--set device.memory=…)",
     )
-    return Infeasible("memory", demand, capacity, "bytes", reason, terms, levers)
+    return Infeasible(MEMORY, demand, capacity, "bytes", reason, terms, levers)

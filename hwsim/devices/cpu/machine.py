@@ -182,6 +182,11 @@ class CpuDevice:
         """The passes as they are: one token at a time, its state in place."""
         return works
 
+    @property
+    def memory_capacity_bytes(self) -> float:
+        """The memory in use of the socket."""
+        return self.parameters.dram.capacity.value
+
     def fits(self, passes: tuple[tuple[Graph, PassWork], ...]) -> Infeasible | None:
         """The socket's memory for all passes together."""
         return check_memory(self.parameters, passes)

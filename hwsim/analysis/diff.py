@@ -62,8 +62,8 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Differenc
     """Every value that differs between two results in their JSON form; lists of named rows are matched by name."""
     changes = list(_changes("", before, after))
     named = _constants(before) & _constants(after)
-    causes = tuple(c for c in changes if _is_cause(c, named))
-    return Difference(causes, tuple(c for c in changes if c not in causes))
+    told = [(_is_cause(change, named), change) for change in changes]
+    return Difference(*(tuple(change for cause, change in told if cause is side) for side in (True, False)))
 
 
 def _is_cause(change: Change, named: frozenset[str]) -> bool:

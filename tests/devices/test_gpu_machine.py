@@ -236,3 +236,14 @@ def test_a_convolution_is_limited_as_its_product_is(card, dtype, limit):
     assert bound("gemm", m=64 * 32 * 32, n=512, k=256 * 9) == limit
     small = bound("conv2d", batch=1, y=1, x=1, oc=16, ic=16, r=1, s=1)
     assert small == bound("gemm", m=1, n=16, k=16) == "latency"
+
+
+@pytest.mark.parametrize(("room", "enough"), [("13 GB", True), ("12.5 GB", False)])
+def test_narrower_weights_are_offered_where_the_setting_reaches_them(room, enough):
+    """gpt-oss's experts keep their own format, embedding and head theirs: what int4 saves is of the rest alone."""
+    card, question = find_device("rtx-2070", (f"memory.capacity={room}",)), Question("decode", 1, 1024)
+    refused = simulate(find_workload("gpt-oss-20b"), card, question)
+    assert ("--set workload.formats.weights=int4" in refused.levers) == enough
+    assert ("narrower weights (int4, fp8), not enough alone" in refused.levers) != enough
+    narrow = simulate(find_workload("gpt-oss-20b", ("formats.weights=int4",)), card, question)
+    assert isinstance(narrow, Infeasible) != enough

@@ -10,8 +10,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from hwsim.devices.gpu.parameters import GpuParameters
+    from hwsim.workload.op import Op
 
-__all__ = ["ALONE", "IN_MODEL", "Estimate", "Setting", "host_s", "l2_bytes", "limiter"]
+__all__ = ["ALONE", "IN_MODEL", "Estimate", "Setting", "host_s", "is_linear", "l2_bytes", "limiter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,17 @@ def l2_bytes(p: GpuParameters) -> float:
     return p.l2.capacity.value / p.l2.partitions.value
 
 
-def host_s(p: GpuParameters, linear: Any = False) -> Any:
+def is_linear(op: Op) -> Any:
+    """Whether an op is one product, as a linear layer runs it; an array where its dimensions are arrays."""
+    return op.side_by_side[0] == 1 if op.kind == "gemm" else False
+
+
+def host_s(p: GpuParameters, linear: Any) -> Any:
     """The host's part of a kernel that stands alone: nothing, a gap in a replayed graph, or a call to an idle card.
 
     Args:
         p: the card.
-        linear: whether it is a product by weights, one or an array.
+        linear: whether it is a linear layer (`is_linear`), one or an array.
     """
     if p.launch == "eager":
         return p.launches.call.value + p.launches.linear.value * linear

@@ -55,22 +55,31 @@ def check_memory(p: GpuParameters, passes: tuple[tuple[Graph, PassWork], ...]) -
 def _narrower(p: GpuParameters, passes: tuple[tuple[Graph, PassWork], ...], demand: float) -> tuple[str, ...]:
     """Weight formats under which everything fits, widest first; without one, that a narrower one is not enough."""
     held_bytes = memory_terms(p, passes)["weights"]
-    bits = _stored_bits(passes)
     fits = [
         name
         for name in ("fp8_e4m3", "int4")
-        if FORMATS[name].bits < bits
-        and demand - held_bytes * (1.0 - FORMATS[name].bits / bits) <= p.memory.capacity.value
+        if (saved := held_bytes * _saved(passes, FORMATS[name].bits)) and demand - saved <= p.memory.capacity.value
     ]
     return tuple(f"--set workload.formats.weights={name}" for name in fits) or (
         "narrower weights (int4, fp8), not enough alone",
     )
 
 
-def _stored_bits(passes: tuple[tuple[Graph, PassWork], ...]) -> float:
-    """Bits of a weight, of all models together."""
-    ops = [op for graph, _ in passes for op in graph.ops]
-    return 8.0 * sum(op.weight_bytes for op in ops) / max(1, sum(op.parameters for op in ops))
+def _saved(passes: tuple[tuple[Graph, PassWork], ...], bits: int) -> float:
+    """Share of all weights' bytes that the layers' products of the target would save with so many bits.
+
+    Embedding, head and experts whose format is not that of the other products have formats of their own, which stay.
+    """
+    models = {work.role == "draft": graph for graph, work in passes}
+    total = sum(op.weight_bytes for graph in models.values() for op in graph.ops)
+    products = [op for op in models[False].ops if op.kind == "gemm" and op.layer is not None and op.weight_bytes]
+    plain = {op.operand("b").format for op in products if "experts" not in op.attributes}
+    saved = 0.0
+    for op in products:
+        stored = op.operand("b").format
+        if not plain or stored in plain:
+            saved += op.weight_bytes * max(0.0, 1.0 - bits / FORMATS[stored].bits_per_element)
+    return saved / max(1, total)
 
 
 def _more_cards(p: GpuParameters, demand: float) -> str:

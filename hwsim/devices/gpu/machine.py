@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from hwsim.devices.base import Enters, FormatChoice, Lowered, PassWork, Resource, Roofs, StatePlan
 from hwsim.devices.gpu.cluster import Plan, collective_seconds, parts_of, plan_of, send_seconds
 from hwsim.devices.gpu.energy import dynamic_limit_w, energy_terms
-from hwsim.devices.gpu.estimate import ALONE, IN_MODEL, Estimate, Setting, host_s
+from hwsim.devices.gpu.estimate import ALONE, IN_MODEL, Estimate, Setting, host_s, is_linear
 from hwsim.devices.gpu.footprint import check_memory, memory_terms
 from hwsim.devices.gpu.joined import Product, siblings
 from hwsim.devices.gpu.parameters import GpuParameters
@@ -345,7 +345,7 @@ class GpuDevice:
         p = self.parameters
         if p.launch == "eager" and setting is not ALONE:
             return max(time_s, p.launches.eager.value)
-        return float(time_s + host_s(p, op.kind == "gemm" and op.side_by_side[0] == 1))
+        return float(time_s + host_s(p, is_linear(op)))
 
     def energy_pj(self, op: Op, moved_bytes: Mapping[str, float], work: PassWork) -> Mapping[str, float]:
         """Products by format, other arithmetic, device memory, and L2 for what it serves."""

@@ -148,7 +148,7 @@ def kernel_times(
 
     kernel, own = narrow_kernel(p, formats), p.software.gemm.narrow
     if kernel is not None and own is not None:
-        take = _profiled if tiles.shape[0] > 1 else _least
+        take = _profiled if tiles.shape[0] > 1 else _least  # a single tile is a mapping's: nothing to profile
         return take(p, own, kernel, shape, tiles, constants)
     rows, wide, deep, batch = shape
     return gemm_times(rows, wide, deep, batch, tiles, constants)

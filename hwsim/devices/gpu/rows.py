@@ -8,7 +8,7 @@ import numpy as np
 
 from hwsim.devices.base import KernelRows
 from hwsim.devices.gpu.energy import dynamic_limit_w, energy_terms
-from hwsim.devices.gpu.estimate import ALONE, Estimate, host_s
+from hwsim.devices.gpu.estimate import ALONE, Estimate, host_s, is_linear
 from hwsim.devices.gpu.gemm import formats_of, gemm_rows, limits
 from hwsim.devices.gpu.kernels import estimate
 from hwsim.devices.gpu.structured import multiplied_share
@@ -51,8 +51,7 @@ def kernel_rows(p: GpuParameters, op: Op) -> KernelRows | Infeasible | None:
     terms: Mapping[str, Any] = energy_terms(
         p.power, op.kind, op.operands[0].format, macs * multiplied_share(op), other, dram, served
     )
-    linear: Any = op.dims["batch"] == 1 if op.kind == "gemm" else False
-    return _answer(p, found, terms, host_s(p, linear))
+    return _answer(p, found, terms, host_s(p, is_linear(op)))
 
 
 def _moved(op: Op) -> NDArray[np.float64]:

@@ -13,9 +13,9 @@ from typing import Final
 
 from hwsim.workload.builders.body import Body, Source, linear, normed, residual
 from hwsim.workload.builders.layers import head_norm
-from hwsim.workload.builders.mamba import convolution, mixer_phase
+from hwsim.workload.builders.recurrent import convolution, recurrence
 from hwsim.workload.model import Formats, Pass
-from hwsim.workload.ops import elementwise, scan
+from hwsim.workload.ops import elementwise
 
 __all__ = ["DeltaShape", "add_delta"]
 
@@ -46,9 +46,8 @@ def add_delta(body: Body, shape: DeltaShape, formats: Formats, pass_: Pass, stre
     body.add("norm", block, normed("rmsnorm", rows, d, formats), x=stream)
     body.add("in_proj", block, linear(rows, mixed + values, d, formats), a="norm")
     body.add("ba_proj", block, linear(rows, 2 * heads, d, formats), a="norm")
-    body.add(
-        "conv1d", block, convolution(shape.d_conv, mixed, shape.conv_bias, formats, pass_), x=("in_proj", 0, mixed)
-    )
+    conv = convolution(shape.d_conv, mixed, shape.conv_bias, formats, pass_)
+    body.add("conv1d", block, conv, x=("in_proj", 0, mixed))
     softplus = elementwise("softplus_bias", rows, heads, formats.flowing, weight_dtype=formats.vectors)
     body.add("dt_softplus", block, softplus, x=("ba_proj", heads, 2 * heads))
     decay = elementwise("channel_scale", rows, heads, formats.flowing, weight_dtype=formats.vectors)
@@ -56,20 +55,8 @@ def add_delta(body: Body, shape: DeltaShape, formats: Formats, pass_: Pass, stre
     strength = elementwise("map", rows, heads, formats.flowing)
     strength = replace(strength, attributes=strength.attributes.replace(ops_per_element=_GATE_OPS))
     body.add("strength", block, strength, x=("ba_proj", 0, heads))
-    rule = scan(
-        "gdn",
-        mixer_phase(pass_),
-        pass_.batch,
-        pass_.tokens,
-        heads,
-        shape.value_dim,
-        shape.key_dim,
-        shape.key_heads,
-        _CHUNK,
-        formats.flowing,
-        formats.state,
-        formats.vectors,
-    )
+    sizes = (heads, shape.value_dim, shape.key_dim, shape.key_heads)
+    rule = recurrence("gdn", sizes, _CHUNK, formats, pass_)
     body.add(
         "scan",
         block,

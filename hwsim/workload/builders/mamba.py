@@ -13,12 +13,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from hwsim.workload.builders.body import STREAM, Body, Ends, Source, language_model, linear, normed, residual
+from hwsim.workload.builders.recurrent import convolution, recurrence
 from hwsim.workload.graph import Graph
 from hwsim.workload.model import Formats, Mamba1Model, Mamba2Model, Pass
 from hwsim.workload.op import Op
-from hwsim.workload.ops import conv1d, elementwise, scan, with_bias
+from hwsim.workload.ops import elementwise
 
-__all__ = ["Mamba1Shape", "Mamba2Shape", "add_mamba1", "add_mamba2", "build", "convolution", "mixer_phase"]
+__all__ = ["Mamba1Shape", "Mamba2Shape", "add_mamba1", "add_mamba2", "build"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +96,8 @@ def add_mamba2(body: Body, shape: Mamba2Shape, formats: Formats, pass_: Pass, st
     conv = convolution(shape.d_conv, channels, shape.conv_bias, formats, pass_)
     body.add("conv1d", block, conv, x=("in_proj", e, e + channels))
     body.add("dt_softplus", block, _softplus(rows, heads, formats), x=("in_proj", e + channels, e + channels + heads))
-    mixer = scan(
-        "mamba2",
-        mixer_phase(pass_),
-        pass_.batch,
-        pass_.tokens,
-        heads,
-        shape.head_dim,
-        shape.d_state,
-        shape.groups,
-        shape.chunk,
-        formats.flowing,
-        formats.state,
-        formats.vectors,
-    )
+    sizes = (heads, shape.head_dim, shape.d_state, shape.groups)
+    mixer = recurrence("mamba2", sizes, shape.chunk, formats, pass_)
     body.add(
         "scan",
         block,
@@ -142,18 +131,7 @@ def add_mamba1(body: Body, shape: Mamba1Shape, formats: Formats, pass_: Pass, st
             parts[name] = body.add(f"{name}_norm", block, op if shape.gains else _of_ones(op), x=parts[name])
     body.add("dt_proj", block, linear(rows, e, r, formats), a=parts["dt"])
     body.add("dt_softplus", block, _softplus(rows, e, formats), x="dt_proj")
-    mixer = scan(
-        "mamba1",
-        mixer_phase(pass_),
-        pass_.batch,
-        pass_.tokens,
-        heads=e,
-        head_dim=1,
-        d_state=n,
-        dtype=formats.flowing,
-        state_dtype=formats.state,
-        weight_dtype=formats.vectors,
-    )
+    mixer = recurrence("mamba1", (e, 1, n, 1), 0, formats, pass_)
     body.add("scan", block, mixer, x="conv1d", B=parts["B"], C=parts["C"], dt="dt_softplus")
     body.add("gate", block, _gate(rows, e, formats), up="scan", gate=("in_proj", e, 2 * e))
     body.add("out_proj", block, linear(rows, d, e, formats), a="gate")
@@ -164,27 +142,6 @@ def _of_ones(op: Op) -> Op:
     """A norm whose gain is a vector of ones that kernels are handed: read as any, but no parameter of the model."""
     x, gain, out = op.operands
     return replace(op, operands=(x, replace(gain, resident=0), out))
-
-
-def mixer_phase(pass_: Pass) -> str:
-    """The phase of a mixer's kernels: prefill of a prompt, or decode."""
-    return "prefill" if pass_.phase == "prefill" else "decode"
-
-
-def convolution(d_conv: int, channels: int, bias: bool, formats: Formats, pass_: Pass) -> Op:
-    """A mixer's causal convolution with its SiLU."""
-    op = conv1d(
-        mixer_phase(pass_),
-        pass_.batch,
-        pass_.tokens,
-        channels,
-        d_conv,
-        formats.flowing,
-        formats.conv_format,
-        formats.conv_format,
-        activation="silu",
-    )
-    return with_bias(op, formats.conv_format) if bias else op
 
 
 def _softplus(rows: int, width: int, formats: Formats) -> Op:

@@ -8,7 +8,7 @@ from hwsim.devices.base import PassWork
 from hwsim.pipeline.formats import adapted
 from hwsim.pipeline.question import Question
 from hwsim.pipeline.simulate import complete
-from hwsim.workload.model import ONE_PASS_MODELS, Pass, Workload
+from hwsim.workload.model import ONE_PASS_MODELS, Pass, Workload, takes_context
 from hwsim.workload.transform import graph_of as transformed
 from hwsim.workload.transform import prepared
 
@@ -20,7 +20,7 @@ __all__ = ["graph_of", "pass_of"]
 
 
 def pass_of(workload: Workload, device: Device, question: Question | None = None) -> tuple[Graph, PassWork]:
-    """One pass of the target model in the formats that the machine has: a token a sequence, a prompt, or images.
+    """One pass of the target model in the formats that the machine has: a token a sequence, a prompt, texts or images.
 
     A whole request is stood for by its prompt.
 
@@ -32,7 +32,8 @@ def pass_of(workload: Workload, device: Device, question: Question | None = None
     ready = adapted(changed, device)[0]
     batch, context, head = asked.batch or 1, asked.context or 0, workload.run.lm_head == "device"
     if isinstance(workload.model, ONE_PASS_MODELS):
-        return transformed(ready, Pass("inference", batch, 1, 0, head)), PassWork("inference", 1, batch)
+        tokens = context if takes_context(workload.model) else 1
+        return transformed(ready, Pass("inference", batch, tokens, 0, head)), PassWork("inference", tokens, batch)
     if asked.phase == "decode":
         return transformed(ready, Pass("decode", batch, 1, context, head)), PassWork("decode", 1, batch, context)
     return transformed(ready, Pass("prefill", batch, context, 0, head)), PassWork("prefill", context, batch)

@@ -16,7 +16,16 @@ from hwsim.pipeline.question import Question, RunPass, Simulated
 from hwsim.pipeline.training import train, training_bytes
 from hwsim.workload.catalog import find_workload
 from hwsim.workload.decoding import Autoregressive, Policy, Speculative, Step, compose
-from hwsim.workload.model import ONE_PASS_MODELS, OpsModel, Pass, Workload
+from hwsim.workload.model import (
+    ONE_PASS_MODELS,
+    EncoderModel,
+    OpsModel,
+    Pass,
+    Workload,
+    kind_of,
+    phases_of,
+    takes_context,
+)
 from hwsim.workload.transform import graph_of, prepared
 
 if TYPE_CHECKING:
@@ -116,10 +125,9 @@ def complete(workload: Workload, question: Question) -> Question:
     """The question with the workload's own values where the user gave none, checked for sense."""
     run = workload.run
     phase = question.phase or run.phase
-    one_pass = isinstance(workload.model, ONE_PASS_MODELS)
-    if one_pass and phase != "inference":
-        kind = "a list of operators" if isinstance(workload.model, OpsModel) else "a vision model"
-        raise HwsimError.at("--phase", f"phase {phase} for {workload.name}, {kind}", "inference")
+    if phase not in phases_of(workload.model):
+        found = f"phase {phase} for {workload.name}, {kind_of(workload.model)}"
+        raise HwsimError.at("--phase", found, " or ".join(phases_of(workload.model)))
     for name in ("batch", "context", "new_tokens"):
         value = getattr(question, name)
         least = 0 if name == "context" else 1
@@ -132,16 +140,20 @@ def complete(workload: Workload, question: Question) -> Question:
         context=run.context if question.context is None else question.context,
         new_tokens=question.new_tokens or run.new_tokens,
     )
-    if not one_pass and phase in ("prefill", "inference", "train") and not complete.context:
-        raise HwsimError.at("--context", "a prompt of 0 tokens", "the tokens of the prompt, 1 or more")
+    if takes_context(workload.model) and phase != "decode" and not complete.context:
+        what = "text" if isinstance(workload.model, EncoderModel) else "prompt"
+        raise HwsimError.at("--context", f"a {what} of 0 tokens", f"the tokens of the {what}, 1 or more")
     return complete
 
 
 def _idle_notes(workload: Workload, question: Question) -> tuple[str, ...]:
-    """That images have no tokens before or after them, to a user who asks for some."""
-    if not isinstance(workload.model, ONE_PASS_MODELS) or not (question.context or (question.new_tokens or 1) > 1):
+    """That no tokens come before an image or after any input, to a user who asks for some."""
+    if not isinstance(workload.model, ONE_PASS_MODELS):
         return ()
-    return (f"{workload.name} runs once over each input: --context and --new-tokens change nothing",)
+    context = bool(question.context) and not takes_context(workload.model)
+    idle = ["--context"] * context + ["--new-tokens"] * (context or (question.new_tokens or 1) > 1)
+    words = f"{' and '.join(idle)} change{'s' * (len(idle) == 1)} nothing"
+    return (f"{workload.name} runs once over each input: {words}",) if idle else ()
 
 
 def _numbers(question: Question) -> tuple[int, int, int]:
@@ -316,11 +328,11 @@ def _whole(workload: Workload, device: Device, question: Question, choice: Forma
 
 
 def _whole_pass(workload: Workload, question: Question) -> Planned:
-    """The pass of a prompt, or of images."""
+    """The pass of a prompt, or of texts or images."""
     batch, context, _ = _numbers(question)
     one_pass = isinstance(workload.model, ONE_PASS_MODELS)
     phase: Literal["inference", "prefill"] = "inference" if one_pass else "prefill"
-    tokens = 1 if one_pass else context
+    tokens = context if takes_context(workload.model) else 1
     graph = graph_of(workload, Pass(phase, batch, tokens, 0, workload.run.lm_head == "device"))
     return workload.name, graph, PassWork(phase, tokens, batch)
 

@@ -9,7 +9,7 @@ from hwsim.devices.base import MEMORY, FormatChoice, PassWork, Trains
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline.outcome import run_pass, timed_pass, unsupported
 from hwsim.pipeline.question import Question, RunPass, Simulated
-from hwsim.workload.model import ONE_PASS_MODELS, Pass, Recipe, Workload
+from hwsim.workload.model import Pass, Recipe, Workload, kind_of, phases_of
 from hwsim.workload.training import TrainingGraphs, training_graphs
 from hwsim.workload.transform import graph_of
 
@@ -59,9 +59,9 @@ def training_bytes(workload: Workload, device: Device, question: Question) -> fl
 
 
 def _graphs(workload: Workload, question: Question) -> TrainingGraphs:
-    if isinstance(workload.model, ONE_PASS_MODELS):
-        found = f"phase train for {workload.name}, a {type(workload.model).__name__}"
-        raise HwsimError.at("--phase", found, "a language model")
+    if "train" not in phases_of(workload.model):
+        found = f"phase train for {workload.name}, {kind_of(workload.model)}"
+        raise HwsimError.at("--phase", found, "a language model or an encoder of texts")
     asked = Pass("prefill", question.batch or 1, question.context or 1, 0, True)
     return training_graphs(graph_of(workload, asked), workload.training)
 

@@ -104,7 +104,8 @@ def step_sentence(result: Result) -> str:
         return f"A step is one run of the model over {images}."
     if result.phase == "inference" and not result.new_tokens:
         inputs = "one input" if result.batch == 1 else f"a batch of {result.batch} inputs"
-        return f"A step is one run of the model over {inputs} of {number(result.tokens_per_step)} tokens."
+        rate = f"{number(result.batch / result.step_s)} inputs/s"
+        return f"A step is one run of the model over {inputs} of {number(result.tokens_per_step)} tokens: {rate}."
     if result.speculative is None:
         return f"A step is one run of the whole model, which yields one token for {sequences}."
     nodes, draft = int(result.speculative["nodes"]), result.speculative.get("draft", "a small model")

@@ -134,6 +134,8 @@ def workload_blocks(form: Mapping[str, Any]) -> list[Block]:
 
 def _unit_of(form: Mapping[str, Any]) -> str:
     """What a workload's sums are of."""
+    if form["family"] == "encoder":
+        return "text"
     if form["family"] in ("vit", "convnet"):
         return "image"
     return "token" if form["family"] != "ops" else "input" if form["model"]["tokens"] else "image"

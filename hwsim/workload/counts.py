@@ -11,7 +11,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["COUNTS", "ELEMENTWISE", "MIXERS", "NORM_OPS", "SOFTMAX_OPS", "Elementwise", "Mixer", "attended_pairs"]
+__all__ = [
+    "COUNTS",
+    "ELEMENTWISE",
+    "MIXERS",
+    "NORM_OPS",
+    "SOFTMAX_OPS",
+    "TANH_OPS",
+    "Elementwise",
+    "Mixer",
+    "attended_pairs",
+]
 
 Dims = Mapping[str, int]
 Attributes = Mapping[str, str | int | float | bool]
@@ -21,6 +31,9 @@ _MOST_STAGES: Final = 31
 
 SILU_OPS: Final = 4
 """x * 1/(1 + exp(-x)): exponential, add, reciprocal, multiply (the sign is free)."""
+
+TANH_OPS: Final = 4
+"""(e - 1) / (e + 1) with e = exp(2x): exponential, two additions, division (the factor is folded)."""
 
 NORM_OPS: Final[dict[str, int]] = {"rmsnorm": 4, "layernorm": 7, "gated_rmsnorm": 4 + SILU_OPS + 1}
 """Operations per element. rmsnorm: square, add to the sum, times 1/rms, times gain. layernorm: add to the sum;

@@ -7,15 +7,17 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from hwsim.spec import Bound, Refused, Tagged
 from hwsim.workload.convnet import ConvNetModel
+from hwsim.workload.encoder import EncoderModel
 from hwsim.workload.family_checks import check_activation, check_attention, check_experts, check_pattern, divides
 from hwsim.workload.listed import OpsModel
-from hwsim.workload.ranges import Count, Whole
+from hwsim.workload.ranges import Count, Layers, Whole
 
 __all__ = [
     "ONE_PASS_MODELS",
     "Activation",
     "ConvNetModel",
     "Count",
+    "EncoderModel",
     "HybridModel",
     "Mamba1Model",
     "Mamba2Model",
@@ -24,14 +26,14 @@ __all__ = [
     "TransformerModel",
     "VitModel",
     "Whole",
+    "kind_of",
     "of_images",
+    "phases_of",
+    "takes_context",
 ]
 
 Activation: TypeAlias = Literal["silu", "gelu", "relu", "relu2"]
 """Activation of an MLP; the last two in plain ones only."""
-
-Layers: TypeAlias = Annotated[int, Bound(low=1, high=10_000)]
-"""Layers of a model; the graph holds each one, so that a slip of a finger does not fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,15 +380,36 @@ class VitModel:
 
 
 Model: TypeAlias = Annotated[
-    Mamba1Model | Mamba2Model | TransformerModel | HybridModel | VitModel | ConvNetModel | OpsModel,
+    Mamba1Model | Mamba2Model | TransformerModel | HybridModel | EncoderModel | VitModel | ConvNetModel | OpsModel,
     Tagged("family"),
 ]
 """Any of them, told apart by ``family``."""
 
-ONE_PASS_MODELS: Final = (VitModel, ConvNetModel, OpsModel)
+ONE_PASS_MODELS: Final = (EncoderModel, VitModel, ConvNetModel, OpsModel)
 """Families that take each input in one pass, and decode nothing."""
 
 
 def of_images(model: Model) -> bool:
     """Whether what a model takes is counted in images; else in tokens."""
     return isinstance(model, VitModel | ConvNetModel) or (isinstance(model, OpsModel) and not model.tokens)
+
+
+def phases_of(model: Model) -> tuple[str, ...]:
+    """What can be run of a model, the default first."""
+    if isinstance(model, EncoderModel):
+        return ("inference", "train")
+    return ("inference",) if isinstance(model, ONE_PASS_MODELS) else ("decode", "prefill", "inference", "train")
+
+
+def takes_context(model: Model) -> bool:
+    """Whether ``context`` counts tokens that a model reads; else its input has one size."""
+    return isinstance(model, EncoderModel) or not isinstance(model, ONE_PASS_MODELS)
+
+
+def kind_of(model: Model) -> str:
+    """What a model is, in words."""
+    if isinstance(model, EncoderModel):
+        return "an encoder of texts"
+    if isinstance(model, OpsModel):
+        return "a list of operators"
+    return "a model of images" if isinstance(model, ONE_PASS_MODELS) else "a language model"

@@ -14,6 +14,7 @@ from hwsim.workload.families import (
     ONE_PASS_MODELS,
     ConvNetModel,
     Count,
+    EncoderModel,
     HybridModel,
     Mamba1Model,
     Mamba2Model,
@@ -22,7 +23,10 @@ from hwsim.workload.families import (
     TransformerModel,
     VitModel,
     Whole,
+    kind_of,
     of_images,
+    phases_of,
+    takes_context,
 )
 from hwsim.workload.number_formats import FormatName, Formats
 from hwsim.workload.recipe import Recipe
@@ -31,6 +35,7 @@ from hwsim.workload.transform.known import AnyTransform
 __all__ = [
     "ONE_PASS_MODELS",
     "ConvNetModel",
+    "EncoderModel",
     "FormatName",
     "Formats",
     "HybridModel",
@@ -45,7 +50,10 @@ __all__ = [
     "TransformerModel",
     "VitModel",
     "Workload",
+    "kind_of",
     "of_images",
+    "phases_of",
+    "takes_context",
 ]
 
 Phase: TypeAlias = Literal["decode", "prefill", "inference", "train"]
@@ -56,9 +64,9 @@ class Run:
     """What to run when the user does not say.
 
     Attributes:
-        phase: decode, prefill, or inference (a whole request: prompt, then new tokens; or images).
+        phase: decode, prefill, or inference (a whole request: prompt, then new tokens; or texts, or images).
         batch: sequences or images.
-        context: tokens before the new ones (decode), or tokens of the prompt (prefill).
+        context: tokens before the new ones (decode), of the prompt (prefill), or of a text (encoders).
         new_tokens: tokens to decode.
         lm_head: whether embedding, final norm and head run on the machine or on its host, outside the time measured.
     """
@@ -97,9 +105,9 @@ class Workload:
     training: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:
-        if isinstance(self.model, ONE_PASS_MODELS) and self.run.phase != "inference":
-            kind = "a list of operators" if isinstance(self.model, OpsModel) else "a model of images"
-            raise Refused("", f"inference for {kind}", at="run.phase")
+        phases = phases_of(self.model)
+        if self.run.phase not in phases:
+            raise Refused("", f"{' or '.join(phases)} for {kind_of(self.model)}", at="run.phase")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +115,9 @@ class Pass:
     """One run of one model.
 
     Attributes:
-        phase: decode (a tree's verification is one with ``tokens`` nodes), prefill, or inference (images).
+        phase: decode (a tree's verification is one with ``tokens`` nodes), prefill, or inference (texts, images).
         batch: sequences or images.
-        tokens: new tokens per sequence; 1 for inference.
+        tokens: new tokens per sequence, of a text; 1 for images.
         context: tokens before them.
         lm_head: whether embedding, final norm and head are part of it.
     """

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hwsim.workload.graph import Totals
-from hwsim.workload.model import Pass, Workload
+from hwsim.workload.model import ONE_PASS_MODELS, Pass, Workload, takes_context
 from hwsim.workload.transform import graph_of, prepared
 
 __all__ = ["WorkloadSummary", "summary", "token_pass"]
@@ -14,7 +14,7 @@ __all__ = ["WorkloadSummary", "summary", "token_pass"]
 
 @dataclass(frozen=True, slots=True)
 class WorkloadSummary:
-    """A workload in numbers, for one token of one sequence (one image of a ViT).
+    """A workload in numbers, for one token of one sequence (one text of an encoder, one image of a ViT).
 
     Attributes:
         name: the workload's name.
@@ -52,9 +52,9 @@ class WorkloadSummary:
 
 
 def token_pass(workload: Workload) -> Pass:
-    """One token of one sequence at the run's context; one image of a ViT."""
-    if workload.run.phase == "inference":
-        return Pass("inference")
+    """One token of one sequence at the run's context; one text of an encoder, one image of a ViT."""
+    if isinstance(workload.model, ONE_PASS_MODELS):
+        return Pass("inference", 1, (workload.run.context or 1) if takes_context(workload.model) else 1)
     return Pass("decode", 1, 1, workload.run.context)
 
 

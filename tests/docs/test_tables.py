@@ -22,6 +22,7 @@ FAMILIES = {
     "mamba2": workload_model.Mamba2Model,
     "transformer": workload_model.TransformerModel,
     "hybrid": workload_model.HybridModel,
+    "encoder": workload_model.EncoderModel,
     "vit": workload_model.VitModel,
     "convnet": workload_model.ConvNetModel,
 }

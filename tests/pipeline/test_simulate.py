@@ -97,6 +97,25 @@ def test_tokens_asked_of_images_are_said_to_change_nothing(asked: dict[str, int]
     assert any("runs once over each input" in note for note in found.notes) is said
 
 
+def test_an_encoder_reads_texts_of_its_context_in_one_pass() -> None:
+    """Tokens per second count those of the texts; new tokens change nothing, and no phase but training is another."""
+    bert, card = find_workload("bert-base"), find_device("l4")
+    found = simulate(bert, card, Question(batch=2, context=64, new_tokens=3))
+    plain, short = (simulate(bert, card, Question(batch=2, context=tokens)) for tokens in (64, 16))
+    assert isinstance(found, Result)
+    assert isinstance(plain, Result)
+    assert isinstance(short, Result)
+    assert found.time_s == plain.time_s > short.time_s
+    assert found.tokens_per_s == pytest.approx(2 * 64 / found.step_s)
+    assert found.time_to_first_token_s is None
+    assert [note for note in found.notes if "nothing" in note] == [
+        "bert-base runs once over each input: --new-tokens changes nothing"
+    ]
+    assert plain.largest is not None
+    assert plain.largest["context"] == 512  # where its positions end
+    assert isinstance(simulate(bert, card, Question("train", batch=2, context=64)), Result)
+
+
 # -- what must be held -------------------------------------------------------------------
 
 
@@ -226,7 +245,13 @@ def test_batch_shares_the_weights() -> None:
 @pytest.mark.parametrize(
     ("workload", "asked", "fault"),
     [
-        ("vit", {"phase": "decode"}, "--phase: phase decode for vit, a vision model; expected inference"),
+        ("vit", {"phase": "decode"}, "--phase: phase decode for vit, a model of images; expected inference"),
+        (
+            "bert-base",
+            {"phase": "prefill"},
+            "--phase: phase prefill for bert-base, an encoder of texts; expected inference or train",
+        ),
+        ("bert-base", {"context": 0}, "--context: a text of 0 tokens; expected the tokens of the text, 1 or more"),
         ("mamba-ar", {"batch": 0}, "--batch: 0; expected a whole number from 1 to 10^9"),
         ("mamba-ar", {"context": -1}, "--context: -1; expected a whole number from 0 to 10^9"),
         ("mamba-ar", {"new_tokens": 10**10}, "--new-tokens: 10000000000; expected a whole number from 1 to 10^9"),

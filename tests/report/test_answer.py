@@ -107,6 +107,9 @@ def test_prefill_request_and_images_say_what_a_step_is() -> None:
     text = plain(answer_blocks(images))
     assert "A step is one run of the model over a batch of 4 images." in text
     assert "100 ms per batch, 40 images/s, 333.3 mJ per image." in text
+    texts = build.result(phase="inference", batch=4, new_tokens=0, tokens_per_step=128.0, step_s=0.01)
+    said = " ".join(plain(answer_blocks(texts)).split())
+    assert "A step is one run of the model over a batch of 4 inputs of 128 tokens: 400 inputs/s." in said
     request = build.result(phase="inference", context=64, new_tokens=10, time_s=2.0, time_to_first_token_s=1.0)
     said = " ".join(plain(answer_blocks(request)).split())
     assert (

@@ -16,7 +16,8 @@ EXPECTED = {
     "mamba-130m", "mamba-370m", "mamba-790m", "mamba-1.4b", "mamba-2.8b",
     "mamba2-130m", "mamba2-370m", "mamba2-780m", "mamba2-1.3b", "mamba2-2.7b",
     "gpt2", "llama-2-7b", "llama-2-13b", "llama-2-70b", "llama-3-8b", "llama-3-70b", "mistral-7b", "qwen3-8b",
-    "mixtral-8x7b", "jamba", "apriel-h1", "vit-b-16", "vit-l-16", "deit-t", "deit-s", "deit-b",
+    "mixtral-8x7b", "jamba", "apriel-h1", "bert-base", "bert-large",
+    "vit-b-16", "vit-l-16", "deit-t", "deit-s", "deit-b",
     "vgg16", "vgg16-cifar", "alexnet", "srcnn", "resnet-18-cifar", "fatnet", "unet", "fat-unet",
 }  # fmt: skip
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from hwsim.workload.builders import convnet, hybrid, listed, mamba, transformer, vit
+from collections.abc import Callable
+from typing import Any, Final
+
+from hwsim.workload.builders import convnet, encoder, hybrid, listed, mamba, transformer, vit
 from hwsim.workload.graph import Graph
 from hwsim.workload.model import (
     ConvNetModel,
+    EncoderModel,
     Formats,
     HybridModel,
     Mamba1Model,
@@ -14,21 +18,23 @@ from hwsim.workload.model import (
     OpsModel,
     Pass,
     TransformerModel,
+    VitModel,
 )
 
 __all__ = ["build"]
 
+_BUILDERS: Final[dict[type, Callable[[Any, Formats, Pass], Graph]]] = {
+    ConvNetModel: convnet.build,
+    EncoderModel: encoder.build,
+    HybridModel: hybrid.build,
+    Mamba1Model: mamba.build,
+    Mamba2Model: mamba.build,
+    OpsModel: listed.build,
+    TransformerModel: transformer.build,
+    VitModel: vit.build,
+}
+
 
 def build(model: Model, formats: Formats, pass_: Pass) -> Graph:
     """The graph of one pass of any model."""
-    if isinstance(model, Mamba1Model | Mamba2Model):
-        return mamba.build(model, formats, pass_)
-    if isinstance(model, TransformerModel):
-        return transformer.build(model, formats, pass_)
-    if isinstance(model, HybridModel):
-        return hybrid.build(model, formats, pass_)
-    if isinstance(model, ConvNetModel):
-        return convnet.build(model, formats, pass_)
-    if isinstance(model, OpsModel):
-        return listed.build(model, formats, pass_)
-    return vit.build(model, formats, pass_)
+    return _BUILDERS[type(model)](model, formats, pass_)

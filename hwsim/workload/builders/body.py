@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from hwsim.errors import HwsimError
 from hwsim.workload.op import Op
 from hwsim.workload.ops import elementwise, embedding, gemm, norm, with_bias
 
@@ -12,7 +13,19 @@ if TYPE_CHECKING:
     from hwsim.workload.graph import Graph
     from hwsim.workload.model import Formats, Pass
 
-__all__ = ["STREAM", "Body", "Ends", "Source", "final_norm", "language_model", "linear", "normed", "residual"]
+__all__ = [
+    "STREAM",
+    "Body",
+    "Ends",
+    "Source",
+    "final_norm",
+    "gathered",
+    "language_model",
+    "linear",
+    "normed",
+    "positions",
+    "residual",
+]
 
 STREAM: Final = "<stream>"
 """The residual stream that enters a layer: the output of the op before it."""
@@ -124,15 +137,27 @@ def residual(rows: int, width: int, formats: Formats) -> Op:
 def add_embedding(graph: Graph, ends: Ends, formats: Formats, pass_: Pass) -> str:
     """Add the gather of the token embeddings (and of learned positions, added to it)."""
     body = Body()
-    body.add("embedding", "embedding", _table(ends.vocab, ends.d_model, formats, pass_))
+    body.add("embedding", "embedding", gathered(ends.vocab, ends.d_model, formats, pass_))
     if ends.positions:
-        body.add("position_embedding", "embedding", _table(ends.positions, ends.d_model, formats, pass_))
+        body.add("position_embedding", "embedding", positions(ends.positions, ends.d_model, formats, pass_))
         add = residual(pass_.rows, ends.d_model, formats)
         body.add("position_add", "embedding", add, x="embedding", y="position_embedding")
     return body.stamp(graph, None, None)
 
 
-def _table(rows: int, width: int, formats: Formats, pass_: Pass) -> Op:
+def positions(rows: int, width: int, formats: Formats, pass_: Pass) -> Op:
+    """A gather of learned positions from a table of ``rows``.
+
+    Raises:
+        HwsimError: a sequence has more positions than the table.
+    """
+    if pass_.context + pass_.tokens > rows:
+        found = f"{pass_.context + pass_.tokens:,} positions, {pass_.context:,} before those that run"
+        raise HwsimError.at("--context", found, f"at most {rows:,}, the rows of the model's table (max_positions)")
+    return gathered(rows, width, formats, pass_)
+
+
+def gathered(rows: int, width: int, formats: Formats, pass_: Pass) -> Op:
     """A gather from a table of ``rows``; its output is in the activations' format."""
     op = embedding(pass_.rows, width, rows, formats.embedding_format)
     table, out = op.operands

@@ -27,7 +27,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class AttentionShape:
-    """Shape of an attention block (fields as :class:`hwsim.workload.model.TransformerModel`)."""
+    """Shape of an attention block (fields as :class:`hwsim.workload.model.TransformerModel`).
+
+    ``norm_last``: the sum with the residual stream is normed, and not what enters the block (Vaswani et al. 2017).
+    """
 
     d_model: int
     heads: int
@@ -45,6 +48,7 @@ class AttentionShape:
     sinks: bool = False
     layer_scale: bool = False
     gate: bool = False
+    norm_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class MlpShape:
     bias: bool = False
     post_norm: bool = False
     layer_scale: bool = False
+    norm_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +90,8 @@ def add_attention(body: Body, shape: AttentionShape, formats: Formats, pass_: Pa
     """
     rows, block = pass_.rows, "attention"
     q_width, kv_width = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    body.add("attn_norm", block, normed(shape.norm, rows, shape.d_model, formats), x=stream)
-    q, k, v = _project(body, shape, formats, rows)
+    entering = _open(body, "attn", block, shape, formats, pass_, stream)
+    q, k, v = _project(body, shape, formats, rows, entering)
     if shape.qk_norm:
         q = body.add("q_norm", block, head_norm("rmsnorm", rows, shape.heads, shape.head_dim, formats), x=q)
         k = body.add("k_norm", block, head_norm("rmsnorm", rows, shape.kv_heads, shape.head_dim, formats), x=k)
@@ -116,6 +121,21 @@ def add_attention(body: Body, shape: AttentionShape, formats: Formats, pass_: Pa
     return _close(body, "attn", block, shape, given, formats, pass_, stream)
 
 
+def _open(
+    body: Body,
+    name: str,
+    block: str,
+    shape: AttentionShape | MlpShape,
+    formats: Formats,
+    pass_: Pass,
+    stream: Source,
+) -> Source:
+    """Add the norm of what enters a block; returns what its first products take."""
+    if shape.norm_last:
+        return stream
+    return body.add(f"{name}_norm", block, normed(shape.norm, pass_.rows, shape.d_model, formats), x=stream)
+
+
 def _close(
     body: Body,
     name: str,
@@ -133,20 +153,25 @@ def _close(
     if not isinstance(shape, MoeShape) and shape.layer_scale:
         scale = elementwise("channel_scale", rows, d, formats.flowing, weight_dtype=formats.vectors)
         given = body.add(f"{name}_scale", block, scale, x=given)
-    return body.add(f"{name}_residual", block, residual(rows, d, formats), x=given, y=stream)
+    last = body.add(f"{name}_residual", block, residual(rows, d, formats), x=given, y=stream)
+    if not isinstance(shape, MoeShape) and shape.norm_last:
+        last = body.add(f"{name}_norm", block, normed(shape.norm, rows, d, formats), x=last)
+    return last
 
 
-def _project(body: Body, shape: AttentionShape, formats: Formats, rows: int) -> tuple[Source, Source, Source]:
+def _project(
+    body: Body, shape: AttentionShape, formats: Formats, rows: int, entering: Source
+) -> tuple[Source, Source, Source]:
     """Add the query, key and value projections; returns where each comes out."""
     q_width, kv_width = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     if shape.fused_qkv:
         fused = linear(rows, q_width + 2 * kv_width, shape.d_model, formats, shape.qkv_bias)
-        name = body.add("qkv_proj", "attention", fused, a="attn_norm")
+        name = body.add("qkv_proj", "attention", fused, a=entering)
         middle = q_width + kv_width
         return (name, 0, q_width), (name, q_width, middle), (name, middle, middle + kv_width)
     both = q_width * (2 if shape.gate else 1)
     for name, width in (("q_proj", both), ("k_proj", kv_width), ("v_proj", kv_width)):
-        body.add(name, "attention", linear(rows, width, shape.d_model, formats, shape.qkv_bias), a="attn_norm")
+        body.add(name, "attention", linear(rows, width, shape.d_model, formats, shape.qkv_bias), a=entering)
     return ("q_proj", 0, q_width) if shape.gate else "q_proj", "k_proj", "v_proj"
 
 
@@ -168,10 +193,10 @@ def _rope(rows: int, q_width: int, kv_width: int, formats: Formats) -> Op:
 def add_mlp(body: Body, shape: MlpShape, formats: Formats, pass_: Pass, stream: Source) -> str:
     """Add an MLP block to a layer; returns the name of its last op."""
     rows, d, inner, block = pass_.rows, shape.d_model, shape.d_ff, "mlp"
-    body.add("mlp_norm", block, normed(shape.norm, rows, d, formats), x=stream)
+    entering = _open(body, "mlp", block, shape, formats, pass_, stream)
     if shape.gated:
-        body.add("gate_proj", block, linear(rows, inner, d, formats, shape.bias), a="mlp_norm")
-    body.add("up_proj", block, linear(rows, inner, d, formats, shape.bias), a="mlp_norm")
+        body.add("gate_proj", block, linear(rows, inner, d, formats, shape.bias), a=entering)
+    body.add("up_proj", block, linear(rows, inner, d, formats, shape.bias), a=entering)
     _activate(body, block, shape.gated, shape.activation, rows, inner, formats)
     body.add("down_proj", block, linear(rows, d, inner, formats, shape.bias), a="mlp_act")
     return _close(body, "mlp", block, shape, "down_proj", formats, pass_, stream)

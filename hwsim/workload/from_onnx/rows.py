@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from hwsim.workload.counts import TANH_OPS
 from hwsim.workload.from_onnx.lowering import Lowering
 from hwsim.workload.from_onnx.net import Node, NotUnderstood, Tensor
 from hwsim.workload.from_onnx.patterns import RowsForm
@@ -29,7 +30,7 @@ _UNARY_OPS: Final = {
     **dict.fromkeys(("Clip", "LeakyRelu", "PRelu", "ThresholdedRelu", "Shrink"), 2),
     **dict.fromkeys(("Elu", "Celu", "Selu", "Softsign", "HardSigmoid"), 3),
     "Sigmoid": 3,
-    "Tanh": 4,
+    "Tanh": TANH_OPS,
     "HardSwish": 5,
     "Mish": 8,
     "Erf": _ERF,

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from hwsim.errors import Fault, HwsimError, Where
 from hwsim.spec import Refused
-from hwsim.workload.families import Model, VitModel
+from hwsim.workload.families import EncoderModel, Model, TransformerModel, phases_of, takes_context
 from hwsim.workload.huggingface.config import Config
 from hwsim.workload.huggingface.models import MODEL_TYPES
 from hwsim.workload.number_formats import FormatName
@@ -23,6 +23,7 @@ __all__ = ["document_of_config"]
 
 Document: TypeAlias = "dict[str, Any]"
 _CONTEXT: Final = 1024
+_TEXT: Final = 128
 _DTYPES: Final[Mapping[str, FormatName]] = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
 _GROUPED_BITS: Final = ("gptq", "awq")
 
@@ -53,15 +54,23 @@ def document_of_config(data: bytes, source: str, name: str) -> Document:
         raise HwsimError.at(
             source, f"{refused.at or 'the model'} {refused.found or 'does not fit'}", refused.expected
         ) from None
-    phase = "inference" if isinstance(model, VitModel) else "decode"
+    phase = phases_of(model)[0]
     return {
         "name": name,
         "description": f"{name} ({kind}), {_formats(config)['weights']}",
         "source": f"{Path(source).name} of Hugging Face, model_type {kind}",
         "model": {"family": model.family, **_told(model)},
         "formats": _formats(config),
-        "run": {"phase": phase} | ({} if phase == "inference" else {"context": _CONTEXT}),
+        "run": {"phase": phase} | ({"context": _context(model)} if takes_context(model) else {}),
     }
+
+
+def _context(model: Model) -> int:
+    """The context of a run: an encoder's texts are short; a table of positions leaves room for as many new tokens."""
+    if isinstance(model, EncoderModel):
+        return min(_TEXT, model.max_positions)
+    positions = model.max_positions if isinstance(model, TransformerModel) else 0
+    return min(_CONTEXT, positions // 2) if positions else _CONTEXT
 
 
 def _parse(data: bytes, source: str) -> Config:
@@ -117,16 +126,15 @@ _FEATURES: Final = {
     "shared_expert_intermediate_size": "null: no family has experts of its kind that every token visits",
     "word_embed_proj_dim": "null: an embedding narrower than the model is in no family",
 }
-_ENCODER: Final = "an encoder is in no family; its ONNX file can be imported"
 _REASONS: Final = {
-    "bert": _ENCODER,
+    "albert": "layers that share their weights are in no family",
     "clip": "an encoder of texts is in no family; that of images alone has model_type clip_vision_model",
-    "distilbert": _ENCODER,
+    "deberta-v2": "relative positions are in no family",
+    "modernbert": "windows that see both sides are in no family",
     "phi": "one norm for attention and MLP together is in no family",
     "deepseek_v2": "latent attention is in no family",
     "deepseek_v3": "latent attention is in no family",
     "gemma3": "its encoder of images is in no family; the text model alone has model_type gemma3_text",
-    "roberta": _ENCODER,
     "rwkv": "its mixer is in no family",
     "t5": "an encoder with a decoder is in no family",
     "whisper": "an encoder with a decoder is in no family",

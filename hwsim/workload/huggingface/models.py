@@ -7,6 +7,7 @@ from typing import Final
 
 from hwsim.workload.families import Model
 from hwsim.workload.huggingface.config import Config
+from hwsim.workload.huggingface.encoders import bert, distilbert
 from hwsim.workload.huggingface.mamba import (
     bamba,
     granite_hybrid,
@@ -25,11 +26,15 @@ __all__ = ["MODEL_TYPES"]
 
 MODEL_TYPES: Final[dict[str, Callable[[Config], Model]]] = {
     "bamba": bamba,
+    "bert": bert(vocab=30522),
+    "camembert": bert(vocab=30522),
     "clip_vision_model": clip_vision,
     "deepseek": deepseek,
     "deit": deit,
     "dinov2": dinov2,
     "dinov2_with_registers": dinov2,
+    "distilbert": distilbert,
+    "electra": bert(vocab=30522, pooler=False),
     "falcon_mamba": mamba1(norms=True),
     "gemma": llama(tied=True, activation="gelu"),
     "gemma2": gemma(every=2, qk_norm=False),
@@ -54,7 +59,9 @@ MODEL_TYPES: Final[dict[str, Callable[[Config], Model]]] = {
     "qwen3": llama(qk_norm=True, window=False),
     "qwen3_moe": llama(qk_norm=True, window=False, experts=True),
     "qwen3_next": qwen3_next,
+    "roberta": bert(vocab=50265),
     "starcoder2": plain_decoder(fused=False, bias_key="use_bias", tied=True),
     "vit": vit,
+    "xlm-roberta": bert(vocab=30522),
 }
 """Kinds of models that hwsim reads, each with the function that does."""

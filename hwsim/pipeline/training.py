@@ -9,6 +9,7 @@ from hwsim.devices.base import MEMORY, FormatChoice, PassWork, Trains
 from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline.outcome import run_pass, timed_pass, unsupported
 from hwsim.pipeline.question import Question, RunPass, Simulated
+from hwsim.units import format_bytes
 from hwsim.workload.model import Pass, Recipe, Workload, kind_of, phases_of
 from hwsim.workload.training import TrainingGraphs, training_graphs
 from hwsim.workload.transform import graph_of
@@ -35,7 +36,7 @@ def train(workload: Workload, device: Device, question: Question, choice: Format
     terms = device.training_terms(graphs, _work("forward", question, recipe), recipe)
     capacity, demand = device.memory_capacity_bytes, sum(terms.values())
     if demand > capacity:
-        reason = f"{device.name} holds {capacity / 1e9:.0f} GB a card, {demand / 1e9:.1f} GB are needed"
+        reason = f"{device.name} holds {format_bytes(capacity)} a card, {format_bytes(demand)} are needed"
         return Infeasible(MEMORY, demand, capacity, "bytes", reason, terms, _levers(recipe, terms, capacity))
     passes: list[RunPass] = []
     for role, graph in _roles(device, graphs, recipe, question):

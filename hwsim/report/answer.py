@@ -73,7 +73,7 @@ def infeasible_blocks(workload: str, device: str, answer: Infeasible) -> list[Bl
     ]
     if _counts(answer):
         blocks.append(Paragraph(f"{_need(answer)}."))
-    if answer.terms and _counts(answer):
+    if answer.terms and (answer.demand, answer.bound) != (1, 0):
         sourced = bool(answer.sources)
         rows = tuple(
             (name, number(value), answer.unit, *([answer.sources.get(name, "")] if sourced else []))
@@ -93,8 +93,8 @@ def why_not(answer: Infeasible) -> str:
 
 
 def _counts(answer: Infeasible) -> bool:
-    """Whether demand and bound tell more than that a thing is missing."""
-    return (answer.demand, answer.bound) != (1, 0)
+    """Whether demand and bound tell more than that a thing is missing, or than the reason itself."""
+    return (answer.demand, answer.bound) != (1, 0) and f" {_bound(answer)}" not in answer.reason
 
 
 def _need(answer: Infeasible) -> str:

@@ -49,6 +49,13 @@ def test_reason_in_a_sentence_has_prefixes_and_leaves_out_what_counts_nothing() 
     assert why_not(memory) == "too little (memory: needs 24.69 GB, has 24 GB). Try: a batch of 1"
     unit = Infeasible("attention unit", 1, 0, "units", "no attention unit", {"attention": 1})
     assert why_not(unit) == "no attention unit"
+    told = Infeasible(
+        "memory", 24.69e9, 24e9, "bytes", "it holds 24 GB a card, 24.7 GB are needed", {"weights": 24.69e9}
+    )
+    assert why_not(told) == told.reason
+    text = plain(infeasible_blocks("model", "card", told))
+    assert "has 24 GB" not in text
+    assert "weights" in text
     assert "has 0" not in plain(infeasible_blocks("llama", "board", unit))
 
 

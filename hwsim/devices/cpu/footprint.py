@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hwsim.devices.base import MEMORY
 from hwsim.devices.held import memory_terms
 from hwsim.errors import Infeasible
+from hwsim.units import format_bytes
 
 if TYPE_CHECKING:
     from hwsim.devices.base import PassWork
@@ -39,7 +40,7 @@ def check_memory(p: CpuParameters, passes: tuple[tuple[Graph, PassWork], ...]) -
     demand = sum(terms.values())
     if demand <= capacity:
         return None
-    reason = f"{p.name} holds {capacity / 1e9:.0f} GB of {p.memory}, {demand / 1e9:,.1f} GB are needed"
+    reason = f"{p.name} holds {format_bytes(capacity)} of {p.memory}, {format_bytes(demand)} are needed"
     levers = (
         "sparser weights (sparsity:weights=…)",
         "a narrower weight format (int8)",

@@ -10,6 +10,7 @@ from hwsim.devices.base import MEMORY
 from hwsim.devices.gpu.cluster import per_card
 from hwsim.errors import Infeasible
 from hwsim.formats import FORMATS
+from hwsim.units import format_bytes
 
 if TYPE_CHECKING:
     from hwsim.devices.base import PassWork
@@ -46,7 +47,7 @@ def check_memory(p: GpuParameters, passes: tuple[tuple[Graph, PassWork], ...]) -
         demand,
         capacity,
         "bytes",
-        f"{p.name} holds {capacity / 1e9:.0f} GB{' a card' if p.cluster else ''}, {demand / 1e9:.1f} GB are needed",
+        f"{p.name} holds {format_bytes(capacity)}{' a card' if p.cluster else ''}, {format_bytes(demand)} are needed",
         terms,
         (*_narrower(p, passes, demand), _more_cards(p, demand)),
     )

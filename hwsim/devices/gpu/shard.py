@@ -1,7 +1,8 @@
 """One card's part of an op in a cluster, and the collective that follows it.
 
 Tensor parallel (Shoeybi et al. 2019): the columns of a block's first products and the rows of its last are divided,
-with the heads and channels between them, and one all-reduce closes the block. Latents of latent attention, which serve
+with the heads and channels between them, and one all-reduce closes the block; experts are divided alike, or spread
+(`hwsim.devices.gpu.spread`). Latents of latent attention, which serve
 all heads, and the products down to them are whole on every card, and so is their cache. Sequence parallel: tokens of a
 prompt are divided; attention gathers keys and values, a recurrence its states (LASP-2, Sun et al. 2025); a decode
 divides the cache's positions and adds up partial results. Data parallel and micro-batches of a pipeline divide the
@@ -13,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from hwsim.devices.gpu.spread import spread
 from hwsim.formats import FORMATS
 from hwsim.workload.training import GRAD, GRAD_WEIGHT, forward_name
 
@@ -58,6 +60,7 @@ class Split:
         local: sequences that one card has at a time.
         decode: whether few tokens are added to a cache.
         train: whether the loss is taken of divided logits, which no card then gathers (Shoeybi et al. 2019, section 3).
+        spread: whether the cards that divide each layer have whole experts, and not a slice of each.
     """
 
     tensor: int
@@ -66,6 +69,7 @@ class Split:
     local: int
     decode: bool
     train: bool = False
+    spread: bool = False
 
     def rows(self, rows: int) -> int:
         """Rows of all sequences to those of a card's."""
@@ -124,6 +128,8 @@ def _tensor(op: Op, split: Split) -> Op:
     cards = split.tensor
     if cards == 1:
         return op
+    if split.spread and (part := spread(op, cards)) is not None:
+        return part
     if op.kind in _HEADS:
         return _heads(op, _HEADS[op.kind], cards)
     names = tuple(name for name in _divided_dims(op) if name in op.dims)

@@ -22,7 +22,7 @@ from hwsim.kernels.jit import jit, jit_part
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["BOUNDS", "AttentionPath", "decode_times", "prefill_times"]
+__all__ = ["BOUNDS", "AttentionPath", "decode_times", "pairs_of", "prefill_times"]
 
 BOUNDS: Final = ("tensor", "softmax", "memory", "latency")
 """What can limit attention, by the number that the kernels return."""
@@ -48,6 +48,9 @@ class AttentionPath(NamedTuple):
         page_s: time of a step beside its products and softmax (addresses of a paged cache).
         decode_kv: the same as ``block_kv`` of a decode.
         tile_dim: elements of a head in the tiles of a prefill, padding included.
+        value_tile: the same of its value.
+        value_share: elements of a value over those of a key.
+        begin_steps: steps that beginning and ending a part takes, of latents.
         occupancy: CTAs per SM.
         persistent: above 0 where CTAs stay and fetch one block of queries after another.
         folds: above 0 where the heads of a group fill the rows of a block when there is one query. Where they are not
@@ -100,6 +103,9 @@ class AttentionPath(NamedTuple):
     page_s: float
     decode_kv: float
     tile_dim: float
+    value_tile: float
+    value_share: float
+    begin_steps: float
     occupancy: float
     persistent: float
     folds: float
@@ -176,7 +182,7 @@ def _swapped(batch: float, heads: float, kv_heads: float, moved: float, p: Atten
 
 
 @jit_part
-def _pairs(q: float, kv: float, causal: bool, window: float) -> float:
+def pairs_of(q: float, kv: float, causal: bool, window: float) -> float:
     """Query-key pairs: all, or those at or before the query, within the window."""
     if not causal:
         return q * kv if window <= 0.0 else q * min(kv, window)
@@ -238,11 +244,12 @@ def prefill_times(
             total *= blocks
         rows = min(p.block_q, p.least_q * math.ceil(lines / p.least_q))
         flop = 2.0 * rows * p.block_kv * p.tile_dim
-        tensor = flop / p.qk_flop_s + flop / p.pv_flop_s
-        softmax = rows * (p.block_kv * p.softmax_s + p.tile_dim * p.rescale_s)
-        beside = max(0.0, softmax - flop * (p.qk_spare / p.qk_flop_s + p.pv_spare / p.pv_flop_s))
+        wide = p.value_tile / p.tile_dim
+        tensor = flop / p.qk_flop_s + flop * wide / p.pv_flop_s
+        softmax = rows * (p.block_kv * p.softmax_s + p.value_tile * p.rescale_s)
+        beside = max(0.0, softmax - flop * (p.qk_spare / p.qk_flop_s + wide * p.pv_spare / p.pv_flop_s))
         step = tensor + beside + p.page_s
-        block = p.block_s + min(p.block_q, lines) * p.tile_dim * p.element_s
+        block = p.block_s + min(p.block_q, lines) * 0.5 * (p.tile_dim + p.value_tile) * p.element_s
         even = not causal and p.persistent <= 0.0
         compute = _spread(grid * blocks, grid * (total * step + blocks * block), largest * step + block, even, p)
         if kv[i] > q[i]:  # a cache before the prompt: too small a grid is split over positions, as in decoding
@@ -250,15 +257,16 @@ def prefill_times(
             if split > 1.0:
                 part = math.ceil(largest / split) * step + block
                 compute = min(compute, _spread(grid * split * blocks, 0.0, part, True, p) + p.combine_s)
-        moved = batch[i] * dim[i] * heads[i] * q[i] * (p.q_bytes + p.out_bytes)
-        moved += 2.0 * batch[i] * dim[i] * kv_heads[i] * kv[i] * p.kv_bytes
-        written = batch[i] * dim[i] * q[i] * (heads[i] * p.write_bytes + 2.0 * kv_heads[i] * p.write_kv_bytes)
+        both = 1.0 + p.value_share
+        moved = batch[i] * dim[i] * heads[i] * q[i] * (p.q_bytes + p.value_share * p.out_bytes)
+        moved += both * batch[i] * dim[i] * kv_heads[i] * kv[i] * p.kv_bytes
+        written = batch[i] * dim[i] * q[i] * (heads[i] * p.write_bytes + both * kv_heads[i] * p.write_kv_bytes)
         memory = moved / p.dram_bytes_s
-        pairs = batch[i] * heads[i] * _pairs(q[i], kv[i], causal, window[i]) * dim[i] * 2.0
-        least = pairs / p.peak_qk_flop_s + pairs / p.peak_pv_flop_s
+        pairs = batch[i] * heads[i] * pairs_of(q[i], kv[i], causal, window[i]) * dim[i] * 2.0
+        least = pairs / p.peak_qk_flop_s + p.value_share * pairs / p.peak_pv_flop_s
         time = p.floor_s + (compute**3 + memory**3) ** (1.0 / 3.0) + written / p.write_bytes_s
         if folded:
-            time += _swapped(batch[i], heads[i], kv_heads[i], batch[i] * heads[i] * dim[i] * 2.0 * p.q_bytes, p)
+            time += _swapped(batch[i], heads[i], kv_heads[i], batch[i] * heads[i] * dim[i] * both * p.q_bytes, p)
         times[i] = max(time, least)
         if max(compute, memory) < 0.5 * time:
             bounds[i] = 3
@@ -300,10 +308,11 @@ def decode_times(
         shared = group <= p.shared_heads
         streams = batch[i] * (kv_heads[i] if shared else heads[i])
         readers = 1.0 if shared else group
-        position = 2.0 * dim[i] * p.kv_bytes
+        both = 1.0 + p.value_share
+        position = both * dim[i] * p.kv_bytes
         rows = 16.0 * math.ceil(q[i] * (group if shared else 1.0) / 16.0)
         unique = batch[i] * kv_heads[i] * seen * position
-        qo = 2.0 * batch[i] * heads[i] * q[i] * dim[i] * p.q_bytes
+        qo = both * batch[i] * heads[i] * q[i] * dim[i] * p.q_bytes
         cold = min(1.0, max(0.0, (unique + qo) / p.l2_bytes - 1.0))
         together = shared and group > 1.0
         held = p.occupancy
@@ -314,7 +323,7 @@ def decode_times(
         rate = p.cta_bytes_s if together else p.head_bytes_s * min(1.0, p.kv_bytes / 2.0)  # converted on ALUs
         combine = p.shared_combine_s if together else p.combine_s
         whole = group == 1.0 and p.splits_single <= 0.0
-        block = rows * p.decode_kv * (2.0 * dim[i] * (1.0 / p.qk_flop_s + 1.0 / p.pv_flop_s) + p.softmax_s)
+        block = rows * p.decode_kv * (2.0 * dim[i] * (1.0 / p.qk_flop_s + p.value_share / p.pv_flop_s) + p.softmax_s)
         memory = (unique * cold + qo) / p.dram_bytes_s
         hot = unique / p.l2_bytes_s + unique * (readers - 1.0) / p.peak_l2_bytes_s
         shortest = best = np.inf
@@ -334,6 +343,7 @@ def decode_times(
         if q[i] == 1.0:
             best += _swapped(batch[i], heads[i], kv_heads[i], qo, p)
         pairs = batch[i] * heads[i] * q[i] * seen * dim[i] * 2.0
-        least = max(pairs / p.peak_qk_flop_s + pairs / p.peak_pv_flop_s, unique * cold / p.peak_dram_bytes_s)
+        products = pairs / p.peak_qk_flop_s + p.value_share * pairs / p.peak_pv_flop_s
+        least = max(products, unique * cold / p.peak_dram_bytes_s)
         times[i] = max(best, least)
     return times, bounds

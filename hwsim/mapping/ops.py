@@ -38,10 +38,9 @@ def problems_of(op: Op, word_bits: int, sum_bits: int) -> tuple[Problem, ...]:
     """
     if op.kind == "attention":
         bits = (word_bits, word_bits, sum_bits)
-        rows = op.dims["group"] * op.dims["q_len"]
-        return attention_gemms(
-            op.dims["batch"], op.dims["kv_heads"], rows, op.dims["kv_len"], op.dims["head_dim"], bits=bits
-        )
+        d, rows = op.dims, op.dims["group"] * op.dims["q_len"]
+        shape = (d["batch"], d["kv_heads"], rows, d["kv_len"], d["head_dim"])
+        return attention_gemms(*shape, v_head_dim=d.get("v_head_dim", 0), bits=bits)
     if op.kind not in MAPPED:
         return ()
     op, operands = _experts_apart(op), []

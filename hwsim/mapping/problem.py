@@ -158,12 +158,22 @@ def gemm(m: int, n: int, k: int, *, batch: int = 1, bits: tuple[int, int, int] =
 
 
 def attention_gemms(
-    batch: int, heads: int, q_len: int, kv_len: int, head_dim: int, *, bits: tuple[int, int, int] = (8, 8, 8)
+    batch: int,
+    heads: int,
+    q_len: int,
+    kv_len: int,
+    head_dim: int,
+    *,
+    v_head_dim: int = 0,
+    bits: tuple[int, int, int] = (8, 8, 8),
 ) -> tuple[Problem, Problem]:
-    """Attention's two GEMMs, batched over sequences and heads: scores ``q k^T`` and output ``p v``."""
+    """Attention's two GEMMs, batched over sequences and heads: scores ``q k^T`` and output ``p v``.
+
+    ``v_head_dim``: elements of a value, 0 for as many as of a key. Latents are read by each product: they are unfused.
+    """
     return (
         gemm(q_len, kv_len, head_dim, batch=batch * heads, bits=bits),
-        gemm(q_len, head_dim, kv_len, batch=batch * heads, bits=bits),
+        gemm(q_len, v_head_dim or head_dim, kv_len, batch=batch * heads, bits=bits),
     )
 
 

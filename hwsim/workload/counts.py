@@ -74,6 +74,7 @@ ELEMENTWISE: Final[dict[str, Elementwise]] = {
     "gelu": Elementwise(("x",), 9, "tanh form: 0.5 * x * (1 + tanh(c * (x + 0.044715 * x^3)))"),
     "relu": Elementwise(("x",), 1, "max(x, 0)"),
     "relu2": Elementwise(("x",), 2, "max(x, 0)^2"),
+    "sigmoid_bias": Elementwise(("x",), 4, "1/(1 + exp(-x)), plus bias", ("bias",)),
     "softplus": Elementwise(("x",), 3, "log(1 + exp(x))"),
     "softplus_bias": Elementwise(("x",), 4, "log(1 + exp(x + bias))", ("bias",)),
     "rope": Elementwise(("x",), 3, "rotary embedding: two multiplies and an add per element"),
@@ -149,11 +150,12 @@ def _gemm(dims: Dims, attributes: Attributes) -> tuple[int, int]:
 
 def _attention(dims: Dims, attributes: Attributes) -> tuple[int, int]:
     q_len, head_dim = dims["q_len"], dims["head_dim"]
+    value_dim = dims.get("v_head_dim", head_dim)
     kv_len: Any = attributes["kv_len"]
     pairs = attended_pairs(q_len, kv_len, int(attributes["window"]), attributes["phase"] != "bidirectional")
     heads = dims["batch"] * dims["kv_heads"] * dims["group"]
     scores = pairs + (q_len if attributes.get("sinks") else 0)  # a sink is one more score, without key and value
-    return 2 * heads * pairs * head_dim, heads * (ATTENTION_OPS * scores + q_len * head_dim)
+    return heads * pairs * (head_dim + value_dim), heads * (ATTENTION_OPS * scores + q_len * value_dim)
 
 
 def _conv1d(dims: Dims, attributes: Attributes) -> tuple[int, int]:

@@ -8,7 +8,14 @@ from typing import Annotated, Final, Literal, TypeAlias
 from hwsim.spec import Bound, Refused, Tagged
 from hwsim.workload.convnet import ConvNetModel
 from hwsim.workload.encoder import EncoderModel
-from hwsim.workload.family_checks import check_activation, check_attention, check_experts, check_pattern, divides
+from hwsim.workload.family_checks import (
+    check_activation,
+    check_attention,
+    check_experts,
+    check_latent,
+    check_pattern,
+    divides,
+)
 from hwsim.workload.listed import OpsModel
 from hwsim.workload.ranges import Count, Layers, Whole
 
@@ -157,6 +164,14 @@ class TransformerModel:
         shared_gate: whether a gate of each token scales what that MLP gives (Qwen2-MoE).
         dense_layers: first layers that have one MLP in place of experts (DeepSeek-MoE).
         dense_d_ff: inner width of theirs.
+        router: scores that experts are chosen by: softmax, or sigmoid with a trained bias per expert (DeepSeek-V3).
+        kv_lora_rank: width of the latent that gives all heads' keys and values (latent attention), 0 for none.
+        q_lora_rank: width of that of queries, 0 where they come from the stream.
+        qk_nope_head_dim: elements of a head's query and key without position.
+        qk_rope_head_dim: elements of its query, and of one key for all heads, that are rotated.
+        v_head_dim: elements of a head's value.
+        absorb: where products up to keys and values move over to queries and results, over a cache of latents: decode
+            (prompts expand them), always, or never (the cache has each head's keys and values).
         family: tag of this family.
     """
 
@@ -188,10 +203,18 @@ class TransformerModel:
     shared_gate: bool = False
     dense_layers: Whole = 0
     dense_d_ff: Whole = 0
+    router: Literal["softmax", "sigmoid"] = "softmax"
+    kv_lora_rank: Whole = 0
+    q_lora_rank: Whole = 0
+    qk_nope_head_dim: Whole = 0
+    qk_rope_head_dim: Whole = 0
+    v_head_dim: Whole = 0
+    absorb: Literal["decode", "always", "never"] = "decode"
     family: Literal["transformer"] = "transformer"
 
     def __post_init__(self) -> None:
-        check_attention(self.d_model, self.heads, self.kv_heads, self.head_dim)
+        check_attention(self.d_model, self.heads, self.kv_heads, self.head_dim or self.kv_lora_rank)
+        check_latent(self)
         check_experts(self.experts, self.experts_per_token, self.shared_d_ff, self.shared_gate)
         check_activation("gated" if self.experts else self.mlp, self.activation)
         check_pattern(self.window_pattern, self.layers, "window_pattern")
@@ -203,6 +226,8 @@ class TransformerModel:
             raise Refused("", f"0 to layers = {self.layers}, with experts; else 0", at="dense_layers")
         if (self.dense_layers > 0) != (self.dense_d_ff > 0):
             raise Refused("", "a width with dense_layers, else 0", at="dense_d_ff")
+        if self.router != "softmax" and not self.experts:
+            raise Refused("", "softmax without experts", at="router")
 
     @property
     def width_per_head(self) -> int:

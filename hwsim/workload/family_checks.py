@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Final
+
 from hwsim.spec import Refused
 
-__all__ = ["check_activation", "check_attention", "check_experts", "check_pattern", "divides"]
+if TYPE_CHECKING:
+    from hwsim.workload.families import TransformerModel
+
+__all__ = ["check_activation", "check_attention", "check_experts", "check_latent", "check_pattern", "divides"]
+
+_LATENT: Final = ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
+_NOT_LATENT: Final = ("head_dim", "fused_qkv", "qk_norm", "post_norm", "sinks", "window")
 
 
 def divides(part: int, whole: int, name: str, of: str) -> None:
@@ -18,6 +26,31 @@ def check_attention(d_model: int, heads: int, kv_heads: int, head_dim: int) -> N
     divides(kv_heads, heads, "kv_heads", "heads")
     if not head_dim:
         divides(heads, d_model, "heads", "d_model")
+
+
+def check_latent(model: TransformerModel) -> None:
+    """Refuse widths of latent attention that are not all there, and what no model has beside it."""
+    if model.kv_lora_rank:
+        _check_latent(model)
+        return
+    for name in ("q_lora_rank", *_LATENT):
+        if getattr(model, name):
+            raise Refused("", "0 without kv_lora_rank", at=name)
+    if model.absorb != "decode":
+        raise Refused("", "left out without kv_lora_rank", at="absorb")
+
+
+def _check_latent(model: TransformerModel) -> None:
+    for name in _LATENT:
+        if not getattr(model, name):
+            raise Refused("", "a number above 0 with kv_lora_rank", at=name)
+    for name in _NOT_LATENT:
+        if getattr(model, name):
+            raise Refused("", "left out with kv_lora_rank: latent attention has none", at=name)
+    if model.kv_heads != model.heads:
+        raise Refused("", f"heads = {model.heads} with kv_lora_rank: one latent serves all heads", at="kv_heads")
+    if model.position != "rope":
+        raise Refused("", "rope with kv_lora_rank", at="position")
 
 
 def check_pattern(pattern: tuple[str, ...], layers: int, name: str) -> None:

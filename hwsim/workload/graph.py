@@ -339,7 +339,7 @@ def _expected(target: Op, operand: Operand) -> tuple[int, int]:
 
 
 def _matrix(op: Op, operand: Operand) -> tuple[int, int]:
-    """(rows, columns) of an operand; where an op takes each head for a row, a token's heads are put side by side."""
+    """(rows, columns) of an operand; where heads are rows or products, a token's heads are put side by side."""
     rows, columns = operand.matrix(op.dims)
-    heads = int(op.attributes.get("heads", 1)) if op.kind == "norm" else 1
+    heads = int(op.attributes.get("heads", 1)) if op.kind in ("norm", "gemm") else 1
     return rows // heads, columns * heads

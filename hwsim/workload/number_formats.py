@@ -46,6 +46,7 @@ class Formats:
         embedding: embedding tables; default: as ``vectors``.
         head: the head's weights; default: as ``embedding`` (they are one table when tied).
         experts: weights of the experts; default: as ``weights``, with their groups.
+        router: weights of the product that chooses experts; default: as ``weights``.
         acc: accumulator of the matrix products.
         weight_group: elements along k that share one weight scale; 0 for one scale per row or none.
         activation_group: elements that share one activation scale; 0 for one per row or none.
@@ -63,6 +64,7 @@ class Formats:
     embedding: FormatName | None = None
     head: FormatName | None = None
     experts: FormatName | None = None
+    router: FormatName | None = None
     acc: Literal["auto", "fp32", "fp16", "int32"] = "auto"
     weight_group: Whole = 0
     activation_group: Whole = 0
@@ -96,6 +98,11 @@ class Formats:
         return replace(self, weights=self.experts, weight_group=group)
 
     @property
+    def of_router(self) -> Formats:
+        """What the choice of experts multiplies in."""
+        return self if self.router is None else self._apart(self.router)
+
+    @property
     def embedding_format(self) -> FormatName:
         """Format of embedding tables."""
         return self.embedding or self.vectors
@@ -107,11 +114,15 @@ class Formats:
 
     @property
     def of_head(self) -> Formats:
-        """What the head multiplies in: its weights as stored, all of them.
+        """What the head multiplies in: its weights as stored, all of them."""
+        return self._apart(self.head_format)
 
-        Weights that were not quantised meet activations that were not: the final norm writes them as wide.
+    def _apart(self, weights: FormatName) -> Formats:
+        """What a product of whole weights in a format of its own multiplies in.
+
+        Weights that were not quantised meet activations that were not: the norm before them writes those as wide.
         """
-        whole = replace(self, weights=self.head_format, weight_group=0, weight_sparsity=0.0, weight_structure="none")
-        if FORMATS[self.activations].bits < _WIDE <= FORMATS[self.head_format].bits:
-            return replace(whole, activations=self.head_format, quantize="none", activation_group=0)
+        whole = replace(self, weights=weights, weight_group=0, weight_sparsity=0.0, weight_structure="none")
+        if FORMATS[self.activations].bits < _WIDE <= FORMATS[weights].bits:
+            return replace(whole, activations=weights, quantize="none", activation_group=0)
         return whole

@@ -96,12 +96,12 @@ def forward_name(op: Op) -> str:
 
 
 def _all_tokens(prefill: Graph) -> Iterator[Op]:
-    """The ops with a head over every token: a prompt's prefill needs the logits of the last one only."""
+    """The ops with a head over every token: a prompt's prefill needs the logits of the last one only, and a cache."""
     rows = max((op.output.matrix(op.dims)[0] for op in prefill.ops if op.name == "embedding"), default=1)
     for op in prefill.ops:
         if op.name == "lm_head":
             yield replace(op, dims=op.dims.replace(m=rows))
-        elif op.name != "last_token":
+        elif op.name != "last_token" and op.output.role != "cache":
             yield op
 
 
@@ -124,8 +124,10 @@ def _gradients(op: Op) -> Iterator[Op]:
     if op.kind == "gemm":
         yield from _product_gradients(op)
         return
-    if op.kind == "attention":  # five products of the size of the forward's two
-        dims = op.dims.replace(head_dim=-(-op.dims["head_dim"] * 5 // 2))
+    if op.kind == "attention":  # five products of the size of the forward's two: three by keys' width, two by values'
+        d = op.dims
+        wide = {"head_dim": 3 * d["head_dim"], "v_head_dim": 2 * d["v_head_dim"]} if "v_head_dim" in d else {}
+        dims = d.replace(**(wide or {"head_dim": -(-d["head_dim"] * 5 // 2)}))
         yield replace(op, name=op.name + GRAD, dims=dims)
         return
     gradient = replace(op.output, name="gradient", role="activation")

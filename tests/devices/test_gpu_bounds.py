@@ -23,6 +23,7 @@ from hwsim.workload.kernel import build_kernel
 
 CARDS = [name for name in device_names() if isinstance(find_device(name), GpuDevice)]
 SIZES = st.integers(1, 9000)
+LATENTS = {"head_dim": 576, "v_head_dim": 512, "latent": 1}
 
 
 @cache
@@ -52,6 +53,7 @@ def ops(draw):
         }
         q_len = 1 if phase == "decode" else length
         dims = {"q_len": q_len, "kv_len": length, "head_dim": draw(st.sampled_from((64, 128)))}
+        dims |= draw(st.sampled_from(({}, {"head_dim": 192, "v_head_dim": 128}, LATENTS)))
         return build_kernel(kind, {"phase": phase, **shape, **dims, "dtype": "fp16"})
     if kind in ("norm", "elementwise", "softmax"):
         op = {

@@ -117,13 +117,16 @@ def test_nodes_are_joined_by_the_network() -> None:
 
 
 @pytest.mark.parametrize("tensor", [1, 2, 4, 8])
-@pytest.mark.parametrize("name", ["llama-3-8b", "mamba2-2.7b", "mamba-2.8b", "deepseek-moe-16b", "qwen3-next-80b"])
+@pytest.mark.parametrize(
+    "name", ["llama-3-8b", "mamba2-2.7b", "mamba-2.8b", "deepseek-moe-16b", "qwen3-next-80b", "deepseek-v3"]
+)
 def test_parts_of_a_layer_add_up_to_it(name: str, tensor: int) -> None:
     """Tensor parallel: the products' parts hold the layer's multiply-accumulates, and two blocks close with a sum."""
     workload = find_workload(name)
     graph = build(workload.model, workload.formats, Pass("prefill", 4, 512, 0, True))
     split = Split(tensor, 1, 4, 4, False)
-    layer = [op for op in graph.ops if op.layer == 1 and op.name not in ("router", "shared_gate")]  # on every card
+    on_every_card = ("router", "shared_gate", "q_a_proj", "kv_a_proj")
+    layer = [op for op in graph.ops if op.layer == 1 and op.name not in on_every_card]
     whole = sum(op.macs for op in layer if op.kind == "gemm")
     parts = sum(shard(op, split).macs for op in layer if op.kind == "gemm")
     assert whole <= parts * tensor <= 1.02 * whole
@@ -131,6 +134,22 @@ def test_parts_of_a_layer_add_up_to_it(name: str, tensor: int) -> None:
     blocks = {"mamba2-2.7b": 1}.get(name, 2)  # Mamba-1 also sums x_proj
     assert len(sums) == (blocks if tensor > 1 else 0)
     assert all(each.op == "all_reduce" for each in sums)
+
+
+@pytest.mark.parametrize("phase", ["decode", "prefill"])
+def test_latents_are_whole_on_every_card(phase: str) -> None:
+    """Tensor parallel divides heads; the latent that serves all of them, and its cache, no card can do without."""
+    workload = find_workload("deepseek-v3")
+    graph = build(workload.model, workload.formats, Pass(phase, 4, 1 if phase == "decode" else 64, 0, True))
+    parts = {op.name: (op, shard(op, Split(8, 1, 4, 4, phase == "decode"))) for op in graph.ops if op.layer == 5}
+    whole, part = parts["attention"]
+    heads = whole.dims["kv_heads"] * whole.dims["group"]
+    assert part.dims["kv_heads"] * part.dims["group"] == heads // 8
+    holds = "attention" if phase == "decode" else "cache_write"
+    assert parts[holds][0].bytes_by_role["cache"] == parts[holds][1].bytes_by_role["cache"] > 0
+    turned = parts["rope"][1]
+    assert turned.dims["width"] == 128 // 8 * 64 + 64
+    assert sum(each.elements(turned.dims) for each in turned.operands[:2]) == turned.output.elements(turned.dims)
 
 
 def test_what_experts_give_is_summed_once() -> None:

@@ -40,7 +40,7 @@ def test_gemm(batch, m, n, k, dynamic):
     check(op, Counter(mac=macs, other=3 * len(a) * dynamic), touched)
 
 
-def walk_attention(phase, batch, kv_heads, group, q_len, kv_len, head_dim, window):
+def walk_attention(phase, batch, kv_heads, group, q_len, kv_len, head_dim, window, value_dim):
     """Count attention by visiting every (query, key) pair."""
     count, keys = Counter(), set()
     for z, head, query in product(range(batch), range(kv_heads * group), range(q_len)):
@@ -49,10 +49,10 @@ def walk_attention(phase, batch, kv_heads, group, q_len, kv_len, head_dim, windo
             masked = phase != "bidirectional" and key > position
             if masked or (window and key <= position - window):
                 continue
-            count["mac"] += 2 * head_dim
+            count["mac"] += head_dim + value_dim
             count["other"] += 5
             keys.update((z, key, head // group, e) for e in range(head_dim))
-        count["other"] += head_dim
+        count["other"] += value_dim
     return count, keys
 
 
@@ -66,16 +66,24 @@ def walk_attention(phase, batch, kv_heads, group, q_len, kv_len, head_dim, windo
     st.integers(0, 6),
     st.integers(1, 3),
     st.integers(0, 7),
+    st.integers(1, 4),
+    st.booleans(),
 )
-def test_attention(phase, batch, kv_heads, group, q_len, before, head_dim, window):
-    """Only attended pairs count; of keys and values only positions that some query sees are read."""
+def test_attention(phase, batch, kv_heads, group, q_len, before, head_dim, window, value_dim, latent):
+    """Only attended pairs count; of keys and values only positions that some query sees are read, of latents once."""
+    value_dim = min(value_dim, head_dim) if latent else value_dim
     window = 0 if phase == "bidirectional" else window
     kv_len = q_len + before
-    count, keys = walk_attention(phase, batch, kv_heads, group, q_len, kv_len, head_dim, window)
-    op = attention(phase, batch, kv_heads * group, kv_heads, q_len, kv_len, head_dim, "int8", window=window)
-    queries = set(product(range(batch), range(q_len), range(kv_heads * group), range(head_dim)))
-    touched = {"activation": {"q": queries}, "output": {"o": queries}}
-    touched.setdefault("activation" if phase == "bidirectional" else "cache", {}).update({"k": keys, "v": keys})
+    count, keys = walk_attention(phase, batch, kv_heads, group, q_len, kv_len, head_dim, window, value_dim)
+    wide = {"window": window, "v_head_dim": value_dim, "latent": int(latent)}
+    op = attention(phase, batch, kv_heads * group, kv_heads, q_len, kv_len, head_dim, "int8", **wide)
+    queries, results = (
+        set(product(range(batch), range(q_len), range(kv_heads * group), range(each))) for each in (head_dim, value_dim)
+    )
+    touched = {"activation": {"q": queries}, "output": {"o": results}}
+    values = {(*key[:3], e) for key in keys for e in range(value_dim)}
+    read = {"k": keys} if latent else {"k": keys, "v": values}
+    touched.setdefault("activation" if phase == "bidirectional" else "cache", {}).update(read)
     check(op, count, touched)
 
 

@@ -37,6 +37,24 @@ def shapes(width, layers, heads, kv_heads, inner, vocab, **more):
     return dict(zip(keys, (width, layers, heads, kv_heads, inner, vocab), strict=True)) | more
 
 
+LATENT = {"kv_lora_rank": 512, "q_lora_rank": 1536, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128}
+LITE = (
+    {"model_type": "deepseek_v2", "n_routed_experts": 64, "n_shared_experts": 2, "num_experts_per_tok": 6}
+    | {"moe_intermediate_size": 1408, "first_k_dense_replace": 1, "topk_method": "greedy"}
+    | shapes(2048, 27, 16, 16, 10944, 102400)
+    | LATENT
+    | {"q_lora_rank": None}
+)
+V3 = (
+    {"model_type": "deepseek_v3", "n_routed_experts": 256, "n_shared_experts": 1, "num_experts_per_tok": 8}
+    | {"moe_intermediate_size": 2048, "first_k_dense_replace": 3, "n_group": 8, "topk_group": 4}
+    | {"scoring_func": "sigmoid", "num_nextn_predict_layers": 1, "torch_dtype": "bfloat16"}
+    | {"quantization_config": {"quant_method": "fp8", "fmt": "e4m3", "weight_block_size": [128, 128]}}
+    | shapes(7168, 61, 128, 128, 18432, 129280)
+    | LATENT
+)
+
+
 def read(config, name="mine"):
     """The workload of a configuration, through its YAML text."""
     document = document_of_config(json.dumps(config).encode(), "config.json", name)
@@ -94,6 +112,11 @@ def read(config, name="mine"):
         (16_375_728_128, {"model_type": "deepseek", "n_routed_experts": 64, "n_shared_experts": 2,
                           "num_experts_per_tok": 6, "moe_intermediate_size": 1408, "first_k_dense_replace": 1}
          | shapes(2048, 28, 16, 16, 10944, 102400)),
+        (235_741_434_880, {"model_type": "deepseek_v2", "n_routed_experts": 160, "n_shared_experts": 2,
+                           "num_experts_per_tok": 6, "moe_intermediate_size": 1536, "first_k_dense_replace": 1}
+         | LATENT | shapes(5120, 60, 128, 128, 12288, 102400)),
+        (15_706_484_224, LITE),
+        (671_026_419_200, V3),
         (7_272_665_088, {"model_type": "falcon_mamba", "hidden_size": 4096, "intermediate_size": 8192,
                          "num_hidden_layers": 64, "time_step_rank": 256, "vocab_size": 65024,
                          "tie_word_embeddings": False}),
@@ -147,6 +170,8 @@ def test_what_mistral_s_file_leaves_out_is_its_class_s():
                         "intermediate_size": 4096}),
         ("gemma-2-9b", {"model_type": "gemma2"} | shapes(3584, 42, 16, 8, 14336, 256000, sliding_window=4096)),
         ("gpt-oss-20b", {"model_type": "gpt_oss", "num_local_experts": 32} | shapes(2880, 24, 64, 8, 2880, 201088)),
+        ("deepseek-v2-lite", LITE),
+        ("deepseek-v3", V3),
         ("qwen3-next-80b", {"model_type": "qwen3_next"} | shapes(2048, 48, 16, 2, 5120, 151936)),
         ("nemotron-h-8b", {"model_type": "nemotron_h", "hybrid_override_pattern":
                            "M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M-"}
@@ -173,6 +198,24 @@ def test_windows_by_layer(changes, window, pattern):
     """Every second layer of Gemma 2 sees everything, unless the file names each; what repeats is written once."""
     model = read({"model_type": "gemma2"} | shapes(512, 4, 4, 2, 96, 100) | changes).model
     assert (model.window, model.window_pattern) == (window, pattern)
+
+
+def test_kimi_k2_has_a_trillion_parameters_of_which_32_billion_are_active():
+    """arXiv 2507.20534: 1.04 T and 32.6 B; latents of DeepSeek-V3's widths that its file need not name."""
+    config = V3 | {"model_type": "kimi_k2", "n_routed_experts": 384, "first_k_dense_replace": 1, "n_group": 1}
+    config |= shapes(7168, 61, 64, 64, 18432, 163840)
+    found = summary(read({key: value for key, value in config.items() if key not in LATENT}))
+    assert found.parameters == pytest.approx(1.04e12, rel=0.02)
+    assert found.linear_macs_body + 2 * found.head_macs == pytest.approx(32.6e9, rel=0.02)
+
+
+def test_blocks_of_deepseek_v3_are_the_format_that_has_them():
+    """Weights in blocks of 128 x 128 meet activations in 128s; what drafts is left out, and said so."""
+    workload = read(V3)
+    assert workload.formats == find_workload("deepseek-v3").formats
+    assert workload.source.endswith("what drafts further tokens (num_nextn_predict_layers) is left out")
+    dense = read(LLAMA | {"quantization_config": V3["quantization_config"]})
+    assert (dense.formats.weights, dense.formats.router) == ("fp8_block", None)
 
 
 def test_bamba_places_attention_where_the_file_says():
@@ -203,7 +246,10 @@ def test_formats_are_those_of_the_checkpoint(changes, formats):
     ("changes", "message"),
     [
         ({"model_type": "lama"}, "config.json:1: unknown model_type 'lama'.*did you mean 'llama'"),
-        ({"model_type": "deepseek_v3"}, "latent attention is in no family"),
+        ({"model_type": "deepseek_v32"}, "attention over chosen positions is in no family"),
+        (V3 | {"scoring_func": "tanh"}, 'scoring_func: "tanh"; expected softmax or sigmoid'),
+        (V3 | {"v_head_dim": 0}, "v_head_dim: 0; expected a whole number from 1"),
+        (V3 | {"num_key_value_heads": 8}, "kv_heads does not fit; expected heads = 128 with kv_lora_rank"),
         ({"model_type": "bert", "is_decoder": True}, "an encoder that decodes is in no family"),
         ({"model_type": "bert", "position_embedding_type": "relative_key"}, "relative positions are in no family"),
         ({"model_type": "electra", "embedding_size": 128, "hidden_size": 256}, "a narrower embedding is in no family"),
@@ -231,7 +277,7 @@ def test_formats_are_those_of_the_checkpoint(changes, formats):
         ({"quantization_config": {"quant_method": "bitsandbytes"}}, "quantization_config.*expected quant_method gptq"),
         ({"layer_types": ["full_attention", "sliding_attention"]}, "layers of one kind"),
         ({"layer_types": "full"}, "a list of words"),
-        ({"kv_lora_rank": 512}, "latent attention is in no family"),
+        ({"kv_lora_rank": 512}, "latent attention is read in deepseek_v2, deepseek_v3, kimi_k2 only"),
         ({"decoder_sparse_step": 2}, "experts in some layers only"),
         ({"model_type": "mamba", "intermediate_size": 5000}, "a multiple of hidden_size = 4096"),
         ({"model_type": "mamba", "use_bias": True, "intermediate_size": 8192}, "projections of Mamba have no biases"),
@@ -280,6 +326,9 @@ def test_no_configuration(data, message):
                 "sliding_window_pattern",
                 "n_routed_experts",
                 "first_k_dense_replace",
+                "scoring_func",
+                "num_nextn_predict_layers",
+                *LATENT,
                 "full_attention_interval",
                 "mlp_ratio",
                 "num_register_tokens",

@@ -10,6 +10,7 @@ from hwsim.spec import load, parse
 from hwsim.workload.model import FormatName, Formats, HybridModel, Mamba1Model, Mamba2Model, Pass, VitModel, Workload
 
 ATTENTION = "d_model: 64, layers: 4, heads: 4, kv_heads: 2, d_ff: 96, vocab: 128"
+LATENT = "kv_lora_rank: 24, qk_nope_head_dim: 12, qk_rope_head_dim: 4, v_head_dim: 10"
 
 
 def message(model, rest=""):
@@ -46,6 +47,8 @@ def test_formats_fall_back():
         "fp32",
     )
     assert Formats(embedding="int8").head_format == "int8"
+    assert Formats(weights="int8").of_router.weights == "int8"
+    assert Formats(weights="int8", router="bf16").of_router.weights == "bf16"
 
 
 @pytest.mark.parametrize(
@@ -80,6 +83,16 @@ def test_formats_fall_back():
         (
             f"family: transformer, {ATTENTION}, experts: 4, experts_per_token: 1, dense_layers: 1",
             "a width with dense_layers, else 0",
+        ),
+        (f"family: transformer, {ATTENTION}, router: sigmoid", "softmax without experts"),
+        (f"family: transformer, {ATTENTION}, v_head_dim: 8", "0 without kv_lora_rank"),
+        (f"family: transformer, {ATTENTION}, absorb: never", "left out without kv_lora_rank"),
+        (f"family: transformer, {ATTENTION}, kv_lora_rank: 8", "a number above 0 with kv_lora_rank"),
+        (f"family: transformer, {ATTENTION}, {LATENT}", "heads = 4 with kv_lora_rank: one latent serves all heads"),
+        (f"family: transformer, {ATTENTION}, {LATENT}, window: 8", "left out with kv_lora_rank"),
+        (
+            f"family: transformer, {ATTENTION.replace('kv_heads: 2', 'kv_heads: 4')}, {LATENT}, position: none",
+            "rope with kv_lora_rank",
         ),
         (
             "family: transformer, d_model: 64, layers: 4, heads: 4, kv_heads: 3, d_ff: 9, vocab: 8",

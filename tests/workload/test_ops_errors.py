@@ -31,6 +31,11 @@ CONV2D = {"batch": 1, "oc": 4, "ic": 4, "y": 8, "x": 8, "r": 3, "s": 3}
         (lambda: attention("decode", **{**ATTENTION, "kv_heads": 3}), "kv_heads=3; expected a divisor of heads=8"),
         (lambda: attention("decode", **{**ATTENTION, "kv_len": 3}), "q_len=4; expected at most kv_len=3"),
         (lambda: attention("decode", **ATTENTION, window=-1), "window=-1; expected 0 (no window) or more"),
+        (lambda: attention("decode", **ATTENTION, latent=2), "latent=2; expected 0 or 1"),
+        (
+            lambda: attention("decode", **ATTENTION, latent=1, v_head_dim=999),
+            "v_head_dim=999 with latent=1; expec",
+        ),
         (lambda: attention("bidirectional", **ATTENTION, window=4), "window=4 with phase=bidirectional"),
         (lambda: conv1d("train", 1, 1, 8, 4), "conv1d: unknown phase 'train'; expected one of decode, prefill"),
         (lambda: conv1d("decode", 1, 1, 8, 4, activation="silo"), "did you mean 'silu'?"),

@@ -40,7 +40,10 @@ def _repeats(p: CpuParameters, op: Op) -> bool:
 
 
 def plan_attention(p: CpuParameters, op: Op) -> Planned | Infeasible:
-    """The two products of attention in tiles, with the softmax of their scores on the vector units."""
+    """The two products of attention in tiles, with the softmax of their scores on the vector units.
+
+    Values of another width than keys make both products as deep as the mean of the two.
+    """
     cores = cores_of(p, op)
     if isinstance(cores, Infeasible):
         return cores
@@ -50,8 +53,10 @@ def plan_attention(p: CpuParameters, op: Op) -> Planned | Infeasible:
     keys, dtype = op.operand("k"), op.output.format
     computed = "fp32" if dtype == "fp32" else "bf16"
     seen, flows = _seen(op), keys.role == "activation"
+    widths = _widths(op)
+    fresh = d["head_dim"] / widths if op.attributes.get("latent") else 1.0
     product = Product(
-        rows, seen, d["head_dim"], 2 * heads, keys.format, computed, keys.density, keys.density < 1, flows
+        rows, seen, -(-widths // 2), 2 * heads, keys.format, computed, keys.density, keys.density < 1, flows, fresh
     )
     blocking = _blocking(p, product, _kernel(p, product), cores)
     works = works_of(p, product, blocking, flowing_bytes(op))
@@ -62,10 +67,15 @@ def plan_attention(p: CpuParameters, op: Op) -> Planned | Infeasible:
     return Planned(works, blocking, threads=blocking.cores)
 
 
+def _widths(op: Op) -> int:
+    """Elements of a key and a value."""
+    return op.dims["head_dim"] + op.dims.get("v_head_dim", op.dims["head_dim"])
+
+
 def _seen(op: Op) -> int:
     """Positions that a query sees on average: half of a causal prompt is masked, and skipped tile by tile."""
     d = op.dims
-    pairs = op.macs / (2.0 * d["batch"] * d["kv_heads"] * d["group"] * d["head_dim"] * d["q_len"])
+    pairs = op.macs / (1.0 * d["batch"] * d["kv_heads"] * d["group"] * _widths(op) * d["q_len"])
     return max(1, math.ceil(pairs))
 
 

@@ -52,6 +52,7 @@ class Product:
         density: share of the weights that is stored.
         bitmap: whether a bitmap says which.
         flows: whether the second operand is an activation too (scores of a list of operators, keys of an image).
+        fresh: share of the stored weights that is read for the first time; caches have the rest (values that are keys).
     """
 
     m: int
@@ -63,6 +64,7 @@ class Product:
     density: float
     bitmap: bool
     flows: bool = False
+    fresh: float = 1.0
 
     @property
     def depth(self) -> int:

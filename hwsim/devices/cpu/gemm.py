@@ -61,7 +61,7 @@ def total_bytes(product: Product) -> float:
 
 def memory_bytes(product: Product) -> float:
     """Bytes of the second operand that come from memory whatever caches hold: all of weights, none of what flows."""
-    return 0.0 if product.flows else total_bytes(product)
+    return 0.0 if product.flows else total_bytes(product) * product.fresh
 
 
 def imbalance(product: Product, blocking: Blocking) -> float:

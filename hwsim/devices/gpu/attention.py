@@ -1,4 +1,7 @@
-"""Attention: from a card, its stack and a kernel's form to the closed forms of `hwsim.kernels.gpu_attention`."""
+"""Attention: from a card, its stack and a kernel's form to the closed forms of `hwsim.kernels.gpu_attention`.
+
+Latents (`hwsim.kernels.gpu_latent`) have kernels of their own.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from hwsim.kernels.gpu_attention import AttentionPath
     from hwsim.workload.op import Op
 
-__all__ = ["FORMS", "Form", "attention_estimate", "attention_path", "form_named"]
+__all__ = ["FORMS", "LATENT_FORMS", "Form", "attention_estimate", "attention_path", "form_named"]
 
 _MMA_SYNC: Final = {"wgmma": 0.5, "tcgen05": 0.25}
 """Rate of `mma.sync` over that of the generation's own issue path: both keep Ampere's 2,048 operations per clock and SM
@@ -53,6 +56,7 @@ class Form:
         over_cache: whether it reads keys and values from a paged cache, looking each step's pages up; the heads of a
             group then fill the rows of a block when there is one query (vLLM's FlashAttention-2).
         widths: elements of a head that the kernel is built for; heads between them are padded in its tiles.
+        begin_steps: steps that beginning and ending a part of a sequence takes, of latents.
     """
 
     qk: str = ""
@@ -66,6 +70,7 @@ class Form:
     issue: str = "mma"
     over_cache: bool = False
     widths: tuple[int, ...] = (32, 64, 96, 128, 192, 256)
+    begin_steps: float = 0.0
 
 
 FORMS: Final[dict[str, Form]] = {
@@ -83,6 +88,16 @@ FORMS: Final[dict[str, Form]] = {
 2025: tiles of 128 x 64, formats as the papers give them). ``fa2-paged`` is FlashAttention-2's kernel for a cache in
 pages (tiles of 64 x 128 for heads of 128). ``paged`` is the prefill over a paged cache in engines of 2023; its tiles of
 64 x 64 are inferred from rows. ``eager`` is three kernels: scores, softmax, product."""
+
+
+LATENT_FORMS: Final[dict[str, Form]] = {
+    "flash-mla": Form(block_q=64, least_q=64, issue="wgmma", begin_steps=5.0),
+    "triton-mla": Form(block_q=16, least_q=16, block_kv=32, begin_steps=5.0),
+}
+"""Kernels over latents. ``flash-mla``: deepseek-ai/FlashMLA (64 rows, pages of 64 positions, and its scheduler's
+``fixed_overhead_num_blocks``), which engines run on Hopper; cards of data centres after it have others, taken as alike.
+``triton-mla``: vLLM's ``_fwd_grouped_kernel_stage1`` (16 heads, 32 positions), on cards without warp groups; that its
+parts begin as FlashMLA's is assumed."""
 
 
 _WARPGROUP_FORMS: Final = {
@@ -103,15 +118,28 @@ def form_named(p: GpuParameters, name: str) -> Form:
     return _WARPGROUP_FORMS.get(wanted, FORMS[wanted]) if p.issue == "wgmma" else FORMS[wanted]
 
 
-def _block_kv(form: Form, head_dim: int, bits: int) -> int:
+def latent_form(p: GpuParameters, name: str) -> Form:
+    """The form of a kernel over latents; ``auto`` is what the card's engines run.
+
+    Raises:
+        HwsimError: there is none.
+    """
+    if name != "auto" and name not in LATENT_FORMS:
+        raise HwsimError.unknown_name("attention over latents", "kernel", name, ("auto", "eager", *LATENT_FORMS))
+    own = "flash-mla" if p.issue in _MMA_SYNC else "triton-mla"
+    return LATENT_FORMS[own if name == "auto" else name]
+
+
+def _block_kv(form: Form, head_dim: int, value_dim: int, bits: int) -> int:
     """Key-value positions of a prefill's step: warp-specialised kernels fill their buffers, 64 to 256 positions.
 
-    256 up to heads of 64, 128 up to 128, 64 above; twice that for 8 bits, 256 at most. The first step is that of
-    TensorRT-LLM's fmha_v2 for Hopper; the others are assumed (their figures agree with the rows used for calibration).
+    256 up to heads of 64, 128 up to values of 128, 64 above; twice that for 8 bits, 256 at most. The first step is that
+    of TensorRT-LLM's fmha_v2 for Hopper; 128 positions for keys of 192 with values of 128 are FlashAttention-3's
+    (tile_size.h); the others are assumed (their figures agree with the rows used for calibration).
     """
     if not form.warp_specialised:
-        return form.block_kv if head_dim <= 128 else 64
-    step = 256 if head_dim <= 64 else 128 if head_dim <= 128 else 64
+        return form.block_kv if head_dim <= 128 else min(64, form.block_kv)
+    step = 256 if head_dim <= 64 else 128 if value_dim <= 128 and head_dim <= 192 else 64
     return min(256, step * (2 if bits <= 8 else 1))
 
 
@@ -130,12 +158,14 @@ def attention_path(
     setting: Setting = ALONE,
     prefill: bool = False,
     writes: bool = False,
+    value_dim: int = 0,
 ) -> AttentionPath | Infeasible:
     """Constants of the closed forms for a card, formats and a kernel, or why the card cannot run it.
 
     ``prefill``: prompts and images, not decode steps. ``writes``: whether the op, as engines run it, also rotates q and
-    k and writes the cache. What a stack's kernel was found to reach holds for kernels that issue alike; `mma.sync` on a
-    card of warp groups runs at its rated share, each product waiting for the softmax before it.
+    k and writes the cache. ``value_dim``: elements of a value, 0 for ``head_dim``. What a stack's kernel was found to
+    reach holds for kernels that issue alike; `mma.sync` on a card of warp groups runs at its rated share, each product
+    waiting for the softmax before it.
     """
     from hwsim.kernels.gpu_attention import AttentionPath  # noqa: PLC0415 - brings in numba
 
@@ -171,10 +201,10 @@ def attention_path(
         page_s=a.page_step.value / clock if form.over_cache else 0.0,
         block_s=a.block.value / clock if alike else 0.0,
         element_s=a.element.value / (form.block_q * clock) if alike else 0.0,
-        block_kv=float(_block_kv(form, head_dim, FORMATS[product].bits)),
+        block_kv=float(_block_kv(form, head_dim, value_dim or head_dim, FORMATS[product].bits)),
         occupancy=1.0 if form.warp_specialised and prefill else 2.0,
         floor_s=a.floor.value + (a.write_floor.value if writes else 0.0),
-        **_tiles(form, head_dim),
+        **_tiles(form, head_dim, value_dim or head_dim),
         **_decode(a, FORMATS[kv_dtype].bits <= 8, head_dim),
         **_traffic(p, (product, kv_dtype, dtype), setting, prefill, writes),
     )
@@ -192,13 +222,16 @@ def _spare(p: GpuParameters, path: TensorPath, form: Form) -> float:
     return 1.0 - path.flop_per_clock / rate if form.issue == "mma" else 0.0
 
 
-def _tiles(form: Form, head_dim: int) -> dict[str, float]:
+def _tiles(form: Form, head_dim: int, value_dim: int) -> dict[str, float]:
     """What a kernel's form alone decides."""
     return {
         "block_q": float(form.block_q),
         "least_q": float(form.least_q),
-        "decode_kv": float(form.block_kv if head_dim <= 128 else 64),
+        "decode_kv": float(form.block_kv if head_dim <= 128 else min(64, form.block_kv)),
         "tile_dim": float(next((wide for wide in form.widths if wide >= head_dim), head_dim)),
+        "value_tile": float(next((wide for wide in form.widths if wide >= value_dim), value_dim)),
+        "value_share": value_dim / head_dim,
+        "begin_steps": form.begin_steps,
         "persistent": float(form.warp_specialised),
         "folds": float(form.over_cache),
     }
@@ -251,24 +284,30 @@ def _traffic(
 def attention_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate | Infeasible:
     """Time of an attention op."""
     from hwsim.kernels.gpu_attention import BOUNDS, decode_times, prefill_times  # noqa: PLC0415 - brings in numba
+    from hwsim.kernels.gpu_latent import latent_times  # noqa: PLC0415 - likewise
 
     name = str(op.attributes.get("kernel", "auto"))
     if name == "eager" or (name == "auto" and p.software.attention.kernel == "eager"):
         return _eager(p, op)
     d, phase = op.dims, str(op.attributes.get("phase", "prefill"))
     dtype, kv_dtype = op.output.format, op.operand("k").format
-    form = form_named(p, name)
+    latent = bool(op.attributes.get("latent"))
+    form = (latent_form if latent else form_named)(p, name)
     window = int(op.attributes.get("window", 0))
-    prefill = phase != "decode"
-    writes = name == "auto" and phase == "prefill"
-    path = attention_path(p, dtype, kv_dtype, form, d["head_dim"], setting, prefill, writes)
+    prefill = phase != "decode" and not latent
+    writes = name == "auto" and phase == "prefill" and op.operand("k").role == "cache" and not latent
+    value = d.get("v_head_dim", d["head_dim"])
+    path = attention_path(p, dtype, kv_dtype, form, d["head_dim"], setting, prefill, writes, value)
     if isinstance(path, Infeasible):
         return path
     shape = (d["batch"], d["kv_heads"] * d["group"], d["kv_heads"], d["q_len"], d["kv_len"], d["head_dim"])
     columns = np.broadcast_arrays(*(np.atleast_1d(np.asarray(each, dtype=np.float64)) for each in (*shape, window)))
     batch, heads, kv_heads, q, kv, dim, near = (np.ascontiguousarray(each) for each in columns)
     rows = (batch, heads, kv_heads, q, kv, dim, near)
-    times, bounds = prefill_times(*rows, phase == "prefill", path) if prefill else decode_times(*rows, path)
+    if prefill:
+        times, bounds = prefill_times(*rows, phase == "prefill", path)
+    else:
+        times, bounds = (latent_times if latent else decode_times)(*rows, path)
     limits = _LIMITS | {"tensor": _multiplier(op)}
     names: Any = np.array([limits[each] for each in BOUNDS], dtype=object)[bounds]
     moved = 1.0 * sum(op.bytes_by_role.values())
@@ -287,17 +326,22 @@ def _eager(p: GpuParameters, op: Op) -> Estimate | Infeasible:
     """Scores written to memory, softmax over them, the second product: three kernels, and the cache copied whole.
 
     Each eager step concatenates the new keys and values to the cache (read and write of all of it) and repeats them
-    for each query head of a group (Hugging Face's DynamicCache and repeat_kv).
+    for each query head of a group (Hugging Face's DynamicCache and repeat_kv). Latents have no copies.
     """
     d, v = op.dims, p.software
     heads = d["kv_heads"] * d["group"]
     bits = FORMATS[op.output.format].bits / 8.0
     scores = 1.0 * d["batch"] * heads * d["q_len"] * d["kv_len"]
-    cache = 2.0 * d["batch"] * d["kv_heads"] * d["kv_len"] * d["head_dim"] * bits
-    copies = 2.0 * cache + (1.0 + d["group"]) * cache * (d["group"] > 1)
-    moved = copies + d["group"] * cache + scores * (4.0 * bits + 8.0)
+    widths = d["head_dim"] + d.get("v_head_dim", d["head_dim"])
+    cache = 1.0 * d["batch"] * d["kv_heads"] * d["kv_len"] * bits
+    if op.attributes.get("latent"):
+        copies, read = 2.0 * cache * d["head_dim"], cache * widths
+    else:
+        copies = 2.0 * cache * widths + (1.0 + d["group"]) * cache * widths * (d["group"] > 1)
+        read = d["group"] * cache * widths
+    moved = copies + read + scores * (4.0 * bits + 8.0)
     rate = rate_of(p, op.output.format) or rate_of(p, "fp32") or 1.0
-    flop = 4.0 * scores * d["head_dim"]
+    flop = 2.0 * scores * widths
     clock = p.chip.tensor_clock.value
     compute = flop / (p.chip.sms.value * rate * clock * v.gemm.tensor_share.value)
     memory = moved / (p.stream_bytes_s * v.dram_share.value * v.vector.stream.value)

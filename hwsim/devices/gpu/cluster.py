@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hwsim.devices.gpu.collective import collective_time, link_between
@@ -60,7 +60,8 @@ def plan_of(cluster: Cluster, work: PassWork) -> Plan:
     parts = min(work.recipe.micro_batches if work.recipe else cluster.pipeline, own)
     local = math.ceil(own / parts)
     decode = work.role in ("decode", "draft", "verify")
-    split = Split(cluster.tensor, cluster.sequence, work.batch, local, decode, work.recipe is not None)
+    spread = cluster.experts == "spread"
+    split = Split(cluster.tensor, cluster.sequence, work.batch, local, decode, work.recipe is not None, spread)
     return Plan(split, cluster.pipeline, math.ceil(own / local), replicas, cluster.cards)
 
 
@@ -106,7 +107,7 @@ def per_card(p: GpuParameters, graph: Graph, work: PassWork) -> dict[str, float]
         raise ValueError(f"{p.name} is one card")
     plan = plan_of(p.cluster, work)
     own = math.ceil(work.batch / plan.replicas)
-    whole = Split(plan.split.tensor, plan.split.sequence, work.batch, own, plan.split.decode)
+    whole = replace(plan.split, local=own, train=False)
     layers = {op.layer for op in graph.ops if op.layer is not None}
     share = math.ceil(len(layers) / plan.stages) / max(1, len(layers))
     ends: dict[str, float] = {}

@@ -11,7 +11,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Product", "siblings"]
 
-_JOINED: Final = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"), ("shared_gate_proj", "shared_up_proj"))
+_JOINED: Final = (
+    ("q_proj", "k_proj", "v_proj"),
+    ("q_a_proj", "kv_a_proj"),
+    ("gate_proj", "up_proj"),
+    ("shared_gate_proj", "shared_up_proj"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class Product:
 
 
 def siblings(ops: tuple[Op, ...]) -> int:
-    """How many of the first ops are one product in engines: q, k and v, or gate and up, of the same rows."""
+    """How many of the first ops are one product in engines, of the same rows: q, k and v; gate and up."""
     for names in _JOINED:
         if ops[0].name in names:
             same = [op for op in ops[: len(names)] if op.kind == "gemm" and op.name in names]

@@ -136,6 +136,7 @@ class Cluster:
         tensor: cards that divide each layer's products and heads.
         pipeline: stages that divide the layers.
         sequence: cards that divide the tokens of a prompt, or the positions of a cache.
+        experts: whether the cards of ``tensor`` have a slice of each expert (divided), or some experts whole (spread).
         data: groups that each hold the whole model and divide the sequences; None for what the others leave.
         cards_per_node: cards that the cards' own link joins; None for all.
         network: the way between nodes.
@@ -145,6 +146,7 @@ class Cluster:
     tensor: Annotated[int, Positive] = 1
     pipeline: Annotated[int, Positive] = 1
     sequence: Annotated[int, Positive] = 1
+    experts: Literal["divided", "spread"] = "divided"
     data: Annotated[int, Positive] | None = None
     cards_per_node: Annotated[int, Positive] | None = None
     network: Link | None = None

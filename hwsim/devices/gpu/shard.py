@@ -1,9 +1,12 @@
 """One card's part of an op in a cluster, and the collective that follows it.
 
 Tensor parallel (Shoeybi et al. 2019): the columns of a block's first products and the rows of its last are divided,
-with the heads and channels between them, and one all-reduce closes the block. Sequence parallel: tokens of a prompt
-are divided; attention gathers keys and values, a recurrence its states (LASP-2, Sun et al. 2025); a decode divides the
-cache's positions and adds up partial results. Data parallel and micro-batches of a pipeline divide the sequences.
+with the heads and channels between them, and one all-reduce closes the block; experts are divided alike, or spread
+(`hwsim.devices.gpu.spread`). Latents of latent attention, which serve
+all heads, and the products down to them are whole on every card, and so is their cache. Sequence parallel: tokens of a
+prompt are divided; attention gathers keys and values, a recurrence its states (LASP-2, Sun et al. 2025); a decode
+divides the cache's positions and adds up partial results. Data parallel and micro-batches of a pipeline divide the
+sequences.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from hwsim.devices.gpu.spread import spread
 from hwsim.formats import FORMATS
 from hwsim.workload.training import GRAD, GRAD_WEIGHT, forward_name
 
@@ -22,13 +26,18 @@ __all__ = ["Collective", "Split", "collectives_after", "shard"]
 _COLUMNS: Final = frozenset(
     {
         *("q_proj", "k_proj", "v_proj", "qkv_proj", "gate_proj", "up_proj", "shared_gate_proj", "shared_up_proj"),
-        *("in_proj", "ba_proj", "dt_proj", "lm_head"),
+        *("q_b_proj", "kv_b_proj", "in_proj", "ba_proj", "dt_proj", "lm_head"),
     }
 )
 _ROWS: Final = frozenset({"o_proj", "down_proj", "shared_down_proj", "out_proj", "x_proj"})
 _WIDTHS: Final = frozenset(
-    {"rope", "mlp_act", "shared_mlp_act", "attn_gate", "gate", "dt_softplus", "decay", "strength", "gated_norm"}
+    {
+        *("rope", "k_concat", "mlp_act", "shared_mlp_act", "attn_gate"),
+        *("gate", "dt_softplus", "decay", "strength", "gated_norm"),
+    }
 )
+_HEAD_PRODUCTS: Final = frozenset({"k_b_proj", "v_b_proj"})
+"""Products of latent attention side by side, one for each head."""
 _PER_HEAD: Final = frozenset({"q_norm", "k_norm", "head_norm"})
 _HEADS: Final = {"attention": "kv_heads", "scan": "groups"}
 _PRODUCTS: Final = {"": ("n", "k"), f"{GRAD}_x": ("k", "n"), GRAD_WEIGHT: ("m", "n")}
@@ -51,6 +60,7 @@ class Split:
         local: sequences that one card has at a time.
         decode: whether few tokens are added to a cache.
         train: whether the loss is taken of divided logits, which no card then gathers (Shoeybi et al. 2019, section 3).
+        spread: whether the cards that divide each layer have whole experts, and not a slice of each.
     """
 
     tensor: int
@@ -59,6 +69,7 @@ class Split:
     local: int
     decode: bool
     train: bool = False
+    spread: bool = False
 
     def rows(self, rows: int) -> int:
         """Rows of all sequences to those of a card's."""
@@ -117,12 +128,16 @@ def _tensor(op: Op, split: Split) -> Op:
     cards = split.tensor
     if cards == 1:
         return op
+    if split.spread and (part := spread(op, cards)) is not None:
+        return part
     if op.kind in _HEADS:
         return _heads(op, _HEADS[op.kind], cards)
     names = tuple(name for name in _divided_dims(op) if name in op.dims)
     if not names and op.kind != "embedding":
         return op
     dims = op.dims.replace(**{name: _part(op.dims[name], cards) for name in names})
+    if "k_width" in dims:  # one key for all heads, which is turned beside the queries of a card's heads
+        dims = dims.replace(width=dims["q_width"] + dims["k_width"])
     return replace(op, dims=dims, operands=_resident(op, cards))
 
 
@@ -130,6 +145,8 @@ def _divided_dims(op: Op) -> tuple[str, ...]:
     """Dimensions that tensor parallelism divides."""
     name = forward_name(op)
     if op.kind == "gemm":
+        if name in _HEAD_PRODUCTS:
+            return ("batch",)
         columns, depth = _PRODUCTS[op.name.removeprefix(name)]
         return (columns,) if name in _COLUMNS else (depth,) if name in _ROWS else ()
     if op.kind == "conv1d":
@@ -183,8 +200,10 @@ def _sequence_collectives(part: Op, split: Split, out: float) -> list[Collective
     if part.kind == "attention":
         if split.decode:
             return [Collective("all_reduce", out, cards)]
-        new = float(d["batch"] * d["kv_heads"] * d["q_len"] * cards * d["head_dim"])
-        return [Collective("all_gather", 2.0 * new * FORMATS[part.operand("k").format].bits_per_element / 8.0, cards)]
+        new = float(d["batch"] * d["kv_heads"] * d["q_len"] * cards)
+        width = d["head_dim"] + (0 if part.attributes.get("latent") else d.get("v_head_dim", d["head_dim"]))
+        kept = FORMATS[part.operand("k").format].bits_per_element / 8.0
+        return [Collective("all_gather", new * width * kept, cards)]
     if part.kind == "scan" and not split.decode:
         states = sum(each.bytes(d) for each in part.operands if each.role == "state")
         return [Collective("all_gather", float(states * cards), cards)]

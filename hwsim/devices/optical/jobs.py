@@ -70,7 +70,8 @@ def jobs_of(op: Op, largest: int | None = None) -> tuple[Job, ...]:
         heads = dims["batch"] * dims["kv_heads"]
         queries = dims["group"] * dims["q_len"]
         scores = _product(heads, queries, dims["kv_len"], dims["head_dim"], largest)
-        return (scores, _product(heads, queries, dims["head_dim"], dims["kv_len"], largest))
+        value = dims.get("v_head_dim", dims["head_dim"])
+        return (scores, _product(heads, queries, value, dims["kv_len"], largest))
     return ()
 
 

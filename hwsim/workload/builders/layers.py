@@ -80,6 +80,7 @@ class MoeShape:
     post_norm: bool = False
     shared_d_ff: int = 0
     shared_gate: bool = False
+    router: str = "softmax"
 
 
 def add_attention(body: Body, shape: AttentionShape, formats: Formats, pass_: Pass, stream: Source) -> str:
@@ -221,10 +222,11 @@ def add_moe(body: Body, shape: MoeShape, formats: Formats, pass_: Pass, stream: 
     rows, d, inner, block = pass_.rows, shape.d_model, shape.d_ff, "moe"
     picked = shape.per_token
     body.add("mlp_norm", block, normed(shape.norm, rows, d, formats), x=stream)
-    body.add("router", block, linear(rows, shape.experts, d, formats, shape.bias), a="mlp_norm")
-    body.add("router_softmax", block, softmax(rows, shape.experts, dtype=formats.flowing), x="router")
+    router = linear(rows, shape.experts, d, formats.of_router, shape.bias, out_dtype=formats.flowing)
+    body.add("router", block, router, a="mlp_norm")
+    scores = body.add(f"router_{shape.router}", block, _scores(rows, shape, formats), x="router")
     topk = elementwise("topk", rows, picked, formats.flowing, read_elems=shape.experts)
-    body.add("router_topk", block, topk, x="router_softmax")
+    body.add("router_topk", block, topk, x=scores)
     body.add("dispatch", block, _dispatch(rows, picked, d, formats), table="mlp_norm", choice="router_topk")
     for name in ("gate_proj", "up_proj"):
         body.add(name, block, _expert_linear(rows, inner, d, shape, formats), a="dispatch")
@@ -234,6 +236,13 @@ def add_moe(body: Body, shape: MoeShape, formats: Formats, pass_: Pass, stream: 
     combine = _combine(rows, picked, d, formats, tuple(shared))
     body.add("combine", block, combine, x="down_proj", weights="router_topk", **shared)
     return _close(body, "mlp", block, shape, "combine", formats, pass_, stream)
+
+
+def _scores(rows: int, shape: MoeShape, formats: Formats) -> Op:
+    """What experts are chosen by: a softmax, or sigmoids with a trained number for each expert (DeepSeek-V3)."""
+    if shape.router == "softmax":
+        return softmax(rows, shape.experts, dtype=formats.flowing)
+    return elementwise("sigmoid_bias", rows, shape.experts, formats.flowing, weight_dtype=formats.vectors)
 
 
 def _add_shared(body: Body, shape: MoeShape, formats: Formats, rows: int) -> dict[str, Source]:

@@ -1,10 +1,11 @@
-"""Decoder transformers: GPT-2, Llama, Mistral, Qwen, Gemma; mixtures of experts: Mixtral, DeepSeek-MoE, gpt-oss."""
+"""Decoder transformers: GPT-2, Llama, Mistral, Qwen, Gemma; mixtures of experts: Mixtral, DeepSeek, gpt-oss."""
 
 from __future__ import annotations
 
 from functools import cache
 
 from hwsim.workload.builders.body import STREAM, Body, Ends, language_model
+from hwsim.workload.builders.latent import LatentShape, add_latent
 from hwsim.workload.builders.layers import (
     AttentionShape,
     MlpShape,
@@ -25,7 +26,10 @@ def build(model: TransformerModel, formats: Formats, pass_: Pass) -> Graph:
     @cache
     def body_of(window: int, experts: bool) -> Body:
         body = Body()
-        stream = add_attention(body, _attention_shape(model, window), formats, pass_, STREAM)
+        if model.kv_lora_rank:
+            stream = add_latent(body, _latent_shape(model), formats, pass_, STREAM)
+        else:
+            stream = add_attention(body, _attention_shape(model, window), formats, pass_, STREAM)
         if experts:
             add_moe(body, _moe_shape(model), formats, pass_, stream)
         else:
@@ -58,6 +62,22 @@ def _attention_shape(model: TransformerModel, window: int) -> AttentionShape:
     )
 
 
+def _latent_shape(model: TransformerModel) -> LatentShape:
+    return LatentShape(
+        model.d_model,
+        model.heads,
+        model.kv_lora_rank,
+        model.q_lora_rank,
+        model.qk_nope_head_dim,
+        model.qk_rope_head_dim,
+        model.v_head_dim,
+        model.norm,
+        model.attention_bias,
+        model.output_bias,
+        model.absorb,
+    )
+
+
 def _mlp_shape(model: TransformerModel) -> MlpShape:
     return MlpShape(
         model.d_model,
@@ -82,4 +102,5 @@ def _moe_shape(model: TransformerModel) -> MoeShape:
         model.post_norm,
         model.shared_d_ff,
         model.shared_gate,
+        model.router,
     )

@@ -1,7 +1,7 @@
 """A `config.json` of Hugging Face as what a workload file says.
 
-What a model does that no family states (latent attention, attention that layers share) is refused by name: a model that
-is nearly right is counted wrongly.
+What a model does that no family states (attention over chosen positions, or that layers share) is refused by name: a
+model that is nearly right is counted wrongly.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ Document: TypeAlias = "dict[str, Any]"
 _CONTEXT: Final = 1024
 _TEXT: Final = 128
 _DTYPES: Final[Mapping[str, FormatName]] = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
+_BLOCK: Final = [128, 128]
+"""Blocks of weights with a scale of their own; activations have one for every 128 elements (DeepSeek-V3)."""
 _GROUPED_BITS: Final = ("gptq", "awq")
 
 
@@ -54,13 +56,16 @@ def document_of_config(data: bytes, source: str, name: str) -> Document:
         raise HwsimError.at(
             source, f"{refused.at or 'the model'} {refused.found or 'does not fit'}", refused.expected
         ) from None
+    formats = _formats(config)
+    if isinstance(model, TransformerModel) and model.experts and formats.get("quantize"):
+        formats["router"] = formats["vectors"]
     phase = phases_of(model)[0]
     return {
         "name": name,
-        "description": f"{name} ({kind}), {_formats(config)['weights']}",
-        "source": f"{Path(source).name} of Hugging Face, model_type {kind}",
+        "description": f"{name} ({kind}), {formats['weights']}",
+        "source": f"{Path(source).name} of Hugging Face, model_type {kind}{_left_out(config)}",
         "model": {"family": model.family, **_told(model)},
-        "formats": _formats(config),
+        "formats": formats,
         "run": {"phase": phase} | ({"context": _context(model)} if takes_context(model) else {}),
     }
 
@@ -115,13 +120,15 @@ def _refuse_features(config: Config, kind: str) -> None:
 
 
 _LAYER_KINDS: Final = ("bamba", "gemma2", "gemma3_text", "gpt_oss", "granitemoehybrid", "qwen3_next")
+_LATENT_KINDS: Final = ("deepseek_v2", "deepseek_v3", "kimi_k2")
 _STATED: Final = {
+    *(("kv_lora_rank", kind) for kind in _LATENT_KINDS),
     ("shared_expert_intermediate_size", "qwen2_moe"),
     ("shared_expert_intermediate_size", "qwen3_next"),
     ("word_embed_proj_dim", "opt"),
 }
 _FEATURES: Final = {
-    "kv_lora_rank": "null: latent attention is in no family",
+    "kv_lora_rank": f"null: latent attention is read in {', '.join(_LATENT_KINDS)} only",
     "mlp_only_layers": "[]: no family has experts in some layers only, but for hybrids",
     "shared_expert_intermediate_size": "null: no family has experts of its kind that every token visits",
     "word_embed_proj_dim": "null: an embedding narrower than the model is in no family",
@@ -132,8 +139,7 @@ _REASONS: Final = {
     "deberta-v2": "relative positions are in no family",
     "modernbert": "windows that see both sides are in no family",
     "phi": "one norm for attention and MLP together is in no family",
-    "deepseek_v2": "latent attention is in no family",
-    "deepseek_v3": "latent attention is in no family",
+    "deepseek_v32": "attention over chosen positions is in no family",
     "gemma3": "its encoder of images is in no family; the text model alone has model_type gemma3_text",
     "rwkv": "its mixer is in no family",
     "t5": "an encoder with a decoder is in no family",
@@ -141,6 +147,12 @@ _REASONS: Final = {
     "zamba2": "attention that layers share is in no family",
 }
 """Kinds that users ask for and that no family states, with what is missing."""
+
+
+def _left_out(config: Config) -> str:
+    """What of the file the workload does not have, as words behind its source."""
+    drafting = config.whole("num_nextn_predict_layers", default=0, least=0)
+    return "; what drafts further tokens (num_nextn_predict_layers) is left out" if drafting else ""
 
 
 def _formats(config: Config) -> dict[str, Any]:
@@ -160,6 +172,8 @@ def _formats(config: Config) -> dict[str, Any]:
     if method in _GROUPED_BITS and bits in (4, 8):
         group = quantized.get("group_size", 128)
         return formats | {"weights": f"int{bits}", "weight_group": max(0, group) if isinstance(group, int) else 0}
+    if method == "fp8" and quantized.get("weight_block_size") == _BLOCK:
+        return formats | {"weights": "fp8_block", "activations": "fp8_block", "quantize": "dynamic"}
     if method == "fp8":
         return formats | {"weights": "fp8_e4m3"}
     if method == "mxfp4":

@@ -18,7 +18,16 @@ from hwsim.workload.huggingface.mamba import (
     nemotron_h,
     qwen3_next,
 )
-from hwsim.workload.huggingface.transformers import deepseek, gemma, gpt2, gpt_oss, llama, opt, plain_decoder
+from hwsim.workload.huggingface.transformers import (
+    deepseek,
+    gemma,
+    gpt2,
+    gpt_oss,
+    latent_deepseek,
+    llama,
+    opt,
+    plain_decoder,
+)
 from hwsim.workload.huggingface.vision import clip_vision, deit, dinov2, vit
 
 __all__ = ["MODEL_TYPES"]
@@ -30,6 +39,8 @@ MODEL_TYPES: Final[dict[str, Callable[[Config], Model]]] = {
     "camembert": bert(vocab=30522),
     "clip_vision_model": clip_vision,
     "deepseek": deepseek,
+    "deepseek_v2": latent_deepseek("softmax"),
+    "deepseek_v3": latent_deepseek("sigmoid"),
     "deit": deit,
     "dinov2": dinov2,
     "dinov2_with_registers": dinov2,
@@ -45,6 +56,7 @@ MODEL_TYPES: Final[dict[str, Callable[[Config], Model]]] = {
     "granite": llama(tied=False),
     "granitemoehybrid": granite_hybrid,
     "jamba": jamba,
+    "kimi_k2": latent_deepseek("sigmoid"),
     "llama": llama(),
     "mamba": mamba1(),
     "mamba2": mamba2,

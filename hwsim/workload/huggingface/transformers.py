@@ -7,12 +7,12 @@ logits, multipliers of Granite, scales of embeddings) are not read and not count
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, Literal
 
 from hwsim.workload.families import Activation, Model, TransformerModel
 from hwsim.workload.huggingface.config import Config, activation_of, shapes_of, window_of, window_pattern_of
 
-__all__ = ["deepseek", "gemma", "gpt2", "gpt_oss", "llama", "opt", "plain_decoder"]
+__all__ = ["deepseek", "gemma", "gpt2", "gpt_oss", "latent_deepseek", "llama", "opt", "plain_decoder"]
 
 _OPT_OFFSET: Final = 2
 """Rows of OPT's position table before that of the first token."""
@@ -159,19 +159,48 @@ def gpt_oss(config: Config) -> Model:
 
 def deepseek(config: Config) -> Model:
     """DeepSeek-MoE: shared experts beside the chosen ones, and first layers without any."""
+    return TransformerModel(**shapes_of(config), **_shared_experts(config))
+
+
+def _shared_experts(config: Config) -> dict[str, Any]:
+    """The fields of a model of DeepSeek's beside attention's shapes."""
     if config.whole("moe_layer_freq", default=1) != 1:
         raise config.refuse("moe_layer_freq", "1: experts in every layer behind the first ones")
     expert, dense = config.whole("moe_intermediate_size"), config.whole("first_k_dense_replace", default=0, least=0)
-    return TransformerModel(
-        **shapes_of(config),
-        d_ff=expert,
-        activation=activation_of(config, "hidden_act"),
-        attention_bias=config.flag("attention_bias", False),
-        output_bias=config.flag("attention_bias", False),
-        tied_head=config.flag("tie_word_embeddings", False),
-        experts=config.whole("n_routed_experts"),
-        experts_per_token=config.whole("num_experts_per_tok"),
-        shared_d_ff=expert * config.whole("n_shared_experts", default=0, least=0),
-        dense_layers=dense,
-        dense_d_ff=config.whole("intermediate_size") if dense else 0,
-    )
+    return {
+        "d_ff": expert,
+        "activation": activation_of(config, "hidden_act"),
+        "attention_bias": config.flag("attention_bias", False),
+        "output_bias": config.flag("attention_bias", False),
+        "tied_head": config.flag("tie_word_embeddings", False),
+        "experts": config.whole("n_routed_experts"),
+        "experts_per_token": config.whole("num_experts_per_tok"),
+        "shared_d_ff": expert * config.whole("n_shared_experts", default=0, least=0),
+        "dense_layers": dense,
+        "dense_d_ff": config.whole("intermediate_size") if dense else 0,
+    }
+
+
+def latent_deepseek(router: Literal["softmax", "sigmoid"]) -> Callable[[Config], Model]:
+    """DeepSeek-V2 and V3, Kimi K2: latent attention; groups that limit the choice of experts change no work.
+
+    Layers that draft further tokens (``num_nextn_predict_layers``) are left out.
+    """
+
+    def model(config: Config) -> Model:
+        scores = config.keys.get("scoring_func") or router
+        if scores not in ("softmax", "sigmoid"):
+            raise config.refuse("scoring_func", "softmax or sigmoid")
+        direct = "q_lora_rank" in config.keys and config.keys["q_lora_rank"] is None
+        return TransformerModel(
+            **(shapes_of(config) | {"head_dim": 0}),
+            **_shared_experts(config),
+            router=scores,
+            kv_lora_rank=config.whole("kv_lora_rank", default=512),
+            q_lora_rank=0 if direct else config.whole("q_lora_rank", default=1536),
+            qk_nope_head_dim=config.whole("qk_nope_head_dim", default=128),
+            qk_rope_head_dim=config.whole("qk_rope_head_dim", default=64),
+            v_head_dim=config.whole("v_head_dim", default=128),
+        )
+
+    return model

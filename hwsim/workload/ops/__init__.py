@@ -1,6 +1,6 @@
 """One constructor per kind of op, with the kernel arguments that a user types."""
 
-from hwsim.workload.ops.attention import attention, with_sinks
+from hwsim.workload.ops.attention import attention, rope_apart, with_sinks
 from hwsim.workload.ops.collective import collective
 from hwsim.workload.ops.linear import conv2d, embedding, gemm, with_bias
 from hwsim.workload.ops.recurrent import conv1d, scan
@@ -15,6 +15,7 @@ __all__ = [
     "embedding",
     "gemm",
     "norm",
+    "rope_apart",
     "scan",
     "softmax",
     "with_bias",

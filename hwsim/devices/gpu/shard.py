@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from hwsim.formats import FORMATS
-from hwsim.workload.training import GRAD, GRAD_WEIGHT, forward_name
+from hwsim.workload.training import GRAD_WEIGHT, forward_name
+from hwsim.workload.training_passes import BACK_W, BACK_X, GRAD, OF_WEIGHTS, QUANTIZE, QUANTIZE_W, TURN, TURN_W, TURN_X
 
 if TYPE_CHECKING:
     from hwsim.workload.op import Op, Operand
@@ -33,6 +34,12 @@ _PER_HEAD: Final = frozenset({"q_norm", "k_norm", "head_norm"})
 _HEADS: Final = {"attention": "kv_heads", "scan": "groups"}
 _PRODUCTS: Final = {"": ("n", "k"), f"{GRAD}_x": ("k", "n"), GRAD_WEIGHT: ("m", "n")}
 """Where the columns and depth of a product's weights stand in it and in its two gradients, by the end of its name."""
+_PASSES: Final = {
+    **dict.fromkeys((QUANTIZE, TURN), ("width", "")),
+    **dict.fromkeys((TURN_X, BACK_X), ("", "width")),
+    **dict.fromkeys((QUANTIZE_W, TURN_W, BACK_W), ("tokens", "width")),
+}
+"""The same of passes beside a narrow product; what has neither is whole on every card."""
 _OPENING: Final = ("attn_norm", "mlp_norm", "norm", "final_norm")
 _SUMMED: Final = frozenset({"embedding", "combine", *(name + GRAD for name in _OPENING)})
 """Other ops that an all-reduce stands beside: the divided table, the sum of what experts give (none of their products
@@ -85,6 +92,8 @@ def shard(op: Op, split: Split) -> Op:
 
 def _batch(op: Op, split: Split) -> Op:
     d = op.dims
+    if op.name.endswith(OF_WEIGHTS):
+        return op
     if op.kind in _SEQUENCES or ("batch" in d and "tokens" in d):
         return replace(op, dims=d.replace(batch=split.rows(d["batch"])))
     name = _rows_of(op) if op.kind == "gemm" else "tokens"
@@ -94,7 +103,8 @@ def _batch(op: Op, split: Split) -> Op:
 def _sequence(op: Op, split: Split) -> Op:
     """Tokens of a prompt, or positions of a cache; attention is divided so that causal parts are equal (zigzag)."""
     d, cards = op.dims, split.sequence
-    if cards == 1 or op.block in ("embedding", "head") or op.kind == "conv2d":
+    apart = op.block in ("embedding", "head") or op.kind == "conv2d" or op.name.endswith(OF_WEIGHTS)
+    if cards == 1 or apart:
         return op
     if op.kind == "attention":
         if split.decode:
@@ -128,9 +138,10 @@ def _tensor(op: Op, split: Split) -> Op:
 
 def _divided_dims(op: Op) -> tuple[str, ...]:
     """Dimensions that tensor parallelism divides."""
-    name = forward_name(op)
-    if op.kind == "gemm":
-        columns, depth = _PRODUCTS[op.name.removeprefix(name)]
+    name = forward_name(op.name)
+    end = op.name.removeprefix(name)
+    if op.kind == "gemm" or end in _PASSES:
+        columns, depth = _PRODUCTS[end] if op.kind == "gemm" else _PASSES[end]
         return (columns,) if name in _COLUMNS else (depth,) if name in _ROWS else ()
     if op.kind == "conv1d":
         return ("channels",)

@@ -23,14 +23,16 @@ _GIB: Final = 2.0**30
 def _step(arguments: Arguments, head: str = "") -> tuple[Result, int]:
     """A step of training and its cards: ``workload`` on ``device``, with what ``overrides`` and ``set`` change.
 
-    ``batch`` counts sequences of each card; those that start with ``head`` (``baseline_``) come first.
+    ``batch`` counts sequences of each group of cards that holds the model. Arguments that start with ``head``
+    (``baseline_``) come first.
     """
     given = of_baseline(arguments, head)
     device = find_device(text(given, "device"), text(given, "overrides", "").split())
     workload = find_workload(text(given, "workload"), text(given, "set", "").split())
     cards = device.cards if isinstance(device, GpuDevice) else 1
+    cluster = device.parameters.cluster if isinstance(device, GpuDevice) else None
     batch, context = (count(given, name, 1) for name in ("batch", "context"))
-    answer = simulate(workload, device, Question("train", batch * cards, context))
+    answer = simulate(workload, device, Question("train", batch * (cluster.replicas if cluster else 1), context))
     if isinstance(answer, Infeasible):
         raise HwsimError.at("predict.arguments", answer.reason, f"a step that {device.name} holds")
     return answer, cards

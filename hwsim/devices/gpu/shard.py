@@ -2,8 +2,9 @@
 
 Tensor parallel (Shoeybi et al. 2019): the columns of a block's first products and the rows of its last are divided,
 with the heads and channels between them, and one all-reduce closes the block. Sequence parallel: tokens of a prompt
-are divided; attention gathers keys and values, a recurrence its states (LASP-2, Sun et al. 2025); a decode divides the
-cache's positions and adds up partial results. Data parallel and micro-batches of a pipeline divide the sequences.
+are divided; attention gathers keys and values, a recurrence its states (LASP-2, Sun et al. 2025), or both go round a
+ring; a decode divides the cache's positions and adds up partial results. Data parallel and micro-batches of a pipeline
+divide the sequences.
 """
 
 from __future__ import annotations
@@ -28,7 +29,18 @@ _COLUMNS: Final = frozenset(
 )
 _ROWS: Final = frozenset({"o_proj", "down_proj", "shared_down_proj", "out_proj", "x_proj"})
 _WIDTHS: Final = frozenset(
-    {"rope", "mlp_act", "shared_mlp_act", "attn_gate", "gate", "dt_softplus", "decay", "strength", "gated_norm"}
+    {
+        "rope",
+        "mlp_act",
+        "shared_mlp_act",
+        "attn_gate",
+        "gate",
+        "dt_softplus",
+        "decay",
+        "strength",
+        "gated_norm",
+        *("q_features", "k_features"),
+    }
 )
 _PER_HEAD: Final = frozenset({"q_norm", "k_norm", "head_norm"})
 _HEADS: Final = {"attention": "kv_heads", "scan": "groups"}
@@ -44,6 +56,16 @@ _OPENING: Final = ("attn_norm", "mlp_norm", "norm", "final_norm")
 _SUMMED: Final = frozenset({"embedding", "combine", *(name + GRAD for name in _OPENING)})
 """Other ops that an all-reduce stands beside: the divided table, the sum of what experts give (none of their products
 needs its own), and what gives a block's first products their input, whose gradients are added up."""
+_WITH_GRADIENTS: Final = 2.0 / 2.5
+"""Keys and values of the backward go with their gradients; its five products stand as heads of 2.5 times the width."""
+_STATES_AT_HAND: Final = (f"{GRAD}_states", f"{GRAD}_out")
+"""Scans of the backward that need no exchange: states that entered a card are kept, and gradients of states go round
+once."""
+_WITHIN_CHUNKS: Final = 0.5
+"""Share of a chunked scan's products that are within chunks, which wait for no state: half where a chunk is as long as
+a head is wide (64; `hwsim.devices.gpu.recurrent.chunk_flop`)."""
+_MADE_OF: Final = frozenset({"k", "v", "B", "x"})
+"""What the state of a card's own tokens is made of, which LASP adds to the one that arrives before it goes on."""
 _SEQUENCES: Final = frozenset({"attention", "scan", "conv1d", "conv2d"})
 
 
@@ -58,6 +80,8 @@ class Split:
         local: sequences that one card has at a time.
         decode: whether few tokens are added to a cache.
         train: whether the loss is taken of divided logits, which no card then gathers (Shoeybi et al. 2019, section 3).
+        states: how states go between cards that divide a sequence: ``gather`` or ``ring``.
+        keys: the same of keys and values.
     """
 
     tensor: int
@@ -66,6 +90,8 @@ class Split:
     local: int
     decode: bool
     train: bool = False
+    states: str = "gather"
+    keys: str = "gather"
 
     def rows(self, rows: int) -> int:
         """Rows of all sequences to those of a card's."""
@@ -74,11 +100,22 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Collective:
-    """A collective that follows an op: which, of how many bytes, among how many cards."""
+    """A collective that follows an op.
+
+    Attributes:
+        op: which; ``chain`` is a message from each card to the next, one after the other, ``ring`` as many rounds in
+            which each card sends to the next while it computes.
+        bytes: of the whole tensor, or of a message.
+        gpus: cards that take part.
+        share: share of the op's time beside which a gather runs.
+        reads: bytes that each card of a chain reads from memory before it sends on.
+    """
 
     op: str
     bytes: float
     gpus: int
+    share: float = 0.0
+    reads: float = 0.0
 
 
 def _part(count: int, cards: int) -> int:
@@ -103,7 +140,8 @@ def _batch(op: Op, split: Split) -> Op:
 def _sequence(op: Op, split: Split) -> Op:
     """Tokens of a prompt, or positions of a cache; attention is divided so that causal parts are equal (zigzag)."""
     d, cards = op.dims, split.sequence
-    apart = op.block in ("embedding", "head") or op.kind == "conv2d" or op.name.endswith(OF_WEIGHTS)
+    ends = op.block in ("embedding", "head") and not split.train  # a prompt's logits are those of its last token
+    apart = ends or op.kind == "conv2d" or op.name.endswith(OF_WEIGHTS)
     if cards == 1 or apart:
         return op
     if op.kind == "attention":
@@ -194,9 +232,16 @@ def _sequence_collectives(part: Op, split: Split, out: float) -> list[Collective
     if part.kind == "attention":
         if split.decode:
             return [Collective("all_reduce", out, cards)]
-        new = float(d["batch"] * d["kv_heads"] * d["q_len"] * cards * d["head_dim"])
-        return [Collective("all_gather", 2.0 * new * FORMATS[part.operand("k").format].bits_per_element / 8.0, cards)]
-    if part.kind == "scan" and not split.decode:
-        states = sum(each.bytes(d) for each in part.operands if each.role == "state")
-        return [Collective("all_gather", float(states * cards), cards)]
+        k = part.operand("k")
+        own = 2.0 * d["batch"] * d["kv_heads"] * d["q_len"] * d["head_dim"] * FORMATS[k.format].bits_per_element / 8.0
+        own *= _WITH_GRADIENTS if part.name.endswith(GRAD) else 1.0
+        if split.keys == "ring":
+            return [Collective("ring", own, cards)]
+        return [Collective("all_gather", own * cards, cards)]
+    if part.kind == "scan" and not split.decode and not part.name.endswith(_STATES_AT_HAND):
+        states = float(sum(each.bytes(d) for each in part.operands if each.role == "state"))
+        if split.states == "ring":
+            reads = float(sum(each.bytes(d) for each in part.operands if each.name in _MADE_OF))
+            return [Collective("chain", states, cards, reads=reads)]
+        return [Collective("all_gather", states * cards, cards, _WITHIN_CHUNKS)]
     return []

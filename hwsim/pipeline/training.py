@@ -47,7 +47,7 @@ def train(workload: Workload, device: Device, question: Question, choice: Format
             return outcome
         passes.append(RunPass(workload.name, work, graph, outcome))
     tokens = float(question.context or 1)
-    notes = (*choice.differences, _words(recipe))
+    notes = (*choice.differences, _words(recipe), *((graphs.words,) if graphs.words else ()))
     return Simulated(workload, device, question, choice, tuple(passes), (), tokens, 1.0, None, terms, notes)
 
 

@@ -21,7 +21,6 @@ _TABLES: Final = (
     "hwsim.published.cpu",
     "hwsim.published.fpga",
     "hwsim.published.gpu",
-    "hwsim.published.clusters",
     "hwsim.published.training",
     "hwsim.published.serving",
     "hwsim.published.optical",

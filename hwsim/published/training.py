@@ -12,6 +12,8 @@ from hwsim.published.arguments import Arguments, count, of_baseline, text
 from hwsim.published.runner import Prediction, Predictor
 from hwsim.result import Constant, Result
 from hwsim.workload import find_workload
+from hwsim.workload.training import forward_name
+from hwsim.workload.training_passes import GRAD
 
 __all__ = ["PREDICTORS"]
 
@@ -21,14 +23,16 @@ _GIB: Final = 2.0**30
 def _step(arguments: Arguments, head: str = "") -> tuple[Result, int]:
     """A step of training and its cards: ``workload`` on ``device``, with what ``overrides`` and ``set`` change.
 
-    ``batch`` counts sequences of each card; those that start with ``head`` (``baseline_``) come first.
+    ``batch`` counts sequences of each group of cards that holds the model. Arguments that start with ``head``
+    (``baseline_``) come first.
     """
     given = of_baseline(arguments, head)
     device = find_device(text(given, "device"), text(given, "overrides", "").split())
     workload = find_workload(text(given, "workload"), text(given, "set", "").split())
     cards = device.cards if isinstance(device, GpuDevice) else 1
+    cluster = device.parameters.cluster if isinstance(device, GpuDevice) else None
     batch, context = (count(given, name, 1) for name in ("batch", "context"))
-    answer = simulate(workload, device, Question("train", batch * cards, context))
+    answer = simulate(workload, device, Question("train", batch * (cluster.replicas if cluster else 1), context))
     if isinstance(answer, Infeasible):
         raise HwsimError.at("predict.arguments", answer.reason, f"a step that {device.name} holds")
     return answer, cards
@@ -76,6 +80,24 @@ def training_speedup(arguments: Arguments) -> Prediction:
     return Prediction(rates[0] / rates[1], text(arguments, "unit", "x"), words, _of_time(ours, base))
 
 
+def training_products_speedup(arguments: Arguments) -> Prediction:
+    """Time of the baseline's products in layers, with the passes beside them, over that of the step's own.
+
+    ``role`` takes those of one pass (forward, backward) in place of both.
+    """
+    ours, base = _step(arguments)[0], _step(arguments, "baseline_")[0]
+    times = [_products_s(each, text(arguments, "role", "")) for each in (ours, base)]
+    words = f"{1e3 * times[1]:.2f} ms over {1e3 * times[0]:.2f} ms"
+    return Prediction(times[1] / times[0], text(arguments, "unit", "x"), words, _of_time(ours, base))
+
+
+def _products_s(answer: Result, role: str) -> float:
+    """Seconds of the products of one pass, or of forward and backward, and of what is done beside them."""
+    products = {row.name for row in answer.ops if row.kind == "gemm" and row.name.endswith("_proj")}
+    own = [row for row in answer.ops if forward_name(row.name) in products]
+    return sum(row.time_s for row in own if role in ("", "backward" if GRAD in row.name else "forward"))
+
+
 def _role_s(answer: Result, role: str) -> float:
     return sum(each.time_s for each in answer.passes if each.role == role)
 
@@ -83,6 +105,7 @@ def _role_s(answer: Result, role: str) -> float:
 PREDICTORS: Final[dict[str, Predictor]] = {
     "training_gib": training_gib,
     "training_memory_ratio": training_memory_ratio,
+    "training_products_speedup": training_products_speedup,
     "training_rate": training_rate,
     "training_speedup": training_speedup,
 }

@@ -219,7 +219,7 @@ def _softmax(dims: Dims, attributes: Attributes) -> tuple[int, int]:
 def _elementwise(dims: Dims, attributes: Attributes) -> tuple[int, int]:
     elements = dims.get("batch", 1) * dims["tokens"] * dims["width"]
     name = str(attributes["op"])
-    if name == "hadamard":
+    if name == "hadamard" and "ops_per_element" not in attributes:
         return 0, elements * sum((dims["width"] > 1 << bit) * 1 for bit in range(_MOST_STAGES))
     if name == "topk":
         return 0, elements * dims.get("read", 1)

@@ -241,14 +241,14 @@ class TransformerModel:
 
 @dataclass(frozen=True, slots=True)
 class HybridModel:
-    """Layers of attention, Mamba and gated delta rules in a pattern, each followed by an MLP, experts, or nothing.
+    """Layers of attention, linear attention, Mamba and gated delta rules in a pattern, then an MLP, experts or nothing.
 
     A model whose layers hold either a mixer or an MLP (Nemotron-H) has fewer here: an MLP belongs to the one before it.
 
     Attributes:
         d_model: width of the residual stream.
         layers: layers.
-        heads: query heads.
+        heads: query heads, and heads of linear attention.
         kv_heads: heads of keys and values.
         d_ff: inner width of the MLP, or of one expert.
         vocab: rows of the embedding.
@@ -289,7 +289,7 @@ class HybridModel:
     kv_heads: Count
     d_ff: Count
     vocab: Count
-    pattern: tuple[Literal["attention", "mamba1", "mamba2", "gdn"], ...]
+    pattern: tuple[Literal["attention", "linear", "mamba1", "mamba2", "gdn"], ...]
     mlp_pattern: tuple[Literal["mlp", "moe", "none"], ...] = ("mlp",)
     mlp: Literal["gated", "plain"] = "gated"
     activation: Activation = "silu"

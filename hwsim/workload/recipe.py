@@ -28,9 +28,11 @@ class Recipe:
         moments: format of Adam's two moments.
         moments_group: elements of a moment that share a 16-bit scale; 0 for none.
         master: whether fp32 weights are kept beside those that run. Cards that divide the weights keep these alone.
-        gradients: format of gradients as they are kept; default: as activations.
+        gradients: format of gradients as they are kept; default: as activations, 16 bits at least.
         saved: format of what layers keep for the backward, but for what attention keeps; default: as it flows.
         saved_group: elements of it that share a 16-bit scale; 0 for none.
+        hadamard: whether narrow products of the forward multiply Hadamard transforms of blocks of both operands, so
+            that gradients are transformed back (Quartet, Castro et al. 2025).
     """
 
     micro_batches: Count = 1
@@ -42,6 +44,7 @@ class Recipe:
     gradients: FormatName | None = None
     saved: FormatName | None = None
     saved_group: Whole = 0
+    hadamard: bool = False
 
     def __post_init__(self) -> None:
         if self.moments_group and FORMATS[self.moments].bits > 16:

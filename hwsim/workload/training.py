@@ -4,8 +4,9 @@ Backward: a product has two gradients, each a product of as many multiply-accumu
 weights, over the tokens). Attention has five products where the forward has two, the scores computed once more (Dao
 2023). A convolution is one more for its input and one for its taps. A scan is run again, as its states are not kept,
 and then has two gradients for each of its products (Gu and Dao 2023, section 3.3.2; Dao and Gu 2024). Row-wise ops read
-the gradient beside what the forward read. The optimizer is Adam in one pass: per parameter it reads the gradient, the
-moments and the fp32 weight, and writes the moments, the fp32 weight and the weight that runs.
+the gradient beside what the forward read. Gradients flow in 16 bits at least; narrower products have passes of their
+own (`hwsim.workload.training_passes`). The optimizer is Adam in one pass: per parameter it reads the gradient, the
+moments and the fp32 weight, and writes the moments, the fp32 weight and the weight that runs, where no pass makes it.
 """
 
 from __future__ import annotations
@@ -21,11 +22,22 @@ from hwsim.workload.named import Named
 from hwsim.workload.op import Op
 from hwsim.workload.ops import elementwise
 from hwsim.workload.recipe import Recipe
+from hwsim.workload.training_passes import (
+    GRAD,
+    QUANTIZE_W,
+    Sources,
+    after_input_gradient,
+    after_weight_gradient,
+    before_input_gradient,
+    before_weight_gradient,
+    flowing,
+    is_narrow,
+    passes_words,
+    weight_passes,
+)
 
-__all__ = ["GRAD", "GRAD_WEIGHT", "TrainingGraphs", "forward_name", "training_graphs"]
+__all__ = ["GRAD_WEIGHT", "TrainingGraphs", "forward_name", "training_graphs"]
 
-GRAD: Final = ".grad"
-"""What follows an op's name in the backward."""
 GRAD_WEIGHT: Final = ".grad_w"
 """What follows the name of a product where its rows are the dimension that is summed over."""
 
@@ -41,8 +53,9 @@ class TrainingGraphs:
         forward: the model over all tokens, with logits for each.
         backward: its gradients, last layer first.
         parameters: trained parameters.
-        weight_width: bytes of a weight of the products as it runs.
+        weight_width: bytes of a weight of the products that the optimizer writes for them.
         gradient_width: bytes of a gradient as it is kept.
+        words: what is quantised beside the products, in a line; empty where nothing is.
     """
 
     forward: Graph
@@ -50,6 +63,7 @@ class TrainingGraphs:
     parameters: int
     weight_width: float
     gradient_width: float
+    words: str = ""
 
     def optimizer(self, recipe: Recipe, parameters: int) -> Graph:
         """Adam's pass over the parameters that one card updates."""
@@ -75,24 +89,29 @@ def training_graphs(prefill: Graph, recipe: Recipe | None = None) -> TrainingGra
         _check(op, prefill.name)
     products = [op for op in ops if op.kind == "gemm"]
     forward, backward = Graph(f"{prefill.name} forward"), Graph(f"{prefill.name} backward")
+    sources = Sources(prefill, ops)
     for op in ops:
-        forward.add(op)
+        for part in (*weight_passes(op, sources, recipe), op):
+            forward.add(part)
     for op in reversed(ops):
-        for part in _gradients(op):
+        for part in _product_gradients(op, sources, recipe) if op.kind == "gemm" else _gradients(op):
             backward.add(part)
-    gradients = recipe.gradients or products[0].operand("a").format
+    gradients = recipe.gradients or flowing(products[0].operand("a").format)
+    weights = products[0].operand("b").format
+    made = is_narrow(weights) and recipe.master
     return TrainingGraphs(
         forward,
         backward,
         sum(op.parameters for op in ops),
-        FORMATS[products[0].operand("b").format].bits_per_element / 8.0,
+        0.0 if made else FORMATS[weights].bits_per_element / 8.0,
         FORMATS[gradients].bits_per_element / 8.0,
+        passes_words(ops, recipe),
     )
 
 
-def forward_name(op: Op) -> str:
-    """The name of the op of the forward that an op of the backward belongs to."""
-    return op.name.partition(GRAD)[0]
+def forward_name(name: str) -> str:
+    """The name of the op of the forward that an op of the backward, or a pass beside it, belongs to."""
+    return name.partition(GRAD)[0].removesuffix(QUANTIZE_W)
 
 
 def _all_tokens(prefill: Graph) -> Iterator[Op]:
@@ -120,18 +139,16 @@ def _check(op: Op, name: str) -> None:
 
 
 def _gradients(op: Op) -> Iterator[Op]:
-    """The ops of the backward that belong to one of the forward."""
-    if op.kind == "gemm":
-        yield from _product_gradients(op)
-        return
+    """The ops of the backward that belong to one of the forward that is no product."""
     if op.kind == "attention":  # five products of the size of the forward's two: three by keys' width, two by values'
         d = op.dims
         wide = {"head_dim": 3 * d["head_dim"], "v_head_dim": 2 * d["v_head_dim"]} if "v_head_dim" in d else {}
         dims = d.replace(**(wide or {"head_dim": -(-d["head_dim"] * 5 // 2)}))
         yield replace(op, name=op.name + GRAD, dims=dims)
         return
-    gradient = replace(op.output, name="gradient", role="activation")
-    whole = replace(op, name=op.name + GRAD, operands=(*op.operands[:-1], gradient, op.output))
+    made = replace(op.output, format=flowing(op.output.format))
+    gradient = replace(made, name="gradient", role="activation")
+    whole = replace(op, name=op.name + GRAD, operands=(*op.operands[:-1], gradient, made))
     if op.kind == "conv1d":
         yield replace(whole, name=f"{op.name}{GRAD}_x")
         yield replace(op, name=f"{op.name}{GRAD}_taps")
@@ -143,20 +160,25 @@ def _gradients(op: Op) -> Iterator[Op]:
         yield whole
 
 
-def _product_gradients(op: Op) -> Iterator[Op]:
+def _product_gradients(op: Op, sources: Sources, recipe: Recipe) -> Iterator[Op]:
     """Gradients of the input, dx[m, k] = dy[m, n] . W, and of the weights, dW[n, k] = dy^T . x over the tokens.
 
     Experts keep their number: each has its own rows, and its own gradient.
     """
     d, a, b, out = op.dims, op.operand("a"), op.operand("b"), op.output
-    op = replace(op, attributes=Named({name: each for name, each in op.attributes.items() if name != "bias"}))
+    kept = {name: each for name, each in op.attributes.items() if name != "bias"}
+    plain = replace(op, attributes=Named(kept | {"quantize": "none"}))
     experts = d.get("expert", 1)
     of_input = d.replace(n=d["k"], k=d["n"])
     of_weights = d.replace(m=d["n"] * experts, n=d["k"], k=-(-d["m"] // experts))
-    narrow = replace(out, format=a.format)
-    yield replace(op, name=f"{op.name}{GRAD}_x", dims=of_input, operands=(a, b, narrow))
-    flowing = replace(b, role="activation", format=a.format, density=1.0, structure="dense", resident=None)
-    yield replace(op, name=op.name + GRAD_WEIGHT, dims=of_weights, operands=(a, flowing, narrow))
+    made = replace(out, format=flowing(a.format))
+    yield from before_input_gradient(op)
+    yield replace(plain, name=f"{op.name}{GRAD}_x", dims=of_input, operands=(a, b, made))
+    yield from after_input_gradient(op, sources, recipe)
+    yield from before_weight_gradient(op, sources)
+    other = replace(b, role="activation", format=a.format, density=1.0, structure="dense", resident=None)
+    yield replace(plain, name=op.name + GRAD_WEIGHT, dims=of_weights, operands=(a, other, made))
+    yield from after_weight_gradient(op, recipe)
 
 
 def _adam(parameters: int, read_bytes: float, written_bytes: float) -> Op:

@@ -16,7 +16,7 @@ from hwsim.workload import find_workload
 CARDS = sorted(
     name for name in device_names() if find_device(name).family == "gpu" and not find_device(name).parameters.cluster
 )
-HALVED = ("rtx-2070", "rtx-3090", "rtx-4090", "rtx-5090")
+HALVED = ("rtx-2070", "rtx-3090", "rtx-4090", "rtx-5090", "rtx-5090-qutlass")
 SINCE = {
     "fp8": {"ada", "hopper", "blackwell"},
     "fp4": {"blackwell"},

@@ -20,7 +20,7 @@ from hwsim.workload.model import Pass
 from hwsim.workload.training import training_graphs
 from hwsim.workload.transform import graph_of
 
-DIVIDED, SPREAD = (Split(8, 1, 64, 64, True, spread=each) for each in (False, True))
+DIVIDED, SPREAD = (Split(8, 1, 64, 64, True, experts=each) for each in ("divided", "spread"))
 PARTS = ("gate_proj", "up_proj", "down_proj")
 
 
@@ -68,7 +68,7 @@ def test_gradients_of_experts_are_spread_with_them() -> None:
     graphs = training_graphs(graph_of(find_workload("mixtral-8x7b"), Pass("prefill", 1, 512)))
     ops = {op.name: op for op in graphs.backward.ops if op.layer == 3}
     forward = {op.name: op for op in graphs.forward.ops if op.layer == 3}
-    split = Split(8, 1, 1, 1, False, train=True, spread=True)
+    split = Split(8, 1, 1, 1, False, train=True, experts="spread")
     of_weights, of_input = (shard(ops[f"gate_proj.grad{end}"], split) for end in ("_w", "_x"))
     assert of_weights.dims["m"] == ops["gate_proj.grad_w"].dims["m"] // 8
     assert of_weights.dims["k"] == ops["gate_proj.grad_w"].dims["k"]

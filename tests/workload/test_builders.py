@@ -97,6 +97,7 @@ TINY = {
         attention_gate=True, key_heads=2, key_dim=8, value_heads=4, value_dim=16, conv_bias=False, experts=4,
         experts_per_token=2, shared_d_ff=32, shared_gate=True,
     ),
+    "linear": HybridModel(64, 4, 4, 4, 96, 96, pattern=("linear", "attention")),
     "granite": HybridModel(
         64, 4, 4, 2, 96, 96, pattern=("mamba2", "attention"), mlp_pattern=("moe",), experts=4, experts_per_token=2,
         shared_d_ff=32, ssm_head_dim=16,
@@ -398,6 +399,22 @@ def test_gated_delta_rules():
     assert (scan.dims["groups"], scan.dims["group"], scan.attributes["mixer"]) == (2, 2, "gdn")
     assert scan.state_elements == 2 * heads * 16 * 8
     assert graph.op("layers.0.head_norm").dims["tokens"] == 2 * 6 * heads
+
+
+def test_linear_attention():
+    """Three products of all heads, features of queries and keys, a state of head_dim x head_dim a head, no cache."""
+    graph = build(TINY["linear"], Formats(), Pass("prefill", 2, 6))
+    mixer = {op.name: op for op in graph if op.layer == 0 and op.block == "linear"}
+    features = ["q_features", "k_features"]
+    names = ["norm", "q_proj", "k_proj", "v_proj", *features, "scan", "head_norm", "o_proj", "residual"]
+    assert list(mixer) == names
+    scan = mixer["scan"]
+    assert scan.attributes["mixer"] == "linear"
+    assert scan.state_elements == 2 * 4 * 16 * 16
+    assert build(TINY["linear"], Formats(), Pass("decode", 2, 1, 7)).op(scan.id).macs == 2 * 2 * 4 * 16 * 16
+    fed = {edge.operand: edge.producer.removeprefix("layers.0.") for edge in graph.edges_into(scan.id)}
+    assert fed == {"q": "q_features", "k": "k_features", "v": "v_proj"}
+    assert mixer["head_norm"].attributes["heads"] == 4
 
 
 def test_gated_attention():

@@ -60,8 +60,8 @@ def plan_of(cluster: Cluster, work: PassWork) -> Plan:
     parts = min(work.recipe.micro_batches if work.recipe else cluster.pipeline, own)
     local = math.ceil(own / parts)
     decode = work.role in ("decode", "draft", "verify")
-    spread = cluster.experts == "spread"
-    split = Split(cluster.tensor, cluster.sequence, work.batch, local, decode, work.recipe is not None, spread)
+    ways = (cluster.states, cluster.keys, cluster.experts)
+    split = Split(cluster.tensor, cluster.sequence, work.batch, local, decode, work.recipe is not None, *ways)
     return Plan(split, cluster.pipeline, math.ceil(own / local), replicas, cluster.cards)
 
 
@@ -71,15 +71,26 @@ def parts_of(ops: tuple[Op, ...], plan: Plan) -> tuple[tuple[Op, tuple[Collectiv
     return tuple((part, collectives_after(part, plan.split)) for part in parts)
 
 
-def collective_seconds(p: GpuParameters, each: Collective) -> float:
-    """Time of a collective between cards of the cluster.
+def collective_seconds(p: GpuParameters, each: Collective, op_s: float = 0.0) -> float:
+    """Time of a collective between cards of the cluster that does not run beside the op before it.
 
     Cards that divide a layer stand in one node as far as they fit.
+
+    Args:
+        p: the cluster.
+        each: the collective.
+        op_s: time of the op before it.
     """
     link = link_between(p, each.gpus)
     if isinstance(link, Infeasible):
         raise ValueError(f"{p.name}: no link among {each.gpus} cards")
-    return collective_time(link, each.op, each.bytes, each.gpus).time_s
+    if each.op in ("chain", "ring"):
+        message = collective_time(link, "send_recv", each.bytes, 2).time_s
+        if each.op == "chain":
+            update = each.reads / (p.stream_bytes_s * p.software.dram_share.value)
+            return float((each.gpus - 1) * (message + update))
+        return float((each.gpus - 1) * max(0.0, message - op_s / each.gpus))
+    return max(0.0, collective_time(link, each.op, each.bytes, each.gpus).time_s - each.share * op_s)
 
 
 def send_seconds(p: GpuParameters, plan: Plan, activation_bytes: float) -> float:

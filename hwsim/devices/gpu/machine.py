@@ -254,17 +254,20 @@ class GpuDevice:
     def _cluster_stream(self, ops: tuple[Op, ...], repeats: int, plan: Plan, work: PassWork) -> Lowered:
         """A stretch of layers on one card of each stage, with the collectives; bytes are those of all cards."""
         parts = parts_of(ops, plan)
-        after = {part.name: sum(collective_seconds(self.parameters, each) for each in own) for part, own in parts}
+        own = {part.name: collectives for part, collectives in parts}
+        sends = 0.0
         if ops[0].layer is None and ops[0].block == "head":  # once a pass: what goes from stage to stage before it
             sent = float(parts[0][0].operands[0].bytes(parts[0][0].dims))
-            after[ops[0].name] = after.get(ops[0].name, 0.0) + send_seconds(self.parameters, plan, sent)
+            sends = send_seconds(self.parameters, plan, sent)
         reps = plan.repetitions(repeats)
         times = plan.sharers * plan.micro_batches * repeats / reps
         kernels: list[tuple[Op, Estimate]] = []
         for op, found in self._kept(self._estimates(tuple(part for part, _ in parts), IN_MODEL), work):
             kernels.append((op, replace(found, bytes={level: n * times for level, n in found.bytes.items()})))
-            if after.get(op.name, 0.0) > 0.0:
-                kernels.append((op, Estimate(after[op.name], "link", {})))
+            waits = sum(collective_seconds(self.parameters, each, found.time_s) for each in own[op.name])
+            waits += sends if op.name == ops[0].name else 0.0
+            if waits > 0.0:
+                kernels.append((op, Estimate(waits, "link", {})))
         exposed = self._exposed(tuple(part for part, _ in parts), plan, work, sum(found.time_s for _, found in kernels))
         if exposed > 0.0:
             kernels.append((kernels[-1][0], Estimate(exposed, "link", {})))

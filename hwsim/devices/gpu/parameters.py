@@ -138,6 +138,10 @@ class Cluster:
         sequence: cards that divide the tokens of a prompt, or the positions of a cache.
         experts: whether the cards of ``tensor`` have a slice of each expert (divided), or some experts whole (spread).
         data: groups that each hold the whole model and divide the sequences; None for what the others leave.
+        states: how cards that divide a sequence exchange a recurrence's states: all at once (gather; LASP-2, Sun et al.
+            2025), or from card to card, each of which adds its own (ring; LASP, Sun et al. 2024).
+        keys: how they exchange keys and values of attention: all at once (gather), or in rounds beside the products of
+            those at hand (ring; Ring Attention, Liu et al. 2023).
         cards_per_node: cards that the cards' own link joins; None for all.
         network: the way between nodes.
     """
@@ -148,6 +152,8 @@ class Cluster:
     sequence: Annotated[int, Positive] = 1
     experts: Literal["divided", "spread"] = "divided"
     data: Annotated[int, Positive] | None = None
+    states: Literal["gather", "ring"] = "gather"
+    keys: Literal["gather", "ring"] = "gather"
     cards_per_node: Annotated[int, Positive] | None = None
     network: Link | None = None
 

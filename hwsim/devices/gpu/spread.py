@@ -11,7 +11,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from hwsim.workload.training import GRAD, GRAD_WEIGHT
+from hwsim.workload.training import GRAD_WEIGHT, forward_name
 
 if TYPE_CHECKING:
     from hwsim.workload.op import Op
@@ -56,7 +56,7 @@ def spread(op: Op, cards: int) -> Op | None:
     d = op.dims
     if op.kind == "gemm" and "experts" in op.attributes:
         return _product(op, cards)
-    name = op.name.partition(GRAD)[0]
+    name = forward_name(op.name)
     if op.block != "moe" or name not in _BETWEEN:
         return None
     if name == "mlp_act":

@@ -99,6 +99,8 @@ class Gemm:
         simt_part: the same of fp32 products on the ALUs.
         quantize: added by quantising activations within the op: kernels of its own.
         quantize_block: the same for formats with a scale for each few elements: one pass, no maximum over the tensor.
+        turn: an SM's time for 256 elements of a pass that transposes and quantises with block scales, where not the
+            memory's; None for memory.
         int8_splits: most splits along k of products of 8-bit integers; 1 where an engine has kernels of its own
             (SmoothQuant).
         block: the kernel of products of 8 bits with block scales; None where no row tells of one: then as others of 8
@@ -121,6 +123,7 @@ class Gemm:
     quantize: Seconds
     quantize_block: Seconds
     int8_splits: Count
+    turn: Cycles | None = None
     part: Count | None = None
     simt_part: Count | None = None
     block: BlockScaled | None = None

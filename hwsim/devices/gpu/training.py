@@ -17,6 +17,7 @@ from hwsim.devices.gpu.shard import shard
 from hwsim.errors import Infeasible
 from hwsim.formats import FORMATS
 from hwsim.workload.training import GRAD_WEIGHT
+from hwsim.workload.training_passes import OF_WEIGHTS, flowing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,7 +61,7 @@ def exchange_seconds(p: GpuParameters, parts: tuple[Op, ...], plan: Plan, work: 
     if recipe is None or cards == 1:
         return 0.0
     weights, parameters = _weights_of(parts)
-    width = FORMATS[recipe.gradients or parts[0].output.format].bits_per_element / 8.0
+    width = FORMATS[recipe.gradients or flowing(parts[0].output.format)].bits_per_element / 8.0
     link = link_between(p, plan.cards if plan.cards > _in_a_node(p) else cards)
     if isinstance(link, Infeasible):
         raise ValueError(f"{p.name}: no link among {cards} cards")
@@ -153,7 +154,12 @@ def _saved(parts: tuple[LayerRun, ...], recipe: Recipe) -> float:
 
 
 def _kept(op: Op, recipe: Recipe) -> float:
-    """Bytes of an output; attention's own inputs and output stay as they flow, and so does what lies outside layers."""
+    """Bytes of an output; attention's own inputs and output stay as they flow, and so does what lies outside layers.
+
+    Narrow weights are none of them: they are held as weights.
+    """
+    if op.name.endswith(OF_WEIGHTS):
+        return 0.0
     elements = op.output.elements(op.dims)
     if op.layer is None or op.name in _OF_ATTENTION:
         return float(op.output.bytes(op.dims))

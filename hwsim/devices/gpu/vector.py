@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hwsim.devices.gpu.estimate import Estimate, Setting, l2_bytes, limiter
+from hwsim.formats import FORMATS
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -96,6 +97,8 @@ _PAIRED: Final = frozenset({"add", "mul"})
 _VECTOR_BYTES: Final = 16.0
 """Bytes that a thread loads at once."""
 _SOFTMAX_PASSES: Final = 3.0
+_TURNED: Final = 256
+"""Elements of the tile that a warp turns (QuTLASS, quartet_bwd_sm120.cu: 8 by 32)."""
 
 
 def _threads_held(p: GpuParameters) -> float:
@@ -218,16 +221,37 @@ def vector_times(
     return np.maximum(floor_s(p, op) + stream, least), cold
 
 
+def _turn_s(p: GpuParameters, op: Op) -> float:
+    """Seconds that the SMs need for a pass that transposes, whatever the bandwidth."""
+    turn, scaled = p.software.gemm.turn, FORMATS[op.output.format].group > 0
+    if turn is None or not (scaled and op.attributes.get("turned")):
+        return 0.0
+    tiles = op.dims["tokens"] * op.dims["width"] / _TURNED
+    return tiles * turn.value / (p.chip.sms.value * p.chip.tensor_clock.value)
+
+
+def _read_either_way(p: GpuParameters, op: Op) -> bool:
+    """Whether products read operands with a scale for each tensor along either dimension, so that none is turned.
+
+    Those of 8 bits on Ada, Hopper and GeForce Blackwell need both along the summed one ("TN"; cuBLAS, cublasLtMatmul).
+    """
+    return bool(op.attributes.get("turned")) and p.issue == "tcgen05" and not FORMATS[op.output.format].group
+
+
 def vector_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate:
     """Time of a norm, softmax, elementwise op or embedding."""
+    if _read_either_way(p, op):
+        return Estimate(0.0, "latency", {})
     name = str(op.attributes.get("op", "copy"))
     moved = 1.0 * sum(op.bytes_by_role.values())
     times, cold = vector_times(p, name, moved, op.dims["tokens"], op.dims["width"])
-    time: Any = times[()]
+    turn = _turn_s(p, op)
+    time: Any = np.maximum(times[()], floor_s(p, name) + turn) if turn else times[()]
     missed: Any = cold[()]
     floor = floor_s(p, name)
     if not setting.replayed and p.fusion == "fused" and name in FUSED:
         time -= floor
         floor = 0.0
-    bound = limiter((floor > 0.5 * time, "latency"), (cold > 0, "memory"), otherwise="l2")
+    held = turn > 0.5 * time
+    bound = limiter((floor > 0.5 * time, "latency"), (held, "alu"), (cold > 0, "memory"), otherwise="l2")
     return Estimate(time, bound, {"dram": missed}, alu_ops=1.0 * op.other_ops)

@@ -1,4 +1,4 @@
-"""Hybrids: layers of attention, Mamba and gated delta rules in a pattern (Jamba, arXiv 2403.19887; Qwen3-Next)."""
+"""Hybrids: layers of attention, linear attention, Mamba and gated delta rules in a pattern (Jamba, Qwen3-Next)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hwsim.workload.builders.layers import (
     add_mlp,
     add_moe,
 )
+from hwsim.workload.builders.linear import add_linear_attention
 from hwsim.workload.builders.mamba import Mamba1Shape, Mamba2Shape, add_mamba1, add_mamba2
 from hwsim.workload.graph import Graph
 from hwsim.workload.model import Formats, HybridModel, Pass
@@ -63,6 +64,8 @@ def _add_mixer(body: Body, mixer: str, model: HybridModel, formats: Formats, pas
             gate=model.attention_gate,
         )
         return add_attention(body, attention, formats, pass_, STREAM)
+    if mixer == "linear":
+        return add_linear_attention(body, (model.d_model, model.heads, model.width_per_head), formats, pass_, STREAM)
     if mixer == "gdn":
         delta = DeltaShape(
             model.d_model,

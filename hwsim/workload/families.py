@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias
 
-from hwsim.spec import Bound, Refused, Tagged
+from hwsim.spec import Refused, Tagged
 from hwsim.workload.convnet import ConvNetModel
 from hwsim.workload.encoder import EncoderModel
 from hwsim.workload.family_checks import (
@@ -18,6 +18,7 @@ from hwsim.workload.family_checks import (
 )
 from hwsim.workload.listed import OpsModel
 from hwsim.workload.ranges import Count, Layers, Whole
+from hwsim.workload.vit import VitModel
 
 __all__ = [
     "ONE_PASS_MODELS",
@@ -349,59 +350,6 @@ class HybridModel:
     def layer(self, index: int) -> tuple[str, str]:
         """(mixer, what follows it) of a layer."""
         return self.pattern[index % len(self.pattern)], self.mlp_pattern[index % len(self.mlp_pattern)]
-
-
-@dataclass(frozen=True, slots=True)
-class VitModel:
-    """A vision transformer with a class token (arXiv 2010.11929; DeiT 2012.12877, CLIP 2103.00020, DINOv2 2304.07193).
-
-    Attributes:
-        d_model: width of the residual stream.
-        layers: layers.
-        heads: heads.
-        d_ff: inner width of the MLP.
-        image: rows and columns of the image.
-        patch: rows and columns of a patch; divides ``image``.
-        channels: channels of the image.
-        classes: classes of a head; 0 for none (DINOv2).
-        class_tokens: trained tokens in front of the patches, each with a head: 2 with DeiT's distillation token.
-        registers: further trained tokens, which have neither position nor head (DINOv2).
-        layer_scale: whether trained vectors scale what attention and MLP give (DINOv2).
-        pre_norm: whether tokens are normed before the first layer (CLIP).
-        patch_bias: whether patches get a bias (CLIP's do not).
-        head_bias: whether a head has one.
-        family: tag of this family.
-    """
-
-    d_model: Count
-    layers: Layers
-    heads: Count
-    d_ff: Count
-    image: Count = 224
-    patch: Count = 16
-    channels: Count = 3
-    classes: Whole = 1000
-    class_tokens: Annotated[int, Bound(low=1, high=2)] = 1
-    registers: Whole = 0
-    layer_scale: bool = False
-    pre_norm: bool = False
-    patch_bias: bool = True
-    head_bias: bool = True
-    family: Literal["vit"] = "vit"
-
-    def __post_init__(self) -> None:
-        divides(self.heads, self.d_model, "heads", "d_model")
-        divides(self.patch, self.image, "patch", "image")
-
-    @property
-    def tokens(self) -> int:
-        """Tokens per image: patches and the trained ones in front of them."""
-        return self.positions + self.registers
-
-    @property
-    def positions(self) -> int:
-        """Tokens that have a position: patches and class tokens."""
-        return (self.image // self.patch) ** 2 + self.class_tokens
 
 
 Model: TypeAlias = Annotated[

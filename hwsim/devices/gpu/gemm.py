@@ -337,7 +337,18 @@ def _quantize_s(
     block = block_kernel(p, formats)
     if block is not None:
         stream = np.hypot(stream, quantize_chain_s(p, block, rows, k))
-    return floor.value + stream
+    return floor.value + stream + (_reorder_s(p, elements, formats) if scaled else 0.0)
+
+
+def _reorder_s(p: GpuParameters, elements: NDArray[np.float64], formats: GemmFormats) -> NDArray[np.float64] | float:
+    """Time of the kernels that move scales into the order of the products, each out of L2 and back."""
+    if p.software.gemm.reorder is None:
+        return 0.0
+    a, vector = FORMATS[formats.a], p.software.vector
+    moved = 2.0 * elements * a.scale_bits / a.group / 8.0
+    rate = p.l2.bandwidth.value * vector.l2_share.value
+    times: NDArray[np.float64] = p.software.gemm.reorder.value * (vector.floor.value + moved / rate)
+    return times
 
 
 def formats_of(op: Op) -> GemmFormats:

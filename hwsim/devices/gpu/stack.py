@@ -99,6 +99,7 @@ class Gemm:
         simt_part: the same of fp32 products on the ALUs.
         quantize: added by quantising activations within the op: kernels of its own.
         quantize_block: the same for formats with a scale for each few elements: one pass, no maximum over the tensor.
+        reorder: kernels after it that put the scales in the order in which products read them; None for none.
         turn: an SM's time for 256 elements of a pass that transposes and quantises with block scales, where not the
             memory's; None for memory.
         int8_splits: most splits along k of products of 8-bit integers; 1 where an engine has kernels of its own
@@ -123,6 +124,7 @@ class Gemm:
     quantize: Seconds
     quantize_block: Seconds
     int8_splits: Count
+    reorder: Count | None = None
     turn: Cycles | None = None
     part: Count | None = None
     simt_part: Count | None = None

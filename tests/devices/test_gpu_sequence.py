@@ -96,7 +96,7 @@ def test_what_runs_beside_an_op_is_not_waited_for() -> None:
 
 def step(overrides: str, *changes: str, context: int = TOKENS) -> Result:
     """A step of Linear-Llama3-1B with its sequence divided among all cards."""
-    device = find_device("64x-a100-sxm-80", ("cluster.sequence=64", *overrides.split()))
+    device = find_device("64x-a100-sxm-80", ("cluster.tensor=1", "cluster.sequence=64", *overrides.split()))
     answer = simulate(find_workload("linear-llama3-1b", changes), device, Question("train", 1, context))
     assert isinstance(answer, Result)
     return answer

@@ -32,7 +32,7 @@ def test_many_heads_are_bound_by_products():
 
 
 def test_near_what_flash_mla_reports():
-    """deepseek-ai/FlashMLA's README on H800 SXM5, H100's chip and memory: up to 3,000 GB/s, and 660 TFLOP/s (first 580).
+    """deepseek-ai/FlashMLA's README on H800 SXM5, H100's chip and memory: up to 3,000 GB/s and 660 TFLOP/s (first 580).
 
     No constant was fitted to it: products come out a sixth below the present kernel's.
     """

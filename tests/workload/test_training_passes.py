@@ -173,3 +173,17 @@ def test_qutlass_turns_operands_out_of_shared_memory() -> None:
     assert row.time_s / row.count >= 16 * 1024 * INNER / 256 * 1224 / 170 / 2.407e9
     assert row.time_s > 5 * plain[row.name].time_s
     assert tiled[f"down_proj{GRAD}_quantize"].time_s == plain[f"down_proj{GRAD}_quantize"].time_s
+
+
+def test_experts_are_quantised_whole_and_their_inputs_once() -> None:
+    """All weights of all experts along both dimensions; rows are those of tokens with experts, turned once."""
+    small = [f"model.{each}" for each in ("layers=1", "d_model=512", "heads=4", "kv_heads=4", "d_ff=256", "vocab=256")]
+    workload = find_workload("mixtral-8x7b", (*small, *formats("mxfp4")))
+    found = training_graphs(build(workload.model, workload.formats, Pass("prefill", BATCH, TOKENS, 0, True)))
+    passes = {op.name: op for op in found.backward.ops if op.layer == 0}
+    product = found.forward.op("layers.0.gate_proj")
+    weights, rows = 8 * 256 * 512, product.dims["m"] * product.dims["batch"]
+    assert rows >= 2 * ROWS
+    assert passes[f"gate_proj{GRAD}_turn_w"].output.elements(passes[f"gate_proj{GRAD}_turn_w"].dims) == weights
+    assert passes[f"up_proj{GRAD}_turn_x"].output.elements(passes[f"up_proj{GRAD}_turn_x"].dims) == rows * 512
+    assert f"gate_proj{GRAD}_turn_x" not in passes

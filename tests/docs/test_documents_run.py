@@ -27,9 +27,9 @@ PAGES = [
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
 ]
 WITH_FIGURES = ["README.md", "docs/tutorial.md", "docs/machines.md", "docs/workloads.md", "docs/gpu-kernels.md"]
-FACTS = {"docs/machines.md": {"288"}, "docs/gpu-kernels.md": {"192", "256", "1024", "2023", "2025", "2048", "65536"}}
+FACTS = {"docs/machines.md": {"288"}, "docs/gpu-kernels.md": {"192", "256", "1024", "2023", "2048", "65536"}}
 """Figures that no command prints, by page: bits of a block memory, from a data sheet named beside them; steps, rows,
-parts of a split of kernels, and years of release."""
+parts of a split of kernels, and the year of their release."""
 BINARIES = {
     "docs/onnx.md": {"resnet50.onnx": Path(onnx.__file__).parent / "backend/test/data/light/light_resnet50.onnx"}
 }

@@ -85,7 +85,8 @@ def latent_times(
         if parts > 1.0:
             summed = 2.0 * _SUM_BYTES * batch[i] * heads[i] * q[i] * value * parts
         memory = (unique * cold + qo) / p.dram_bytes_s
-        hot = (unique * (1.0 - cold) + summed) / p.l2_bytes_s + unique * (tiles - 1.0) / p.peak_l2_bytes_s
+        again = max(0.0, tiles * pairs / (q[i] * seen) - 1.0)  # of a prompt, the first blocks see little
+        hot = (unique * (1.0 - cold) + summed) / p.l2_bytes_s + unique * again / p.peak_l2_bytes_s
         busy = (compute**3 + memory**3 + hot**3) ** (1.0 / 3.0)
         time = p.decode_floor_s + p.combine_s + busy
         products = batch[i] * heads[i] * pairs * 2.0

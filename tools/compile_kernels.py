@@ -16,12 +16,13 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 HEADS: Final = "batch=1 heads=4 kv_heads=2 kv_len=64 head_dim=32 dtype=bf16"
+LATENTS: Final = "batch=1 heads=16 kv_heads=1 kv_len=64 head_dim=96 v_head_dim=64 latent=1 dtype=bf16"
 QUESTIONS: Final = (
     "simulate mamba --device vck190-spec --json -",
     "kernel gemm m=64 n=64 k=64 dtype=bf16 --device l4 --json -",
     f"kernel attention phase=prefill q_len=64 {HEADS} --device l4 --json -",
     f"kernel attention phase=decode q_len=1 {HEADS} --device l4 --json -",
-    "kernel attention phase=decode q_len=1 batch=1 heads=16 kv_heads=1 kv_len=64 head_dim=96 v_head_dim=64 latent=1 dtype=bf16 --device l4 --json -",
+    f"kernel attention phase=decode q_len=1 {LATENTS} --device l4 --json -",
     "map gemm m=64 n=64 k=64 dtype=bf16 --device l4 --json -",
     "map gemm m=64 n=64 k=64 --device ws16 --json -",
     "map gemm m=64 n=64 k=64 --device ws16 --mode pipelined --json -",

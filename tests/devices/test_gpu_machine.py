@@ -247,3 +247,16 @@ def test_narrower_weights_are_offered_where_the_setting_reaches_them(room, enoug
     assert ("narrower weights (int4, fp8), not enough alone" in refused.levers) != enough
     narrow = simulate(find_workload("gpt-oss-20b", ("formats.weights=int4",)), card, question)
     assert isinstance(narrow, Infeasible) != enough
+
+
+@pytest.mark.parametrize("phase", ["prefill", "decode"])
+@pytest.mark.parametrize(
+    ("changes", "own_kernel"),
+    [((), False), (("fusion=eager",), True), (("stacks.trtllm-1.attention.write_q=0",), True)],
+)
+def test_rope_is_part_of_attention_that_turns_its_own_queries(phase, changes, own_kernel):
+    """Where the rows of attention hold rope and the cache's write, the op before it takes no time in a model."""
+    found = simulate(find_workload("llama-3-8b"), find_device("h100-sxm", changes), Question(phase, 2, 512))
+    rope = next(row for row in found.ops if row.name == "rope")
+    assert (rope.time_s > 1e-6) is own_kernel
+    assert sum(rope.bytes_by.values()) > 0 or not own_kernel

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hwsim.devices.gpu.parameters import GpuParameters
     from hwsim.workload.op import Op
 
-__all__ = ["ALONE", "IN_MODEL", "Estimate", "Setting", "host_s", "is_linear", "l2_bytes", "limiter"]
+__all__ = ["ALONE", "IN_MODEL", "NO_KERNEL", "Estimate", "Setting", "host_s", "is_linear", "l2_bytes", "limiter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,10 @@ class Estimate:
     alu_ops: float = 0.0
     path: str = ""
     mapping: Mapping[str, float | str] = field(default_factory=dict)
+
+
+NO_KERNEL: Final = Estimate(0.0, "latency", {})
+"""Of an op that another op's kernel does, or that needs none."""
 
 
 def l2_bytes(p: GpuParameters) -> float:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from hwsim.devices.gpu.estimate import Estimate
+    from hwsim.devices.gpu.parameters import GpuParameters
     from hwsim.workload.op import Op
 
-__all__ = ["Product", "siblings"]
+__all__ = ["Product", "siblings", "turned_by_next"]
 
 _JOINED: Final = (
     ("q_proj", "k_proj", "v_proj"),
@@ -46,3 +47,14 @@ def siblings(ops: tuple[Op, ...]) -> int:
             alike = {(op.dims["m"], op.dims["k"], op.dims["batch"], op.operands[1].format) for op in same}
             return len(same) if len(same) == len(ops[: len(same)]) and len(alike) == 1 else 1
     return 1
+
+
+def turned_by_next(p: GpuParameters, ops: tuple[Op, ...]) -> bool:
+    """Whether the first op is rope, which the attention behind it does itself on the way to the cache (`write_q`)."""
+    if p.fusion != "fused" or len(ops) < 2 or ops[0].attributes.get("op") != "rope" or ops[1].kind != "attention":
+        return False
+    a, attention = p.software.attention, ops[1]
+    own = a.kernel != "eager" and attention.attributes.get("kernel", "auto") == "auto"
+    return (
+        own and a.write_q.value > 0 and attention.operand("k").role == "cache" and "latent" not in attention.attributes
+    )

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from hwsim.devices.base import Enters, FormatChoice, Lowered, PassWork, Resource, Roofs, StatePlan
 from hwsim.devices.gpu.cluster import Plan, collective_seconds, parts_of, plan_of, send_seconds
 from hwsim.devices.gpu.energy import dynamic_limit_w, energy_terms
-from hwsim.devices.gpu.estimate import ALONE, IN_MODEL, Estimate, Setting, host_s, is_linear
+from hwsim.devices.gpu.estimate import ALONE, IN_MODEL, NO_KERNEL, Estimate, Setting, host_s, is_linear
 from hwsim.devices.gpu.footprint import check_memory, memory_terms
-from hwsim.devices.gpu.joined import Product, siblings
+from hwsim.devices.gpu.joined import Product, siblings, turned_by_next
 from hwsim.devices.gpu.parameters import GpuParameters
 from hwsim.devices.gpu.paths import nearest_format, tensor_path
 from hwsim.devices.gpu.stack import Stack
@@ -320,7 +320,7 @@ class GpuDevice:
             group = ops[place : place + count]
             columns = sum(op.dims["n"] for op in group) if count > 1 else 0
             whole = replace(group[0], dims=group[0].dims.replace(n=columns)) if count > 1 else group[0]
-            found = self._estimate(whole, setting)
+            found = NO_KERNEL if turned_by_next(self.parameters, ops[place:]) else self._estimate(whole, setting)
             if isinstance(found, Infeasible):
                 raise ValueError(f"{group[0].name} was not checked: {found.reason}")
             yield group, whole, found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from hwsim.devices.gpu.estimate import Estimate, Setting, l2_bytes, limiter
+from hwsim.devices.gpu.estimate import NO_KERNEL, Estimate, Setting, l2_bytes, limiter
 from hwsim.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ def _read_either_way(p: GpuParameters, op: Op) -> bool:
 def vector_estimate(p: GpuParameters, op: Op, setting: Setting) -> Estimate:
     """Time of a norm, softmax, elementwise op or embedding."""
     if _read_either_way(p, op):
-        return Estimate(0.0, "latency", {})
+        return NO_KERNEL
     name = str(op.attributes.get("op", "copy"))
     moved = 1.0 * sum(op.bytes_by_role.values())
     times, cold = vector_times(p, name, moved, op.dims["tokens"], op.dims["width"])

@@ -259,4 +259,3 @@ def test_rope_is_part_of_attention_that_turns_its_own_queries(phase, changes, ow
     found = simulate(find_workload("llama-3-8b"), find_device("h100-sxm", changes), Question(phase, 2, 512))
     rope = next(row for row in found.ops if row.name == "rope")
     assert (rope.time_s > 1e-6) is own_kernel
-    assert sum(rope.bytes_by.values()) > 0 or not own_kernel

@@ -32,8 +32,6 @@ SIMULATION = ("simulate", "mamba", "--device", "vck190-spec", "--json")
 CHECKOUT_ONLY = {"rtl"}  # commands that need more than the wheel holds
 NEEDS_HARDWARE = {"measure", "calibrate"}  # commands whose example needs a machine to time, or rows of one
 
-pytestmark = pytest.mark.xdist_group("wheel")
-
 
 @dataclass(frozen=True)
 class Installed:

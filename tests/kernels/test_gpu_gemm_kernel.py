@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwsim.kernels.gpu_gemm import BOUNDS, SPLITS, GemmPath, gemm_times, pairs_tried
+from hwsim.kernels.gpu_gemm import BOUNDS, SPLITS, GemmPath, gemm_times, pairs_tried, times_of_products
 
 PLAIN = GemmPath(
     sms=10.0,
@@ -196,3 +196,11 @@ def test_parts_of_a_split_are_not_short():
     assert run(128, 128, 3 * 4096, path=parts)[2][1] == 3
     assert run(128, 128, 2 * 4096 - 32, path=parts)[2][1] == 1
     assert run(128, 128, 3 * 4096)[2][1] > 3
+
+
+def test_one_compiled_form_serves_every_menu():
+    """Whether a menu may be written is no reason to compile again: the answer is the same, and compiled once."""
+    closed = ONE_TILE.copy()
+    closed.setflags(write=False)
+    assert run(128, 128, 4096, menu=closed) == run(128, 128, 4096)
+    assert len(getattr(times_of_products, "signatures", [0])) == 1

@@ -81,3 +81,12 @@ def ws16_family():
     hierarchy = Hierarchy("one", 1e9, (Level("top", float("inf"), 1, 1, 1, 1, ALL), level), 0.1)
     family, _ = build_family(gemm(4, 4, 16), hierarchy, (), ((1,), (1,), (1,)))
     return family, np.array([[[4, 4, 16]] * 3], np.int64)
+
+
+def test_a_family_without_nodes_has_the_tables_of_any_other(ws16_family):
+    """Nothing held below the top: types and dimensions stay, for which alone the kernels are compiled."""
+    usual, _ = ws16_family
+    top = Level("top", float("inf"), 1, 1, 1, 1, ALL)
+    bare, _ = build_family(gemm(4, 4, 16), Hierarchy("bare", 1e9, (top,), 1), (), ((), (), ()))
+    form = [(table.dtype, table.ndim) for table in usual]
+    assert [(table.dtype, table.ndim) for table in bare] == form

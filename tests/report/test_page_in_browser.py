@@ -18,10 +18,7 @@ from hwsim.report.style import figure_bytes
 from hwsim.result import Constant
 
 WHY = webdriver.missing()
-pytestmark = [
-    pytest.mark.skipif(WHY is not None and not os.environ.get("CI"), reason=WHY or ""),  # with CI set they fail
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = pytest.mark.skipif(WHY is not None and not os.environ.get("CI"), reason=WHY or "")  # with CI set they fail
 HOSTILE = "<script>document.title='caught'</script>\"><img src=http://127.0.0.1:9/x onerror=document.title='caught'>"
 ROWS = (
     "return [...document.querySelectorAll('#operators-t1 tbody tr')]"

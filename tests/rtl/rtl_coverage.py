@@ -4,8 +4,6 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 
-from vcd.reader import TokenKind, tokenize
-
 
 @dataclass
 class Covered:
@@ -23,36 +21,45 @@ class Covered:
 
 
 def toggles_of_vcd(path):
-    """Rises and falls of every bit of every net; a net with several names counts once."""
+    """Rises and falls of every bit of every net; a net with several names counts once.
+
+    Reads the form that Icarus writes, line by line: a reader of every form takes six times as long.
+    """
     bits, before = {}, {}
     rose, fell = defaultdict(int), defaultdict(int)
-    with path.open("rb") as file:
-        for token in tokenize(file):
-            if token.kind is TokenKind.VAR and token.var.reference not in ("clk", "rst"):
-                bits[token.var.id_code] = token.var.size
-            elif token.kind is TokenKind.CHANGE_SCALAR:
-                note(token.scalar_change, bits, before, rose, fell)
-            elif token.kind is TokenKind.CHANGE_VECTOR:
-                note(token.vector_change, bits, before, rose, fell)
+    with path.open(encoding="ascii") as file:
+        for line in file:
+            if line.startswith("$enddefinitions"):
+                break
+            if line.startswith("$var "):
+                _, _, size, code, name, *_ = line.split()
+                if name not in ("clk", "rst"):
+                    bits[code] = int(size)
+        for line in file:
+            first = line[0]
+            if first == "b":
+                value, code = line[1:].split()
+            elif first in "01xz":
+                value, code = first, line[1:-1]
+            else:
+                continue
+            if code in bits:
+                note(code, value, before, rose, fell)
     seen = sum(rose[code].bit_count() + fell[code].bit_count() for code in bits)
     return Covered(seen, 2 * sum(bits.values()))
 
 
-def note(change, bits, before, rose, fell):
+def note(code, value, before, rose, fell):
     """Count a change; what is not yet 0 or 1 has no direction."""
-    code, value = change.id_code, change.value
-    if code not in bits:
+    if "x" in value or "z" in value:
+        before.pop(code, None)
         return
-    if isinstance(value, str):
-        if set(value) - {"0", "1"}:
-            before.pop(code, None)
-            return
-        value = int(value, 2)
+    now = int(value, 2)
     old = before.get(code)
     if old is not None:
-        rose[code] |= value & ~old
-        fell[code] |= old & ~value
-    before[code] = value
+        rose[code] |= now & ~old
+        fell[code] |= old & ~now
+    before[code] = now
 
 
 POINT = re.compile(r"^C '(.*)' (\d+)$")

@@ -242,7 +242,8 @@ def gemm_rows(
         return found
     path, constants = found
     if only is not None:
-        constants = constants._replace(least_split=only.split, most_split=min(constants.most_split, only.split))
+        split = float(only.split)
+        constants = constants._replace(least_split=split, most_split=min(constants.most_split, split))
     columns = np.broadcast_arrays(*(np.atleast_1d(np.asarray(each, dtype=np.float64)) for each in (m, n, k, batch)))
     rows, wide, deep, count = (np.ascontiguousarray(each) for each in columns)
     if is_structured(formats.structure):

@@ -59,7 +59,7 @@ def test_kernel_equals_the_account(problem, data):
             residual[position, at] = tile
     nest = nest_of(problem, hierarchy, lanes, [nodes[n] for n in order], residual)
     plain = account(problem, hierarchy, nest)
-    tiles = np.zeros((1, len(nodes), len(problem.dims)), np.int64)
+    tiles = np.zeros((1, len(nodes), len(problem.dims)))
     tiles[0, order] = residual * family.lanes_inside[order]
     _, energy_pj, cycles, fits = cost_many(family, tiles)
     assert energy_pj[0] == pytest.approx(plain.energy_pj, rel=1e-12)
@@ -80,7 +80,7 @@ def ws16_family():
     level = Level("buffer", 1000, 1, 1, 1, 1, ALL)
     hierarchy = Hierarchy("one", 1e9, (Level("top", float("inf"), 1, 1, 1, 1, ALL), level), 0.1)
     family, _ = build_family(gemm(4, 4, 16), hierarchy, (), ((1,), (1,), (1,)))
-    return family, np.array([[[4, 4, 16]] * 3], np.int64)
+    return family, np.array([[[4, 4, 16]] * 3], np.float64)
 
 
 def test_a_family_without_nodes_has_the_tables_of_any_other(ws16_family):

@@ -6,15 +6,13 @@ from itertools import combinations, product
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_models import PASSES, TINY
 
 from hwsim.workload.builders import build
 from hwsim.workload.builders.layers import experts_touched
 from hwsim.workload.catalog import find_workload
 from hwsim.workload.model import (
     Formats,
-    HybridModel,
-    Mamba1Model,
-    Mamba2Model,
     Pass,
     TransformerModel,
 )
@@ -61,54 +59,6 @@ PARAMETERS = {
     "deit-s": 22_050_664,
     "deit-b": 86_567_656,
 }
-
-TINY = {
-    "mamba1": Mamba1Model(d_model=64, layers=2, vocab=96),
-    "mamba2": Mamba2Model(d_model=64, layers=2, vocab=96, d_state=16, head_dim=16, groups=2, chunk=4),
-    "transformer": TransformerModel(d_model=64, layers=2, heads=4, kv_heads=2, d_ff=96, vocab=96),
-    "qk_norm": TransformerModel(64, 2, 4, 2, 96, 96, head_dim=32, qk_norm=True, window=8),
-    "gpt": TransformerModel(
-        64, 2, 4, 4, 96, 96, norm="layernorm", mlp="plain", activation="gelu", position="learned", max_positions=32,
-        attention_bias=True, output_bias=True, mlp_bias=True, fused_qkv=True, tied_head=True,
-    ),
-    "moe": TransformerModel(64, 2, 4, 2, 96, 96, experts=4, experts_per_token=2),
-    "gemma": TransformerModel(64, 4, 4, 2, 96, 96, post_norm=True, window=4, window_pattern=("window", "full")),
-    "shared": TransformerModel(
-        64, 3, 4, 2, 96, 96, experts=4, experts_per_token=2, shared_d_ff=32, shared_gate=True, dense_layers=1,
-        dense_d_ff=80, sinks=True, mlp_bias=True,
-    ),
-    "latent": TransformerModel(
-        64, 3, 4, 4, 48, 96, experts=4, experts_per_token=2, shared_d_ff=32, dense_layers=1, dense_d_ff=80,
-        router="sigmoid", kv_lora_rank=24, q_lora_rank=16, qk_nope_head_dim=12, qk_rope_head_dim=4, v_head_dim=10,
-    ),
-    "latent direct": TransformerModel(
-        64, 2, 4, 4, 96, 96, kv_lora_rank=24, qk_nope_head_dim=12, qk_rope_head_dim=4, v_head_dim=10, absorb="always",
-    ),
-    "latent expanded": TransformerModel(
-        64, 2, 4, 4, 96, 96, kv_lora_rank=24, qk_nope_head_dim=12, qk_rope_head_dim=4, v_head_dim=10, absorb="never",
-    ),
-    "falcon": Mamba1Model(d_model=64, layers=2, vocab=96, ssm_norms=True),
-    "nemotron": HybridModel(
-        64, 4, 4, 2, 96, 96, pattern=("mamba2", "attention"), mlp_pattern=("none", "mlp"), mlp="plain",
-        activation="relu2", ssm_head_dim=16,
-    ),
-    "qwen3-next": HybridModel(
-        64, 4, 4, 2, 96, 96, pattern=("gdn", "attention"), mlp_pattern=("moe",), head_dim=32, qk_norm=True,
-        attention_gate=True, key_heads=2, key_dim=8, value_heads=4, value_dim=16, conv_bias=False, experts=4,
-        experts_per_token=2, shared_d_ff=32, shared_gate=True,
-    ),
-    "linear": HybridModel(64, 4, 4, 4, 96, 96, pattern=("linear", "attention")),
-    "granite": HybridModel(
-        64, 4, 4, 2, 96, 96, pattern=("mamba2", "attention"), mlp_pattern=("moe",), experts=4, experts_per_token=2,
-        shared_d_ff=32, ssm_head_dim=16,
-    ),
-    "hybrid": HybridModel(
-        64, 4, 4, 2, 96, 96, pattern=("mamba1", "attention", "mamba2", "mamba2"),
-        mlp_pattern=("mlp", "moe", "none", "mlp"), experts=4, experts_per_token=1, ssm_norms=True,
-        position="none", ssm_head_dim=16,
-    ),
-}  # fmt: skip
-PASSES = (Pass("decode", 2, 1, 7), Pass("decode", 1, 5, 3), Pass("prefill", 2, 6), Pass("prefill", 1, 1))
 
 
 @pytest.mark.parametrize("name", MAMBA)
@@ -386,60 +336,6 @@ def test_experts_touched_in_the_limits():
     """One token touches what it chooses; many touch all."""
     assert experts_touched(8, 2, 1) == 2
     assert experts_touched(16, 2, 1000) == 16
-
-
-def test_gated_delta_rules():
-    """Parameters of a mixer by hand; keys are shared by the value heads; each head is normed on its own."""
-    graph = build(TINY["qwen3-next"], Formats(), Pass("prefill", 2, 6))
-    mixer = [op for op in graph if op.layer == 0 and op.block == "gdn"]
-    keys, values, heads = 2 * 8, 4 * 16, 4
-    products = 64 * (2 * keys + 2 * values) + 64 * 2 * heads + values * 64
-    assert sum(op.parameters for op in mixer) == 64 + products + 4 * (2 * keys + values) + 2 * heads + 16
-    scan = graph.op("layers.0.scan")
-    assert (scan.dims["groups"], scan.dims["group"], scan.attributes["mixer"]) == (2, 2, "gdn")
-    assert scan.state_elements == 2 * heads * 16 * 8
-    assert graph.op("layers.0.head_norm").dims["tokens"] == 2 * 6 * heads
-
-
-def test_linear_attention():
-    """Three products of all heads, features of queries and keys, a state of head_dim x head_dim a head, no cache."""
-    graph = build(TINY["linear"], Formats(), Pass("prefill", 2, 6))
-    mixer = {op.name: op for op in graph if op.layer == 0 and op.block == "linear"}
-    features = ["q_features", "k_features"]
-    names = ["norm", "q_proj", "k_proj", "v_proj", *features, "scan", "head_norm", "o_proj", "residual"]
-    assert list(mixer) == names
-    scan = mixer["scan"]
-    assert scan.attributes["mixer"] == "linear"
-    assert scan.state_elements == 2 * 4 * 16 * 16
-    assert build(TINY["linear"], Formats(), Pass("decode", 2, 1, 7)).op(scan.id).macs == 2 * 2 * 4 * 16 * 16
-    fed = {edge.operand: edge.producer.removeprefix("layers.0.") for edge in graph.edges_into(scan.id)}
-    assert fed == {"q": "q_features", "k": "k_features", "v": "v_proj"}
-    assert mixer["head_norm"].attributes["heads"] == 4
-
-
-def test_gated_attention():
-    """The query projection is twice as wide: its second half gates what attention gives."""
-    graph = build(TINY["qwen3-next"], Formats(), PASSES[0])
-    assert graph.op("layers.1.q_proj").dims["n"] == 2 * 4 * 32
-    (gate,) = (edge for edge in graph.edges if edge.consumer == "layers.1.attn_gate" and edge.operand == "gate")
-    assert (gate.producer, gate.columns) == ("layers.1.q_proj", (128, 256))
-
-
-def test_hybrid_layers():
-    """The pattern shows in the layers: mixer, then what follows it."""
-    graph = build(TINY["hybrid"], Formats(), PASSES[0])
-    blocks = [{op.block for op in graph if op.layer == layer} for layer in range(4)]
-    assert blocks == [{"mamba1", "mlp"}, {"attention", "moe"}, {"mamba2"}, {"mamba2", "mlp"}]
-    assert graph.op("layers.0.dt_norm").dims["width"] == 4
-    assert "layers.1.rope" not in graph
-
-
-def test_hybrid_without_gated_norm():
-    """A Mamba-2 layer without the gated norm multiplies by silu(z) alone."""
-    model = HybridModel(64, 2, 4, 2, 96, 96, pattern=("mamba2",), ssm_head_dim=16, gated_norm=False)
-    graph = build(model, Formats(), PASSES[0])
-    assert "layers.0.gated_norm" not in graph
-    assert graph.op("layers.0.gate").attributes["op"] == "silu_mul"
 
 
 def test_head_of_images_has_no_scales_of_the_layers() -> None:

@@ -245,9 +245,15 @@ def test_narrower_weights_are_offered_where_the_setting_reaches_them(room, enoug
     card, question = find_device("rtx-2070", (f"memory.capacity={room}",)), Question("decode", 1, 1024)
     refused = simulate(find_workload("gpt-oss-20b"), card, question)
     assert ("--set workload.formats.weights=int4" in refused.levers) == enough
-    assert ("narrower weights (int4, fp8), not enough alone" in refused.levers) != enough
+    assert ("narrower weights (fp8, int4), not enough alone" in refused.levers) != enough
     narrow = simulate(find_workload("gpt-oss-20b", ("formats.weights=int4",)), card, question)
     assert isinstance(narrow, Infeasible) != enough
+
+
+def test_weights_of_8_bits_are_offered_no_8_bits():
+    """DeepSeek-V3 ships in fp8 with block scales: what is narrower is int4, and for one card not enough."""
+    refused = simulate(find_workload("deepseek-v3"), find_device("h200-sxm"), Question("decode", 1, 1024))
+    assert "narrower weights (int4), not enough alone" in refused.levers
 
 
 @pytest.mark.parametrize("phase", ["prefill", "decode"])

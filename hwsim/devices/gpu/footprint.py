@@ -54,32 +54,30 @@ def check_memory(p: GpuParameters, passes: tuple[tuple[Graph, PassWork], ...]) -
 
 
 def _narrower(p: GpuParameters, passes: tuple[tuple[Graph, PassWork], ...], demand: float) -> tuple[str, ...]:
-    """Weight formats under which everything fits, widest first; without one, that a narrower one is not enough."""
+    """Weight formats under which everything fits, widest first; without one, that narrower ones are not enough."""
     held_bytes = memory_terms(p, passes)["weights"]
-    fits = [
-        name
-        for name in ("fp8_e4m3", "int4")
-        if (saved := held_bytes * _saved(passes, FORMATS[name].bits)) and demand - saved <= p.memory.capacity.value
-    ]
-    return tuple(f"--set workload.formats.weights={name}" for name in fits) or (
-        "narrower weights (int4, fp8), not enough alone",
-    )
+    saved = {name: held_bytes * _saved(passes, FORMATS[name].bits) for name in ("fp8_e4m3", "int4")}
+    saved = {name: count for name, count in saved.items() if count}
+    fits = [name for name, count in saved.items() if demand - count <= p.memory.capacity.value]
+    if fits or not saved:
+        return tuple(f"--set workload.formats.weights={name}" for name in fits)
+    return (f"narrower weights ({', '.join(name.partition('_')[0] for name in saved)}), not enough alone",)
 
 
 def _saved(passes: tuple[tuple[Graph, PassWork], ...], bits: int) -> float:
     """Share of all weights' bytes that the layers' products of the target would save with so many bits.
 
-    Embedding, head and experts whose format is not that of the other products have formats of their own, which stay.
+    Embedding, head, router and experts whose format is not that of the others have formats of their own, which stay.
     """
     models = {work.role == "draft": graph for graph, work in passes}
     total = sum(op.weight_bytes for graph in models.values() for op in graph.ops)
     products = [op for op in models[False].ops if op.kind == "gemm" and op.layer is not None and op.weight_bytes]
-    plain = {op.operand("b").format for op in products if "experts" not in op.attributes}
+    plain = {op.operand("b").format for op in products if "experts" not in op.attributes and op.name != "router"}
     saved = 0.0
     for op in products:
-        stored = op.operand("b").format
-        if not plain or stored in plain:
-            saved += op.weight_bytes * max(0.0, 1.0 - bits / FORMATS[stored].bits_per_element)
+        stored = FORMATS[op.operand("b").format]
+        if stored.bits > bits and (not plain or stored.name in plain):  # without their scales
+            saved += op.weight_bytes * (1.0 - bits / stored.bits_per_element)
     return saved / max(1, total)
 
 

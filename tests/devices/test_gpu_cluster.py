@@ -17,6 +17,7 @@ from hwsim.errors import HwsimError, Infeasible
 from hwsim.pipeline import Question, kernel, simulate
 from hwsim.workload import find_workload
 from hwsim.workload.builders import build
+from hwsim.workload.builders.layers import experts_touched
 from hwsim.workload.kernel import build_kernel
 from hwsim.workload.model import Pass
 
@@ -150,6 +151,18 @@ def test_latents_are_whole_on_every_card(phase: str) -> None:
     turned = parts["rope"][1]
     assert turned.dims["width"] == 128 // 8 * 64 + 64
     assert sum(each.elements(turned.dims) for each in turned.operands[:2]) == turned.output.elements(turned.dims)
+
+
+@pytest.mark.parametrize(("local", "sequence"), [(64, 1), (8, 1), (64, 8), (1, 1)])
+def test_a_card_reads_the_experts_that_its_own_tokens_visit(local: int, sequence: int) -> None:
+    """Fewer sequences of a replica, or tokens of a prompt's part, visit fewer experts; what is held does not change."""
+    workload = find_workload("deepseek-moe-16b")
+    graph = build(workload.model, workload.formats, Pass("prefill", 64, 8))
+    op = graph.op("layers.1.up_proj")
+    part = shard(op, Split(1, sequence, 64, local, False))
+    assert op.dims["expert"] == 64
+    assert part.dims["expert"] == experts_touched(64, 6, local * 8 // sequence)
+    assert part.weight_bytes == op.weight_bytes
 
 
 def test_what_experts_give_is_summed_once() -> None:

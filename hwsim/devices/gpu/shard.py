@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from hwsim.devices.gpu.spread import spread
 from hwsim.formats import FORMATS
+from hwsim.workload.builders.layers import experts_touched
 from hwsim.workload.training import GRAD_WEIGHT, forward_name
 from hwsim.workload.training_passes import BACK_W, BACK_X, GRAD, OF_WEIGHTS, QUANTIZE, QUANTIZE_W, TURN, TURN_W, TURN_X
 
@@ -123,7 +124,7 @@ def _part(count: int, cards: int) -> int:
 
 def shard(op: Op, split: Split) -> Op:
     """The part of an op that one card runs; dimensions that do not divide are rounded up."""
-    return _tensor(_sequence(_batch(op, split), split), split)
+    return _tensor(_visited(_sequence(_batch(op, split), split)), split)
 
 
 def _batch(op: Op, split: Split) -> Op:
@@ -134,6 +135,15 @@ def _batch(op: Op, split: Split) -> Op:
         return replace(op, dims=d.replace(batch=split.rows(d["batch"])))
     name = _rows_of(op) if op.kind == "gemm" else "tokens"
     return replace(op, dims=d.replace(**{name: split.rows(d[name])})) if name in d else op
+
+
+def _visited(op: Op) -> Op:
+    """A product of experts with those that the tokens of a card's part visit: fewer tokens visit fewer."""
+    d, picked = op.dims, int(op.attributes.get("picked", 0))
+    if not picked or op.name.endswith(GRAD_WEIGHT):
+        return op
+    touched = experts_touched(int(op.attributes["experts"]), picked, max(1, d["m"] // picked))
+    return replace(op, dims=d.replace(expert=min(d["expert"], touched)))
 
 
 def _sequence(op: Op, split: Split) -> Op:

@@ -269,12 +269,15 @@ def experts_touched(experts: int, per_token: int, tokens: int) -> int:
 
 
 def _expert_linear(rows: int, n: int, k: int, shape: MoeShape, formats: Formats) -> Op:
-    """One product over the rows of all experts; the dimension ``expert`` numbers the weight matrices that are read."""
+    """One product over the rows of all experts; the dimension ``expert`` numbers the weight matrices that are read.
+
+    Its attributes say of how many, and how many experts a token visits (``picked``).
+    """
     op = linear(rows * shape.per_token, n, k, formats.of_experts)
     a, b, out = op.operands
     experts = replace(b, axes=((("expert", 1),), *b.axes[1:]), resident=shape.experts * n * k)
     touched = experts_touched(shape.experts, shape.per_token, rows)
-    attributes = op.attributes.replace(experts=shape.experts)
+    attributes = op.attributes.replace(experts=shape.experts, picked=shape.per_token)
     operands: tuple[Operand, ...] = (a, experts, out)
     if shape.bias:
         bias = Operand("bias", "weight", ((("expert", 1),), (("n", 1),)), formats.vectors, resident=shape.experts * n)

@@ -34,7 +34,16 @@ FAST_DEVICES = (
     "optical-4k-2mhz",
     "dlp-6500-bench",
 )
-SMALL_WORKLOADS = ("mamba2-130m", "mamba-130m", "gpt2", "vit-cifar-96", "mamba-tree", "srcnn")
+SMALL_WORKLOADS = (
+    "mamba2-130m",
+    "mamba-130m",
+    "gpt2",
+    "bert-base",
+    "deepseek-v2-lite",
+    "vit-cifar-96",
+    "mamba-tree",
+    "srcnn",
+)
 DEVICE_FILES = file_of("devices", tuple(name for name in device_names() if name != "64x-a100-sxm-80"))
 WORKLOAD_FILES = file_of("workloads", workload_names())
 MAPPING_FILES = file_of("mappings", ("golden-gemm", "golden-gemv", "golden-gemm-imperfect"))
